@@ -1,0 +1,1 @@
+"""Endpoints by name: wire formats as pure functions, and where to send them."""

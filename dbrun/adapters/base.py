@@ -1,0 +1,102 @@
+"""What an adapter is: two pure functions between a request and its wire form, plus where to send it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from ..context import Context
+from ..spec.model import Concurrency, EndpointSpec, Text
+from ..types import Json, Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to ask, independent of any wire.
+
+    *fields* is the request mapping as the `input` transform left it: `prompt` (text) or
+    `messages`, `stop` if any, and every generation parameter by its wire name; what is not set
+    is absent. *params* are the names among them that the spec's `params` gave. *scope* is what
+    templates see (`row`, `vars`, `steps` and the row's columns).
+    """
+
+    fields: Mapping[str, Json]
+    params: frozenset[str] = frozenset()
+    scope: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One row's answer as the journal keeps it: the body as if asked alone.
+
+    *raw* is the body's JSON text when it can be kept byte for byte (one request, one line);
+    *model* the served version where a header tells it.
+    """
+
+    body: Json
+    raw: bytes | None = None
+    model: str | None = None
+
+
+class Adapter(Protocol):
+    """An endpoint that can be asked.
+
+    `encode`, `group` and `decode` are pure; only `prepare` and `call` touch the network.
+    """
+
+    options: ClassVar[Mapping[str, Json]]
+    """JSON Schema (an object with `properties`) of the adapter's own options."""
+
+    concurrency: ClassVar[Concurrency]
+    """The default of `limits.concurrency`."""
+
+    identity: Json
+    """What tells this endpoint from others, for the request key; complete after `prepare`."""
+
+    prompt_kind: str
+    """`chat` (messages; a prompt becomes one user message), `text` (a prompt only) or `any`."""
+
+    batch_size: int
+    """How many rows may travel in one call."""
+
+    columns: Mapping[str, Text]
+    """Templates of input columns, rendered into the request's fields before `input`."""
+
+    @classmethod
+    def create(cls, spec: EndpointSpec, context: Context) -> Adapter:
+        """An adapter from its options, already valid. Touches neither network nor credentials."""
+
+    def prepare(self) -> None:
+        """Find out what must be known before the first request (host, task, weights).
+
+        Offline (`context.offline`) only what the memory holds is used.
+
+        Raises:
+            RunError: if the endpoint is missing or credentials are refused.
+            UserError: if an option must be given.
+        """
+
+    def encode(self, request: Request) -> Json:
+        """The body to send for one request alone. Raises `Rejected` if it cannot be one."""
+
+    def group(self, body: Json) -> Hashable:
+        """Bodies of equal group may travel in one call."""
+
+    def call(self, bodies: Sequence[Json], timeout: float) -> Sequence[Answer]:
+        """Send one call for *bodies* (one, or up to `batch_size` of one group), wait at most
+        *timeout* seconds, and give one answer a body, in order.
+
+        Raises:
+            EndpointError: the call failed as a whole.
+            RunError: no call can succeed.
+        """
+
+    def decode(self, body: Json) -> Response:
+        """An answer's body in common terms. Raises `Malformed` or `ContentFilter`."""
+
+    def describe(self) -> Mapping[str, Json]:
+        """What the manifest says of the endpoint: host, name, task, served version."""
+
+    def close(self) -> None:
+        """Let go of sockets and models."""

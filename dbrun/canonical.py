@@ -1,0 +1,96 @@
+"""Canonical JSON (RFC 8785) and the digests made of it.
+
+The standard library's encoder is canonical already for most of what dbrun digests; values
+that it would spell differently (floats in exponent form or with an integral value, keys
+outside ASCII) take a slower path. Integers beyond 2**53 keep all their digits: RFC 8785 would
+round them, and two requests that differ must not share a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from json.encoder import encode_basestring
+from typing import cast
+
+from .types import Json
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
+
+
+def canonical(value: Json) -> bytes:
+    """*value* as canonical JSON.
+
+    Raises:
+        ValueError: for NaN and infinities.
+        TypeError: for what JSON cannot hold.
+    """
+    text = _encode(value) if _is_plain(value) else _slow(value)
+    # Lone surrogates cannot be encoded; they are told apart by their escape.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def digest(value: Json) -> str:
+    """The SHA-256 of *value*'s canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _is_plain(value: Json) -> bool:
+    kind = type(value)
+    if kind is str or kind is int or value is None or kind is bool:
+        return True
+    if kind is dict:
+        return all(
+            type(key) is str and key.isascii() and _is_plain(item) for key, item in value.items()
+        )
+    if kind is list or kind is tuple:
+        return all(map(_is_plain, value))
+    if kind is float:
+        text = repr(value)
+        return "e" not in text and not text.endswith(".0") and "n" not in text
+    return False
+
+
+def _slow(value: Json) -> str:
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("keys of JSON objects must be strings")
+        # RFC 8785 section 3.2.3: members are sorted by the UTF-16 code units of their names.
+        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+        return (
+            "{"
+            + ",".join(f"{encode_basestring(name)}:{_slow(value[name])}" for name in names)
+            + "}"
+        )
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_slow, value)) + "]"
+    if isinstance(value, float):
+        return _number(value)
+    return cast(str, _encode(value))
+
+
+def _number(value: float) -> str:
+    """A float as ECMAScript spells it (ECMA-262, Number::toString)."""
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError("JSON has no NaN and no infinities")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0)  # position of the decimal point in whole+fraction
+    point -= len(whole + fraction) - len(digits)
+    digits = digits.rstrip("0")
+    if len(digits) <= point <= 21:
+        return sign + digits + "0" * (point - len(digits))
+    if 0 < point <= 21:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    power = point - 1
+    tail = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{tail}e{'+' if power > 0 else '-'}{abs(power)}"

@@ -1,0 +1,26 @@
+"""Time as a dependency: the only module that reads the clock or sleeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timezone
+
+
+class Clock:
+    """The machine's clock. Tests pass a subclass whose time is a number."""
+
+    def now(self) -> float:
+        """Seconds that only ever grow, from an arbitrary start."""
+        return time.monotonic()
+
+    def wall(self) -> datetime:
+        """The date and time in UTC."""
+        return datetime.now(timezone.utc)
+
+    def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:
+        """Sleep, waking early when *stop* is set; True if it was."""
+        if stop is None:
+            time.sleep(max(0.0, seconds))
+            return False
+        return stop.wait(max(0.0, seconds))

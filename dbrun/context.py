@@ -1,0 +1,58 @@
+"""All that a plugin may lean on, whatever its kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .clock import Clock
+from .types import Json
+
+
+class Memory(Protocol):
+    """Facts about endpoints that outlive a run (the journal keeps them): hosts, found tasks."""
+
+    def recall(self, name: str) -> Json:
+        """What was remembered under *name*, or None."""
+
+    def remember(self, name: str, value: Json) -> None:
+        """Keep *value* under *name*."""
+
+
+class NoMemory:
+    """Remembers for the life of the process only."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Json] = {}
+
+    def recall(self, name: str) -> Json:
+        """What was remembered under *name*, or None."""
+        return self._facts.get(name)
+
+    def remember(self, name: str, value: Json) -> None:
+        """Keep *value* under *name*."""
+        self._facts[name] = value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What plugins are created with.
+
+    *folder* is the folder of the pipeline file and *project* the project's root. *resolve* turns
+    a `Reference` into the function it names. *template* compiles a template's source into an
+    object with `render(scope) -> str` and `evaluate(scope) -> Json`. *environ* is where
+    credentials by `{env: NAME}` are read. *offline* forbids every call.
+    """
+
+    folder: str = "."
+    project: str = "."
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Clock = field(default_factory=Clock)
+    memory: Memory = field(default_factory=NoMemory)
+    resolve: Callable[[Any], Callable[..., Any]] | None = None
+    template: Callable[[Any], Any] | None = None
+    offline: bool = False
+    max_connections: int = 64
+    debug: bool = False

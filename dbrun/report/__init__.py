@@ -1,0 +1,1 @@
+"""What is said of a run: pure functions of manifest and results."""

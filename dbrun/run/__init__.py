@@ -1,0 +1,1 @@
+"""A pipeline at work: the recipe, the open processor, the executor, the manifest, the engines."""

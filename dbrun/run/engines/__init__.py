@@ -1,0 +1,1 @@
+"""Engines: what maps a processor over a source and into a sink."""

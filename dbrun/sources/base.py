@@ -1,0 +1,36 @@
+"""What a source is: something that yields rows' values, one mapping after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Protocol
+
+from ..context import Context
+from ..types import Json
+
+
+class Source(Protocol):
+    """Streams rows; never holds them all.
+
+    `rows` yields `(where, values)`: *where* says in a person's words which row it is
+    (`data/tickets.jsonl:17`), *values* is the mapping of its columns, JSON values only.
+    """
+
+    options: ClassVar[Mapping[str, Json]]
+    """JSON Schema (an object with `properties`) of the source's own options."""
+
+    folder: str | None
+    """The folder that files named by rows must lie below; None forbids them."""
+
+    @classmethod
+    def create(cls, options: Mapping[str, Any], context: Context) -> Source:
+        """A source from its options, already valid. Reads nothing yet."""
+
+    def rows(self) -> Iterator[tuple[str, Mapping[str, Json]]]:
+        """The rows in their order. Raises `SourceError` naming file and line."""
+
+    def columns(self) -> frozenset[str] | None:
+        """The columns' names where they can be known cheaply, else None."""
+
+    def digest(self) -> str | None:
+        """A digest of what was read (files: SHA-256 of their bytes), where there is one."""

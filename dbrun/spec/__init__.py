@@ -1,0 +1,1 @@
+"""Reading a pipeline file: text, marks, merging, schema, templates, references."""

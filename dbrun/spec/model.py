@@ -1,0 +1,214 @@
+"""The pipeline file, complete: frozen values with every default applied.
+
+`spec.build` makes these from valid data; nothing downstream looks at the YAML again. Paths
+are absolute, references know the folder of the file that wrote them, and credentials are
+still references (`{env: NAME}`), never values. A `Spec` pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ..types import Json, Mark
+
+NOWHERE = Mark(file="<python>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A dotted path to a function: `package.module:function`, with what it is called with.
+
+    *folder* is the folder of the file that wrote it, *project* the project's root: the two
+    places, in this order and after installed packages, where the module is looked for.
+    *from_raw* hands an output transform the whole response body instead of the text.
+    """
+
+    path: str
+    folder: str
+    project: str
+    kwargs: Mapping[str, Json] = field(default_factory=dict)
+    from_raw: bool = False
+    where: Mark = NOWHERE
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """The source of a template. *name* is how messages call it (a file's path or `prompt`).
+
+    For a template of its own file, *line* is 0; for one inside the spec, *where* is its mark.
+    """
+
+    source: str
+    name: str
+    where: Mark = NOWHERE
+    file: str | None = None
+
+
+Part: TypeAlias = Mapping[str, Any]
+"""A part of a message's content: `text` and `image` are `Text`, other keys JSON values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageTemplate:
+    """One turn: *content* is a template or a sequence of parts."""
+
+    role: str
+    content: Text | tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What is asked: exactly one of the three is set."""
+
+    text: Text | None = None
+    messages: tuple[MessageTemplate, ...] | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseSchema:
+    """What the output must satisfy. *mode* is `check` or `native`; *reask* how often to ask again."""
+
+    schema: Json
+    mode: str = "check"
+    reask: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """Calls in flight: adaptive between *low* and *high* from *start*; fixed when all are equal."""
+
+    start: int = 8
+    low: int = 1
+    high: int = 64
+
+    @classmethod
+    def fixed(cls, calls: int) -> Concurrency:
+        """A limit that never moves."""
+        return cls(start=calls, low=calls, high=calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Contract of `limits`: rates per unit of time, tries, seconds. None means no limit.
+
+    *concurrency* None leaves the choice to the adapter's default.
+    """
+
+    concurrency: Concurrency | None = None
+    requests_per_second: float | None = None
+    requests_per_minute: float | None = None
+    requests_per_hour: float | None = None
+    tokens_per_minute: float | None = None
+    input_tokens_per_minute: float | None = None
+    output_tokens_per_minute: float | None = None
+    attempts: int = 6
+    retry_for: float = 1800.0
+    timeout: float = 600.0
+    warmup: float = 600.0
+    window: int = 10_000
+    max_failures: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What tokens cost, per million, in *currency*."""
+
+    input_per_million: float = 0.0
+    output_per_million: float = 0.0
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSpec:
+    """An adapter's name, its own *options*, and the options common to all adapters."""
+
+    adapter: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Json] = field(default_factory=dict)
+    verify: bool | str = True
+    send_stop: bool = True
+    identity: str | None = None
+    price: Price | None = None
+    limits: Limits = field(default_factory=Limits)
+    where: Mark = NOWHERE
+    path: str = "endpoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """One prompt of a pipeline."""
+
+    name: str
+    endpoint: EndpointSpec
+    prompt: Prompt
+    stop: tuple[str, ...] = ()
+    params: Mapping[str, Json] = field(default_factory=dict)
+    response_schema: ResponseSchema | None = None
+    input: tuple[Reference, ...] = ()
+    output: tuple[Reference, ...] = ()
+    when: Text | None = None
+    path: str = ""
+    where: Mark = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """Where rows come from: the plugin's *kind* and *options*; what holds for every kind."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    id: str | None = None
+    filter: Text | None = None
+    limit: int | None = None
+    where: Mark = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSpec:
+    """Where records go: *path* is absolute; *kind* the plugin (`jsonl`, `csv`, …)."""
+
+    path: str
+    kind: str = "jsonl"
+    add: frozenset[str] = frozenset()
+    omit: frozenset[str] = frozenset()
+    where: Mark = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSpec:
+    """Where answers are kept: *path* is absolute; *mode* `reuse`, `refresh`, `replay` or `off`."""
+
+    path: str
+    mode: str = "reuse"
+    share: bool = True
+    publish_every: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A pipeline file after merging, with every default applied.
+
+    *merged* is the merged data as written, `${NAME}` unresolved: what manifests and digests see.
+    *columns* are the columns that templates may name, where they are known before reading.
+    """
+
+    name: str
+    file: str
+    folder: str
+    project: str
+    source: SourceSpec
+    steps: tuple[StepSpec, ...]
+    sink: SinkSpec
+    journal: JournalSpec
+    description: str = ""
+    vars: Mapping[str, Json] = field(default_factory=dict)
+    row: tuple[Reference, ...] = ()
+    repeats: int = 1
+    limits: Limits = field(default_factory=Limits)
+    filters: Mapping[str, Reference] = field(default_factory=dict)
+    merged: Mapping[str, Json] = field(default_factory=dict)
+    target: str | None = None

@@ -1,0 +1,238 @@
+"""The words of dbrun: small frozen values made of JSON-shaped parts.
+
+Every one pickles and prints. Names follow the field's usage: a *request* is what is asked,
+whatever the wire format; a *response* is what came back, in common terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any
+"""A value that JSON can hold: None, bool, int, float, str, list or dict with string keys."""
+
+FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls", "unknown")
+"""The closed set into which every wire's own spelling is translated."""
+
+USAGE_FIELDS = (
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cached_input_tokens",
+    "reasoning_tokens",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place in a file: 1-based *line* and *column*; *file* as a person would write it."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong (or, for lints, unwise) in a pipeline file.
+
+    *where* is the place, *path* the dotted path of the value (empty for the whole file),
+    *message* what is wrong, *hint* what to do, *length* how many characters to underline.
+    """
+
+    where: Mark
+    path: str
+    message: str
+    hint: str = ""
+    length: int = 1
+
+    def __str__(self) -> str:
+        said = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{self.where}: {said}" + (f"; {self.hint}" if self.hint else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One input: *values* by column, *id* that identifies it, *index* in the source from 0."""
+
+    id: str
+    index: int
+    values: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts as the endpoint told them; what it did not tell is None."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            **{name: _sum(getattr(self, name), getattr(other, name)) for name in USAGE_FIELDS}
+        )
+
+    def to_json(self) -> dict[str, int]:
+        """The known counts, unknown ones absent."""
+        counts = ((name, getattr(self, name)) for name in USAGE_FIELDS)
+        return {name: count for name, count in counts if count is not None}
+
+
+def _sum(left: int | None, right: int | None) -> int | None:
+    if left is None:
+        return right
+    return left if right is None else left + right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What an endpoint answered, in common terms.
+
+    *value* is the text of the answer; for custom models and driver apps any JSON value.
+    *finish_reason* is one of `FINISH_REASONS`, or None where the endpoint does not tell.
+    *body* is the whole answer as it would look had the request been sent alone.
+    *model* names the served model or version where the endpoint tells it.
+    """
+
+    value: Json
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    body: Json = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a row has no output. *kind* is the record's `error.class`."""
+
+    kind: str
+    message: str
+    status: int | None = None
+    retryable: bool = False
+    where: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The `error` field of a record; unknown parts absent."""
+        said: dict[str, Json] = {"class": self.kind, "message": self.message}
+        if self.status is not None:
+            said["status"] = self.status
+        said["retryable"] = self.retryable
+        if self.where:
+            said["where"] = self.where
+        return said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What one step of a pipeline made of a row; `output` is null when the step was skipped."""
+
+    output: Json
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    key: str | None = None
+    text: str | None = None
+    raw: Json = None
+    request: Json = None
+    skipped: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Timing:
+    """Seconds that a record took (volatile: written only when the sink adds `timing`)."""
+
+    latency: float = 0.0
+    attempts: int = 0
+    reused: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line of the results file. `to_json` gives its fields in their order."""
+
+    id: str
+    index: int
+    status: str
+    row: Mapping[str, Json]
+    output: Json = None
+    repeat: int | None = None
+    failure: Failure | None = None
+    steps: Mapping[str, StepResult] = field(default_factory=dict)
+    last: StepResult | None = None
+    timing: Timing | None = None
+
+    def to_json(
+        self, add: frozenset[str] = frozenset(), omit: frozenset[str] = frozenset()
+    ) -> dict[str, Json]:
+        """The record as a mapping, fields in the order of the results file.
+
+        *add* names volatile or bulky fields to include (`index`, `text`, `raw`, `request`,
+        `timing`), *omit* fields to leave out.
+        """
+        last = self.last
+        said: dict[str, Json] = {"id": self.id, "status": self.status, "output": self.output}
+        if self.repeat is not None:
+            said["repeat"] = self.repeat
+        if last is not None:
+            if last.finish_reason is not None:
+                said["finish_reason"] = last.finish_reason
+            if last.usage is not None and (usage := self.usage) is not None:
+                said["usage"] = usage.to_json()
+        if self.failure is not None:
+            said["error"] = self.failure.to_json()
+        said["row"] = self.row
+        if last is not None and last.key is not None:
+            said["key"] = last.key
+        if len(self.steps) > 1:
+            said["steps"] = {name: _step_to_json(step) for name, step in self.steps.items()}
+        if add:
+            self._add_fields(said, add)
+        for name in omit:
+            said.pop(name, None)
+        return said
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage of all steps together; None if no endpoint told any."""
+        total: Usage | None = None
+        for step in self.steps.values() or ((self.last,) if self.last else ()):
+            if step.usage is not None:
+                total = step.usage if total is None else total + step.usage
+        return total
+
+    def _add_fields(self, said: dict[str, Json], add: frozenset[str]) -> None:
+        last = self.last
+        if "index" in add:
+            said["index"] = self.index
+        if "text" in add:
+            said["text"] = last.text if last else None
+        if "raw" in add:
+            said["raw"] = last.raw if last else None
+        if "request" in add:
+            said["request"] = last.request if last else None
+        if "timing" in add and self.timing is not None:
+            said["timing"] = {
+                "latency": round(self.timing.latency, 3),
+                "attempts": self.timing.attempts,
+                "reused": self.timing.reused,
+            }
+
+
+def _step_to_json(step: StepResult) -> dict[str, Json]:
+    said: dict[str, Json] = {"output": step.output}
+    if step.finish_reason is not None:
+        said["finish_reason"] = step.finish_reason
+    if step.usage is not None:
+        said["usage"] = step.usage.to_json()
+    if step.key is not None:
+        said["key"] = step.key
+    return said
