@@ -1,4 +1,4 @@
-"""What an adapter is: two pure functions between a request and its wire form, plus where to send it."""
+"""What an adapter is: two pure functions between request and wire form, plus where to send."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from ..types import Record
 
 
 class Sink(Protocol):
-    """Records go to a partial file; `commit` puts the whole in place, `close` without it does not."""
+    """Records go to a partial file; `commit` puts the whole in place, `close` alone does not."""
 
     @classmethod
     def create(cls, spec: SinkSpec) -> Sink:

@@ -70,7 +70,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseSchema:
-    """What the output must satisfy. *mode* is `check` or `native`; *reask* how often to ask again."""
+    """What the output must satisfy. *mode*: `check` or `native`; *reask*: times to ask again."""
 
     schema: Json
     mode: str = "check"
