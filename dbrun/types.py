@@ -45,6 +45,7 @@ class Problem:
 
     *where* is the place, *path* the dotted path of the value (empty for the whole file),
     *message* what is wrong, *hint* what to do, *length* how many characters to underline.
+    What a *secret* problem underlines must not be shown.
     """
 
     where: Mark
@@ -52,6 +53,7 @@ class Problem:
     message: str
     hint: str = ""
     length: int = 1
+    secret: bool = False
 
     def __str__(self) -> str:
         said = f"{self.path}: {self.message}" if self.path else self.message
@@ -157,7 +159,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One line of the results file. `to_json` gives its fields in their order."""
+    """One line of the results file. `to_json` gives its fields in their order.
+
+    *steps* are the results of the steps that were reached; *stepwise* says that the pipeline has
+    more than one, so that the line shows them. *last* is the step that was asked last.
+    """
 
     id: str
     index: int
@@ -167,6 +173,7 @@ class Record:
     repeat: int | None = None
     failure: Failure | None = None
     steps: Mapping[str, StepResult] = field(default_factory=dict)
+    stepwise: bool = False
     last: StepResult | None = None
     timing: Timing | None = None
 
@@ -185,14 +192,14 @@ class Record:
         if last is not None:
             if last.finish_reason is not None:
                 said["finish_reason"] = last.finish_reason
-            if last.usage is not None and (usage := self.usage) is not None:
-                said["usage"] = usage.to_json()
+        if (usage := self.usage) is not None:
+            said["usage"] = usage.to_json()
         if self.failure is not None:
             said["error"] = self.failure.to_json()
         said["row"] = self.row
         if last is not None and last.key is not None:
             said["key"] = last.key
-        if len(self.steps) > 1:
+        if self.stepwise:
             said["steps"] = {name: _step_to_json(step) for name, step in self.steps.items()}
         if add:
             self._add_fields(said, add)
@@ -203,8 +210,11 @@ class Record:
     @property
     def usage(self) -> Usage | None:
         """The usage of all steps together; None if no endpoint told any."""
+        asked = list(self.steps.values())
+        if self.last is not None and all(step is not self.last for step in asked):
+            asked.append(self.last)  # a step that was answered and failed all the same
         total: Usage | None = None
-        for step in self.steps.values() or ((self.last,) if self.last else ()):
+        for step in asked:
             if step.usage is not None:
                 total = step.usage if total is None else total + step.usage
         return total

@@ -1,0 +1,113 @@
+"""dbrun as a library: the functions that the command line is made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .errors import SpecError
+from .registry import Registry
+from .run.endpoint import Endpoint, make_endpoint
+from .run.opening import Surroundings
+from .run.pipeline import Pipeline
+from .spec.load import load_spec
+from .types import Json, Problem
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    target: str | None = None,
+    vars: Mapping[str, Json] | None = None,
+    variables: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
+    import_functions: bool = True,
+) -> Pipeline:
+    """The pipeline of the file at *path*, read, merged and checked.
+
+    Args:
+        target: the overlay to lay over the spec (`--target`).
+        vars: values of declared variables, as JSON values.
+        variables: the same as text (`--var`), read by the declared values' types.
+        overrides: `a.b.c=value` settings (`--set`), values in YAML.
+        environ: where `${NAME}` is looked up; the process's environment unless given.
+        registry: the plugins it may use.
+        import_functions: false names functions without importing them.
+
+    Raises:
+        SpecError: with every problem found, each with its place in the file.
+    """
+    registry = registry or Registry()
+    loaded = load_spec(
+        os.fspath(path),
+        target=target,
+        variables=variables or {},
+        typed_variables=vars or {},
+        overrides=overrides,
+        environ=os.environ if environ is None else environ,
+        registry=registry,
+    )
+    return Pipeline.from_spec(
+        loaded.spec, registry, warnings=loaded.warnings, import_functions=import_functions
+    )
+
+
+def validate(
+    path: str | os.PathLike[str], **options: Any
+) -> tuple[list[Problem], list[Problem]]:
+    """The problems and the warnings of the file at *path*; takes what `load` takes.
+
+    Everything is checked that can be without calling an endpoint.
+    """
+    try:
+        pipeline = load(path, **options)
+    except SpecError as error:
+        return list(error.problems), []
+    return [], list(pipeline.warnings)
+
+
+def endpoint(
+    adapter: str,
+    *,
+    transform_input_fn: Callable[..., Any] | None = None,
+    transform_output_fn: Callable[..., Any] | None = None,
+    params: Mapping[str, Json] | None = None,
+    stop: Sequence[str] | str = (),
+    limits: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
+    **options: Any,
+) -> Endpoint:
+    """A model endpoint to be asked from Python.
+
+    Args:
+        adapter: a name of the registry (`databricks`, `openai`, `mlflow`, `local`, …).
+        transform_input_fn: called with the request's parts as keywords (`prompt`, `stop`, every
+            param); returns the request mapping to send.
+        transform_output_fn: called with the text of the answer (custom models: the prediction);
+            returns what `invoke` gives back.
+        params: generation parameters of every request.
+        stop: strings at which an answer ends.
+        limits: as the spec's `limits`.
+        options: the adapter's own options (`name`, `host`, `token`, …); credentials may be
+            given as text or as `{"env": NAME}` or `{"secret": "scope/key"}`.
+
+    Raises:
+        UserError: an unknown adapter or option.
+    """
+    around = Surroundings(
+        environ=os.environ if environ is None else environ, registry=registry or Registry()
+    )
+    return make_endpoint(
+        adapter,
+        around=around,
+        transform_input_fn=transform_input_fn,
+        transform_output_fn=transform_output_fn,
+        params=params,
+        stop=stop,
+        limits=limits,
+        **options,
+    )

@@ -1,0 +1,337 @@
+"""From a request to its answer: journal, equal requests in flight, limits, tries.
+
+This is the one retry loop. The adapter says what an error *is*, `RetryPolicy` whether and when
+to try again, the `Limiter` who may send, the `Breaker` when to give the whole run up.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..client.limits import Outcome
+from ..clock import Clock
+from ..errors import (
+    EndpointError,
+    EndpointMissing,
+    Interrupted,
+    Malformed,
+    RateLimited,
+    TimedOut,
+    Unanswered,
+    Unavailable,
+    Unreachable,
+)
+from ..types import Json, Response, Usage
+from .counters import Counters
+
+if TYPE_CHECKING:
+    from ..adapters.base import Adapter, Answer
+    from ..client.journal import Claim, Entry, Journal
+    from ..client.limits import Limiter
+    from ..client.retry import Breaker, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request, ready to be sent: its *body*, its *key*, and which answers will do.
+
+    Answers of a generation before *since* are not taken; *send* false forbids sending.
+    """
+
+    body: Json
+    key: str
+    since: int = 0
+    send: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The answer to a question, whether it was paid for before, and how it went."""
+
+    response: Response
+    reused: bool
+    latency: float = 0.0
+    attempts: int = 0
+
+
+Kept: TypeAlias = "tuple[Reply | EndpointError, Entry | EndpointError]"
+"""What one row gets of a call, and what those get who wait for the same request."""
+
+
+class Asker:
+    """One endpoint, asked by many threads."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        *,
+        limiter: Limiter,
+        policy: RetryPolicy,
+        breaker: Breaker,
+        journal: Journal,
+        counters: Counters,
+        clock: Clock,
+        timeout: float,
+        halt: threading.Event,
+        estimate_tokens: bool = False,
+    ) -> None:
+        self.adapter = adapter
+        self.limiter = limiter
+        self._policy = policy
+        self._breaker = breaker
+        self._journal = journal
+        self._counters = counters
+        self._clock = clock
+        self._timeout = timeout
+        self._halt = halt
+        self._tokens = TokenEstimate() if estimate_tokens else None
+        self._reached = False
+
+    def ask(self, questions: Sequence[Question]) -> list[Reply | EndpointError | Unanswered]:
+        """A reply or an error for each question, in order.
+
+        Raises:
+            RunError: no request can succeed.
+            Interrupted: the run was halted before all were answered.
+        """
+        replies: list[Reply | EndpointError | Unanswered | None] = [
+            self._known(question) for question in questions
+        ]
+        missing = [place for place, reply in enumerate(replies) if reply is None]
+        if missing:
+            self._ask_missing(questions, missing, replies)
+        self._counters.count_reused(
+            sum(1 for reply in replies if isinstance(reply, Reply) and reply.reused)
+        )
+        return replies  # type: ignore[return-value]
+
+    def _known(self, question: Question) -> Reply | EndpointError | Unanswered | None:
+        entry = self._journal.lookup(question.key, question.since)
+        if entry is not None:
+            return self._reused(entry)
+        if not question.send:
+            return Unanswered("the journal holds no answer to this request")
+        return None
+
+    def _ask_missing(
+        self,
+        questions: Sequence[Question],
+        missing: Iterable[int],
+        replies: list[Reply | EndpointError | Unanswered | None],
+    ) -> None:
+        # All claims are made before anything is waited for: of two threads with the same two
+        # requests, neither waits while it holds what the other waits for.
+        claims = [
+            (place, self._journal.claim(questions[place].key, questions[place].since))
+            for place in missing
+        ]
+        led = [(place, claim) for place, claim in claims if claim.leads]
+        try:
+            for chunk in self._chunks(questions, led):
+                self._send_chunk(
+                    [(place, claim, questions[place]) for place, claim in chunk], replies
+                )
+        except BaseException:
+            given_up = Interrupted("the run ended before this request was answered")
+            for _, claim in led:
+                claim.settle(given_up)
+            raise
+        for place, claim in claims:
+            if not claim.leads:
+                replies[place] = self._wait(claim)
+
+    def _wait(self, claim: Claim) -> Reply | EndpointError:
+        """The answer to an equal request that another thread had in flight."""
+        try:
+            return self._reused(claim.wait(self._halt))
+        except EndpointError as error:
+            return error
+        except Unanswered as error:
+            raise Interrupted("stopped before this request was answered") from error
+
+    def _chunks(
+        self, questions: Sequence[Question], wanted: Sequence[tuple[int, Claim]]
+    ) -> Iterable[list[tuple[int, Claim]]]:
+        """Requests that may travel together, at most `batch_size` a call."""
+        size = self.adapter.batch_size
+        if size == 1 or len(wanted) == 1:
+            return [[one] for one in wanted]
+        groups: dict[Hashable, list[tuple[int, Claim]]] = {}
+        for place, claim in wanted:
+            group = self.adapter.group(questions[place].body)
+            groups.setdefault(group, []).append((place, claim))
+        return [
+            members[start : start + size]
+            for members in groups.values()
+            for start in range(0, len(members), size)
+        ]
+
+    def _send_chunk(
+        self,
+        chunk: Sequence[tuple[int, Claim, Question]],
+        replies: list[Reply | EndpointError | Unanswered | None],
+    ) -> None:
+        """One call for *chunk*; a call that fails is split until the bad row is alone."""
+        sent = self._send([question for _, _, question in chunk])
+        if not isinstance(sent, EndpointError):
+            for (place, claim, _), (reply, entry) in zip(chunk, sent, strict=True):
+                replies[place] = reply
+                claim.settle(entry)
+        elif len(chunk) > 1 and not isinstance(sent, RateLimited):
+            middle = len(chunk) // 2
+            self._send_chunk(chunk[:middle], replies)
+            self._send_chunk(chunk[middle:], replies)
+        else:
+            for place, claim, _ in chunk:
+                replies[place] = sent
+                claim.settle(sent)
+
+    def _send(self, questions: Sequence[Question]) -> list[Kept] | EndpointError:
+        """Call, and call again as the policy says; the answers are in the journal on return."""
+        bodies = [question.body for question in questions]
+        started = self._clock.now()
+        tries = waits = 0
+        while True:
+            tokens = self._tokens.before(bodies) if self._tokens else None
+            if not self.limiter.acquire(self._halt, tokens):
+                raise Interrupted("stopped before this request was sent")
+            try:
+                sent_at = self._clock.now()
+                answers = self.adapter.call(bodies, self._timeout)
+            except EndpointError as error:
+                self.limiter.release(_outcome(error), retry_after=error.retry_after)
+                delay = self._after_failure(error, tries, waits, started, len(bodies))
+                if delay is None:
+                    return error
+                waits += isinstance(error, RateLimited)
+                tries += not isinstance(error, RateLimited)
+                if self._clock.sleep(delay, self._halt):
+                    raise Interrupted("stopped while waiting to try again") from error
+            except BaseException:
+                self.limiter.release(Outcome.refused)
+                raise
+            else:
+                latency = self._clock.now() - sent_at
+                return self._keep(questions, answers, latency, tries + waits)
+
+    def _keep(
+        self,
+        questions: Sequence[Question],
+        answers: Sequence[Answer],
+        latency: float,
+        failures: int,
+    ) -> list[Kept]:
+        """Journal what was answered; what has not the form of an answer is not one."""
+        read = [self._read(answer) for answer in answers]
+        usages = [response.usage for response in read if isinstance(response, Response)]
+        outcome = Outcome.success_after_retry if failures else Outcome.success
+        used = self._tokens.after(usages) if self._tokens else None
+        self.limiter.release(outcome, tokens=used)
+        self._breaker.succeeded()
+        self._reached = True
+        self._counters.count_sent(200)
+        kept: list[Kept] = []
+        for question, answer, response in zip(questions, answers, read, strict=True):
+            if isinstance(response, Malformed):
+                kept.append((response, response))
+                continue
+            entry = self._journal.record(question.key, answer)
+            if isinstance(response, EndpointError):
+                kept.append((response, entry))
+                continue
+            self._counters.count_answer(latency, response.usage)
+            reply = Reply(
+                response=response, reused=False, latency=latency, attempts=failures + 1
+            )
+            kept.append((reply, entry))
+        return kept
+
+    def _read(self, answer: Answer | Entry) -> Response | EndpointError:
+        try:
+            response = self.adapter.decode(answer.body)
+        except EndpointError as error:
+            return error
+        if answer.model and not response.model:
+            response = replace(response, model=answer.model)
+        return response
+
+    def _reused(self, entry: Answer | Entry) -> Reply | EndpointError:
+        response = self._read(entry)
+        if isinstance(response, EndpointError):
+            return response
+        return Reply(response=response, reused=True)
+
+    def _after_failure(
+        self, error: EndpointError, tries: int, waits: int, started: float, rows: int
+    ) -> float | None:
+        """Seconds to wait before the next try, or None if there is none."""
+        self._counters.count_sent(error.status or error.kind)
+        if error.status is not None:
+            self._reached = True
+        if error.retryable:
+            self._breaker.failed(error)
+        elapsed = self._clock.now() - started
+        rate_limited = isinstance(error, RateLimited)
+        if rows > 1 and error.status == 500:
+            delay = None  # one bad row fails a whole batch: split it rather than send it again
+        else:
+            done = waits + 1 if rate_limited else tries + 1
+            delay = self._policy.delay(error, done, elapsed, random.random)
+        if delay is None:
+            self._counters.count_lost(error.maybe_paid)
+            if isinstance(error, Unreachable) and not self._reached:
+                raise EndpointMissing(
+                    f"the endpoint was never reachable: {error.message}",
+                    "check its address and that it is running, then run the same command again",
+                ) from error
+        else:
+            self._counters.count_again(rate_limited, error.maybe_paid)
+        return delay
+
+
+class TokenEstimate:
+    """Tokens of a request before it is sent, learnt from what the endpoint reported.
+
+    Input is the length of the body in characters over the ratio seen so far (4 to start with);
+    output is `max_tokens` where it is set, for Databricks reserves that much (Foundation Model
+    APIs limits and quotas), else the mean of the outputs so far.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._outputs = 256.0
+
+    def before(self, bodies: Sequence[Json]) -> tuple[int, int]:
+        """Estimated (input, output) tokens of one call."""
+        import json
+
+        inputs = sum(len(json.dumps(body)) for body in bodies) // 4
+        outputs = 0
+        for body in bodies:
+            most = body.get("max_tokens") if isinstance(body, dict) else None
+            outputs += most if isinstance(most, int) else int(self._outputs)
+        return inputs, outputs
+
+    def after(self, usages: Sequence[Usage | None]) -> tuple[int, int] | None:
+        """What the call really used, or None where the endpoint does not tell."""
+        known = [usage for usage in usages if usage is not None]
+        if not known:
+            return None
+        outputs = sum(usage.output_tokens or 0 for usage in known)
+        with self._lock:
+            self._outputs += (outputs / len(known) - self._outputs) / 20
+        return sum(usage.input_tokens or 0 for usage in known), outputs
+
+
+def _outcome(error: EndpointError) -> Outcome:
+    if isinstance(error, RateLimited):
+        return Outcome.rate_limited
+    if isinstance(error, TimedOut):
+        return Outcome.timed_out
+    if isinstance(error, Unavailable):
+        return Outcome.fault
+    return Outcome.refused

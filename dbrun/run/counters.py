@@ -1,0 +1,89 @@
+"""What a run counted: requests by their fate, and the tokens they cost. Shared by threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from ..types import Json, Usage
+
+
+class Counters:
+    """Requests sent, reused, retried and waited for; tokens of the answers paid by this run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.sent = 0
+        self.reused = 0
+        self.retried = 0
+        self.waited = 0
+        self.maybe_paid = 0
+        self.by_status: Counter[str] = Counter()
+        self.spent = Usage()
+        self.latencies: list[float] = []
+        self._seen = 0
+
+    def count_sent(self, status: int | str) -> None:
+        """One call over the wire ended with *status* (an HTTP status or the kind of failure)."""
+        with self._lock:
+            self.sent += 1
+            self.by_status[str(status)] += 1
+
+    def count_reused(self, requests: int) -> None:
+        """*requests* were answered from the journal or by an equal one in flight."""
+        with self._lock:
+            self.reused += requests
+
+    def count_again(self, rate_limited: bool, maybe_paid: bool) -> None:
+        """A call failed: it is waited for, or counts as a try; it may have been served."""
+        with self._lock:
+            if rate_limited:
+                self.waited += 1
+            else:
+                self.retried += 1
+            self.maybe_paid += maybe_paid
+
+    def count_lost(self, maybe_paid: bool) -> None:
+        """A call failed for good."""
+        with self._lock:
+            self.maybe_paid += maybe_paid
+
+    def count_answer(self, seconds: float, usage: Usage | None) -> None:
+        """An answer came after *seconds*; its *usage* is what this run spent on it."""
+        with self._lock:
+            if usage is not None:
+                self.spent = self.spent + usage
+            self._keep_latency(seconds)
+
+    def _keep_latency(self, seconds: float) -> None:
+        # A fixed-size sample is enough for quantiles and keeps memory flat: every k-th answer,
+        # k doubling each time the sample is full.
+        self._seen += 1
+        stride = 1 << max(0, (self._seen // 4096).bit_length() - 1)
+        if self._seen % stride == 0:
+            self.latencies.append(seconds)
+            if len(self.latencies) >= 8192:
+                self.latencies = self.latencies[::2]
+
+    def latency_quantiles(self) -> dict[str, float]:
+        """Seconds within which 50, 90 and 99 of 100 answers came; empty if there were none."""
+        with self._lock:
+            ordered = sorted(self.latencies)
+        if not ordered:
+            return {}
+        return {
+            f"p{percent}": round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 4)
+            for percent in (50, 90, 99)
+        }
+
+    def requests(self) -> dict[str, Json]:
+        """The counts of requests, for the manifest."""
+        with self._lock:
+            return {
+                "sent": self.sent,
+                "reused": self.reused,
+                "retried": self.retried,
+                "waited": self.waited,
+                "maybe_paid": self.maybe_paid,
+                "by_status": dict(sorted(self.by_status.items())),
+            }

@@ -1,0 +1,132 @@
+"""The record of a run: what ran, on what, with what outcome. Pure data, written beside the results."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from .. import __version__
+from ..canonical import digest
+from ..spec.model import MessageTemplate, Prompt, Spec, Text
+from ..types import Json
+
+MANIFEST_VERSION = 1
+_PACKAGES = ("click", "jinja2", "jsonschema", "pyyaml", "requests", "rich", "databricks-sdk", "xllamacpp")
+
+
+def manifest_path(results: str) -> str:
+    """Where the manifest of a results file lies: `<stem>.run.json` beside it."""
+    return stem(results) + ".run.json"
+
+
+def stem(results: str) -> str:
+    """A results path without its extensions: `out/a.jsonl.gz` → `out/a`."""
+    base = results
+    for _ in range(2):
+        root, extension = os.path.splitext(base)
+        if extension.lower() in (".jsonl", ".json", ".csv", ".parquet", ".gz", ".zst", ".ndjson", ".tsv"):
+            base = root
+    return base
+
+
+def part_path(results: str) -> str:
+    """Where a run over some of the rows writes: `out/a.jsonl.gz` → `out/a.part.jsonl.gz`."""
+    base = stem(results)
+    return base + ".part" + results[len(base) :]
+
+
+def describe_recipe(spec: Spec, functions: Mapping[str, str]) -> dict[str, Json]:
+    """The part of a manifest that is known before the first row."""
+    return {
+        "name": spec.name,
+        "target": spec.target,
+        "spec": dict(spec.merged),
+        "spec_digest": digest(_storable(spec.merged)),
+        "git": git_state(spec.folder),
+        "digests": {
+            "templates": {name: _sha256(text) for name, text in _templates(spec)},
+            "functions": dict(functions),
+        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, Json]:
+    """Versions of dbrun, of Python, and of the packages that shape a run."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    packages: dict[str, Json] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {"dbrun": __version__, "python": platform.python_version(), "packages": packages}
+
+
+def git_state(folder: str) -> Json:
+    """The commit that *folder* is at and whether files differ from it; None outside git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def run_id(now: datetime) -> str:
+    """A name for a run that sorts by time: `20261122T201538Z-3f9c`."""
+    return now.strftime("%Y%m%dT%H%M%SZ") + "-" + os.urandom(2).hex()
+
+
+def _git(folder: str, *words: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command, no shell
+            ["git", "-C", folder, *words],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _templates(spec: Spec) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for step in spec.steps:
+        for text in _texts(step.prompt):
+            found.append((f"{step.name}:{text.name}", text.source))
+    return found
+
+
+def _texts(prompt: Prompt) -> list[Text]:
+    if prompt.text is not None:
+        return [prompt.text]
+    texts: list[Text] = []
+    for message in prompt.messages or ():
+        texts.extend(_message_texts(message))
+    return texts
+
+
+def _message_texts(message: MessageTemplate) -> Sequence[Text]:
+    if isinstance(message.content, Text):
+        return [message.content]
+    return [value for part in message.content for value in part.values() if isinstance(value, Text)]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _storable(value: Any) -> Json:
+    if isinstance(value, Mapping):
+        return {str(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(item) for item in value]
+    return value

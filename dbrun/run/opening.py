@@ -1,0 +1,248 @@
+"""From the recipe to the thing that runs: adapters created, limits shared, templates compiled."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+from ..adapters.base import Adapter
+from ..client.journal import Journal
+from ..client.limits import Limiter
+from ..client.retry import Breaker, RetryPolicy
+from ..clock import Clock
+from ..context import Context, Memory
+from ..registry import Registry
+from ..sinks.base import Sink
+from ..sources.base import Source
+from ..spec.model import NOWHERE, EndpointSpec, SinkSpec, SourceSpec, Spec, StepSpec
+from ..spec.references import Resolver
+from ..spec.response import output_check
+from ..spec.templates import Templates, compile_prompt
+from ..types import Json
+from .asking import Asker
+from .counters import Counters
+from .steps import Step
+from .transforms import InputTransforms, OutputTransforms, RowTransforms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a run takes from outside: environment, clock, plugins, and whether it may send."""
+
+    environ: Mapping[str, str]
+    registry: Registry = field(default_factory=Registry)
+    clock: Clock = field(default_factory=Clock)
+    offline: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The parts of an open pipeline."""
+
+    steps: tuple[Step, ...]
+    askers: tuple[Asker, ...]
+    row: RowTransforms | None
+    templates: Templates
+    context: Context
+
+
+def make_context(spec: Spec, around: Surroundings, memory: Memory) -> tuple[Context, Templates]:
+    """What the plugins of *spec* are created with, and the templates of the spec."""
+    resolver = Resolver()
+    templates = Templates(
+        project=spec.project,
+        folder=spec.folder,
+        filters={name: resolver.resolve(reference) for name, reference in spec.filters.items()},
+    )
+    context = Context(
+        folder=spec.folder,
+        project=spec.project,
+        environ=around.environ,
+        clock=around.clock,
+        memory=memory,
+        resolve=resolver.resolve,
+        template=templates.compile,
+        offline=around.offline,
+        max_connections=_most_connections(spec, around.registry),
+        debug=around.debug,
+    )
+    return context, templates
+
+
+def bare_context(around: Surroundings) -> Context:
+    """What an adapter is created with outside a pipeline: the current folder, no memory."""
+    folder = os.getcwd()
+    return Context(
+        folder=folder,
+        project=folder,
+        environ=around.environ,
+        clock=around.clock,
+        resolve=Resolver().resolve,
+        template=Templates(project=folder, folder=folder).compile,
+    )
+
+
+def create_adapter(endpoint: EndpointSpec, registry: Registry, context: Context) -> Adapter:
+    """The adapter that *endpoint* names. Touches neither network nor credentials."""
+    made: Adapter = registry.get("adapters", endpoint.adapter).create(endpoint, context)
+    return made
+
+
+@contextmanager
+def opened(
+    spec: Spec,
+    around: Surroundings,
+    *,
+    journal: Journal,
+    counters: Counters,
+    halt: threading.Event,
+) -> Iterator[Opened]:
+    """The parts of *spec*, open; closed on leaving.
+
+    Raises:
+        UserError: a plugin is missing or an option must be given.
+        RunError: an endpoint or its credentials are not there.
+    """
+    with ExitStack() as stack:
+        context, templates = make_context(spec, around, journal)
+        askers: list[tuple[EndpointSpec, Asker]] = []
+        steps = []
+        for step in spec.steps:
+            asker = _find(askers, step.endpoint)
+            if asker is None:
+                adapter = create_adapter(step.endpoint, around.registry, context)
+                stack.callback(adapter.close)
+                adapter.prepare()
+                asker = make_asker(adapter, step.endpoint, journal, counters, halt, around.clock)
+                askers.append((_bare(step.endpoint), asker))
+            steps.append(_step(spec, step, asker, context, templates))
+        row = None
+        if spec.row:
+            row = RowTransforms([(reference, context.resolve(reference)) for reference in spec.row])  # type: ignore[misc]
+        yield Opened(
+            steps=tuple(steps),
+            askers=tuple(asker for _, asker in askers),
+            row=row,
+            templates=templates,
+            context=context,
+        )
+
+
+def create_source(
+    spec: SourceSpec,
+    context: Context,
+    registry: Registry,
+    rows: Iterable[Mapping[str, Json]] | None = None,
+) -> Source:
+    """The source that *spec* names, or one over *rows* where these are given."""
+    kind, options = (spec.kind, spec.options) if rows is None else ("rows", {"rows": rows})
+    made: Source = registry.get("sources", kind).create(options, context)
+    return made
+
+
+def create_sink(
+    spec: SinkSpec, path: str | None, stream: IO[bytes] | None, registry: Registry
+) -> Sink:
+    """The sink that *spec* names, writing to *path*, or to *stream* where that is None."""
+    if path is None:
+        kind: Any = registry.get("sinks", "stream")
+        made: Sink = kind(stream, add=spec.add, omit=spec.omit)
+        return made
+    made = registry.get("sinks", spec.kind).create(replace(spec, path=path))
+    return made
+
+
+def function_digests(spec: Spec) -> dict[str, str]:
+    """The digests of the modules that the spec's functions come from, by dotted path."""
+    references = [*spec.row, *spec.filters.values()]
+    for step in spec.steps:
+        references += [*step.input, *step.output]
+    resolver = Resolver()
+    return {reference.path: resolver.source_digest(reference) for reference in references}
+
+
+def make_asker(
+    adapter: Adapter,
+    endpoint: EndpointSpec,
+    journal: Journal,
+    counters: Counters,
+    halt: threading.Event,
+    clock: Clock,
+) -> Asker:
+    """What asks *endpoint* for many threads: its limits, tries and breaker around the adapter."""
+    limits = endpoint.limits
+    counted = (
+        limits.tokens_per_minute,
+        limits.input_tokens_per_minute,
+        limits.output_tokens_per_minute,
+    )
+    return Asker(
+        adapter,
+        limiter=Limiter(limits, limits.concurrency or adapter.concurrency, clock),
+        policy=RetryPolicy(attempts=limits.attempts, retry_for=limits.retry_for),
+        breaker=Breaker(limits.retry_for, clock),
+        journal=journal,
+        counters=counters,
+        clock=clock,
+        timeout=limits.timeout,
+        halt=halt,
+        estimate_tokens=any(limit is not None for limit in counted),
+    )
+
+
+def _step(
+    spec: Spec, step: StepSpec, asker: Asker, context: Context, templates: Templates
+) -> Step:
+    adapter = asker.adapter
+    schema = step.response_schema
+    params: dict[str, Json] = dict(step.params)
+    if schema is not None and schema.mode == "native":
+        params.update(adapter.native_schema(schema.schema, step.name))
+    identity: Json = adapter.identity
+    if step.endpoint.identity is not None:
+        identity = step.endpoint.identity
+    resolve: Any = context.resolve
+    has_prompt = step.prompt.text or step.prompt.messages or step.prompt.column
+    return Step(
+        name=step.name,
+        place=f"steps.{step.name}" if len(spec.steps) > 1 else None,
+        asker=asker,
+        prompt=compile_prompt(step.prompt, templates) if has_prompt else None,
+        columns={name: templates.compile(text) for name, text in adapter.columns.items()},
+        params=params,
+        stop=step.stop,
+        send_stop=step.endpoint.send_stop,
+        when=templates.expression(step.when) if step.when else None,
+        input=InputTransforms([(reference, resolve(reference)) for reference in step.input]),
+        output=OutputTransforms([(reference, resolve(reference)) for reference in step.output]),
+        check=output_check(schema.schema) if schema else None,
+        reasks=schema.reask if schema else 0,
+        adapter_name=step.endpoint.adapter,
+        identity=identity,
+        share=spec.journal.share,
+    )
+
+
+def _find(askers: list[tuple[EndpointSpec, Asker]], endpoint: EndpointSpec) -> Asker | None:
+    # Steps on one endpoint share its limits, its connections and its credentials.
+    bare = _bare(endpoint)
+    return next((asker for known, asker in askers if known == bare), None)
+
+
+def _bare(endpoint: EndpointSpec) -> EndpointSpec:
+    return replace(endpoint, where=NOWHERE, path="")
+
+
+def _most_connections(spec: Spec, registry: Registry) -> int:
+    most = 1
+    for step in spec.steps:
+        concurrency = step.endpoint.limits.concurrency
+        if concurrency is None:
+            concurrency = registry.get("adapters", step.endpoint.adapter).concurrency
+        most = max(most, concurrency.high)
+    return most

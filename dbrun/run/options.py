@@ -1,0 +1,59 @@
+"""What one run is asked to do beyond its spec, and how it tells of its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from .asking import Asker
+from .counters import Counters
+from .items import Selection
+from .tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What one run is asked to do beyond the spec.
+
+    *out* is a path, or `-` for *stream*; *grace* the seconds that what is in flight may take
+    after an interrupt; *handle_signals* makes Ctrl-C and SIGTERM stop the run in good order.
+    """
+
+    selection: Selection = Selection()
+    only_errors: bool = False
+    out: str | None = None
+    stream: IO[bytes] | None = None
+    fresh: bool = False
+    replay: bool = False
+    grace: float = 30.0
+    handle_signals: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come, for whoever shows it. *total* is the rows to do, where known."""
+
+    tally: Tally
+    counters: Counters
+    askers: Sequence[Asker]
+    total: int | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way."""
+        return sum(asker.limiter.in_flight for asker in self.askers)
+
+    @property
+    def limit(self) -> int:
+        """Calls allowed at a time, over all endpoints."""
+        return sum(asker.limiter.limit for asker in self.askers)
+
+    @property
+    def held_for(self) -> float:
+        """Seconds for which an endpoint asked everybody to wait; 0 if none does."""
+        return max((asker.limiter.held_for for asker in self.askers), default=0.0)
+
+
+Observer = Callable[[Progress], None]
+"""Called some ten times a second, in the thread that runs the pipeline."""

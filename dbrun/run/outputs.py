@@ -1,0 +1,41 @@
+"""From an answer to an output: cut at a stop string, parse as JSON, check against a schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from ..errors import InvalidOutput
+from ..types import Json
+
+_FENCE = re.compile(r"\s*```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
+
+
+def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """*text* up to the earliest of the *stop* strings, and whether there was one."""
+    ends = [end for end in (text.find(word) for word in stop if word) if end >= 0]
+    return (text[: min(ends)], True) if ends else (text, False)
+
+
+def parse_json(value: Json, check: Callable[[Json], str | None]) -> Json:
+    """*value* parsed as JSON if it is text (one code fence around it removed), and checked.
+
+    Raises:
+        InvalidOutput: saying what the text lacks.
+    """
+    if isinstance(value, str):
+        fenced = _FENCE.fullmatch(value)
+        text = fenced.group(1) if fenced else value
+        try:
+            value = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise InvalidOutput(f"the output is not JSON: {error}") from error
+    problem = check(value)
+    if problem:
+        raise InvalidOutput(f"the output does not satisfy response_schema: {problem}")
+    return value
+
+
+def _refuse_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,147 @@
+"""The recipe: a spec whose every name has been found to exist. It pickles; it holds nothing open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ..canonical import digest
+from ..client.journal import Journal
+from ..registry import Registry
+from ..spec.model import Spec
+from ..types import Json, Problem, Record
+from .checks import check
+from .counters import Counters
+from .executor import Executor
+from .items import expand, identify
+from .opening import Opened, Surroundings, opened
+from .options import Observer, RunOptions
+from .processor import Item, Processor
+from .result import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A pipeline file, read, merged and checked.
+
+    *warnings* are what is allowed and still unwise; *registry* are the plugins it may use.
+    """
+
+    spec: Spec
+    warnings: tuple[Problem, ...] = ()
+    registry: Registry = field(default_factory=Registry)
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: Spec,
+        registry: Registry | None = None,
+        *,
+        warnings: Iterable[Problem] = (),
+        import_functions: bool = True,
+    ) -> Pipeline:
+        """The recipe of *spec*.
+
+        Args:
+            import_functions: false names functions without importing them (untrusted specs).
+
+        Raises:
+            SpecError: with every template that does not compile, function that is not found,
+                plugin that is missing.
+        """
+        registry = registry or Registry()
+        more = check(spec, registry, import_functions=import_functions)
+        return cls(spec=spec, warnings=(*warnings, *more), registry=registry)
+
+    @property
+    def digest(self) -> str:
+        """What identifies the recipe: the digest of the merged spec as written."""
+        return digest(self.spec.merged)
+
+    def run(
+        self,
+        options: RunOptions | None = None,
+        *,
+        rows: Iterable[Mapping[str, Json]] | None = None,
+        observe: Observer = lambda progress: None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Run the pipeline over its source (or over *rows*) and put the results in place.
+
+        Raises:
+            UserError: something to fix first; nothing was sent.
+            RunError: the run could not finish; running again continues it.
+        """
+        from .engines.local import run
+
+        around = self._around(environ)
+        return run(self.spec, options or RunOptions(), around, rows=rows, observe=observe)
+
+    def stream(
+        self,
+        rows: Iterable[Mapping[str, Json]],
+        *,
+        environ: Mapping[str, str] | None = None,
+    ) -> Iterator[dict[str, Json]]:
+        """The records of *rows*, in order and one after another, in bounded memory.
+
+        Answers are taken from the journal and kept there; no results file is written.
+
+        Raises:
+            RunError: no row can succeed.
+        """
+        halt = threading.Event()
+        with self._processor(environ, halt) as (processor, parts):
+            named = ((f"row {number}", row) for number, row in enumerate(rows, start=1))
+            found = identify(named, self.spec.source.id)
+            transform = parts.row.apply if parts.row else None
+            executor: Executor[Item, Record] = Executor(
+                processor.process,
+                expand(found, transform, repeats=self.spec.repeats),
+                workers=lambda: sum(asker.limiter.limit for asker in parts.askers),
+                window=self.spec.limits.window,
+                group=processor.group,
+                halt=halt,
+            )
+            for record in executor.run():
+                yield record.to_json(self.spec.sink.add, self.spec.sink.omit)
+
+    def process(
+        self, row: Mapping[str, Json], *, environ: Mapping[str, str] | None = None
+    ) -> dict[str, Json]:
+        """The record of one row. For many rows use `stream`, which keeps connections open.
+
+        Where the row transform makes several rows of it, the first one's record is given.
+
+        Raises:
+            RunError: no row can succeed.
+        """
+        return next(iter(list(self.stream([row], environ=environ))))
+
+    def _around(self, environ: Mapping[str, str] | None) -> Surroundings:
+        return Surroundings(
+            environ=os.environ if environ is None else environ, registry=self.registry
+        )
+
+    @contextmanager
+    def _processor(
+        self, environ: Mapping[str, str] | None, halt: threading.Event
+    ) -> Iterator[tuple[Processor, Opened]]:
+        around = self._around(environ)
+        spec = self.spec
+        journal = Journal.open(spec.journal.path, mode=spec.journal.mode, clock=around.clock)
+        try:
+            with opened(
+                spec, around, journal=journal, counters=Counters(), halt=halt
+            ) as parts:
+                processor = Processor(
+                    parts.steps, variables=spec.vars, images_folder=spec.folder
+                )
+                yield processor, parts
+        finally:
+            journal.close()
+
+

@@ -1,0 +1,250 @@
+"""An open pipeline: `process(items)` tells each item's whole story and never raises for one.
+
+    row ── templates ──▶ request ── input ──▶ body ── key ──▶ answer ── cut, output, schema ──▶ output
+
+once for each step; trouble with a row at any stage becomes its record's `error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ..errors import InvalidOutput, Rejected, RowError
+from ..spec.templates import scope
+from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
+from .asking import Question, Reply
+from .outputs import cut, parse_json
+from .steps import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """What makes one record: a row after `transforms.row`, times repeat.
+
+    *failure* is what went wrong before the item could be processed; *dropped* that the row
+    transform dropped it; *ask_again* that its journalled answers are not to be taken.
+    """
+
+    id: str
+    index: int
+    values: Mapping[str, Json]
+    repeat: int | None = None
+    failure: Failure | None = None
+    dropped: bool = False
+    ask_again: bool = False
+
+
+@dataclass(slots=True)
+class Story:
+    """How far an item has come."""
+
+    item: Item
+    results: dict[str, StepResult] = field(default_factory=dict)
+    last: StepResult | None = None
+    failure: Failure | None = None
+    timing: Timing = field(default_factory=Timing)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything left to tell."""
+        return self.failure is None and not self.item.dropped
+
+    def fail(self, error: RowError, step: Step) -> None:
+        """The row ends here."""
+        failure = error.failure()
+        self.failure = failure if failure.where else replace(failure, where=step.place)
+
+
+@dataclass(slots=True)
+class Asking:
+    """One story's request in one step, and what came of it."""
+
+    story: Story
+    fields: Mapping[str, Json]
+    sent: Mapping[str, Json]
+    question: Question
+
+
+class Processor:
+    """The recipe, open: steps with their endpoints at hand."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        *,
+        variables: Mapping[str, Json],
+        images_folder: str | None = None,
+        since: int = 0,
+        send: bool = True,
+    ) -> None:
+        self._steps = steps
+        self._variables = variables
+        self._images_folder = images_folder
+        self._since = since
+        self._send = send
+
+    @property
+    def group(self) -> int:
+        """How many items are best processed together (the largest batch of any step)."""
+        return max((step.asker.adapter.batch_size for step in self._steps), default=1)
+
+    def process(self, items: Sequence[Item]) -> list[Record]:
+        """One record for each item, in order.
+
+        Raises:
+            RunError: trouble that concerns every row.
+            Interrupted: the run was halted.
+        """
+        stories = [Story(item, failure=item.failure) for item in items]
+        for step in self._steps:
+            askings = [
+                asking
+                for story in stories
+                if story.is_open and (asking := self._compose(step, story)) is not None
+            ]
+            if askings:
+                self._ask(step, askings)
+        return [_record(story, stepwise=len(self._steps) > 1) for story in stories]
+
+    def compose(self, step: Step, story: Story) -> Asking | None:
+        """The request of *story* in *step*, for showing it; None if skipped or failed."""
+        return self._compose(step, story)
+
+    def _compose(self, step: Step, story: Story) -> Asking | None:
+        values = story.item.values
+        done = {name: {"output": result.output} for name, result in story.results.items()}
+        seen = scope(values, self._variables, done)
+        try:
+            if step.when is not None and not step.when.evaluate(seen):
+                story.results[step.name] = StepResult(output=None, skipped=True)
+                return None
+            fields = step.fields(seen, self._images_folder)
+            fields = step.transform_input(fields, values)
+            return self._asking(step, story, fields, seen)
+        except RowError as error:
+            story.fail(error, step)
+            return None
+
+    def _asking(
+        self, step: Step, story: Story, fields: Mapping[str, Json], seen: Mapping[str, Json]
+    ) -> Asking:
+        sent = step.sent(fields)
+        try:
+            body = step.encode(sent, seen)
+            key = step.key(body, story.item)
+        except (TypeError, ValueError) as error:
+            raise Rejected(f"the request cannot be written as JSON: {error}") from error
+        # A row that failed last time takes answers of this generation only.
+        since = self._since if story.item.ask_again else 0
+        question = Question(body=body, key=key, since=since, send=self._send)
+        return Asking(story, fields, sent, question)
+
+    def _ask(self, step: Step, askings: Sequence[Asking]) -> None:
+        replies = step.asker.ask([asking.question for asking in askings])
+        for asking, reply in zip(askings, replies, strict=True):
+            self._conclude(step, asking, reply)
+
+    def _conclude(self, step: Step, asking: Asking, reply: Reply | RowError) -> None:
+        """From a reply to the step's result; a wrong output may be asked for again."""
+        story = asking.story
+        spent: Usage | None = None
+        asks_left = step.reasks
+        while True:
+            try:
+                if isinstance(reply, RowError):
+                    raise reply
+                usage = reply.response.usage
+                spent = usage if spent is None else spent + usage if usage else spent
+                result = self._result(step, asking, reply, spent)
+                break
+            except InvalidOutput as error:
+                if asks_left == 0 or not isinstance(reply, Reply):
+                    self._fail(step, asking, error, reply)
+                    return
+                asks_left -= 1
+                asking, reply = self._ask_again(step, asking, reply, error)
+            except RowError as error:
+                self._fail(step, asking, error, reply)
+                return
+        story.results[step.name] = result
+        story.last = result
+
+    def _ask_again(
+        self, step: Step, asking: Asking, reply: Reply, error: InvalidOutput
+    ) -> tuple[Asking, Reply | RowError]:
+        seen = scope(asking.story.item.values, self._variables, {})
+        fields = step.reask(asking.fields, reply.response.value, error)
+        again = self._asking(step, asking.story, fields, seen)
+        return again, step.asker.ask([again.question])[0]
+
+    def _result(
+        self, step: Step, asking: Asking, reply: Reply, usage: Usage | None
+    ) -> StepResult:
+        story, response = asking.story, reply.response
+        story.timing.latency += reply.latency
+        story.timing.attempts += reply.attempts
+        story.timing.reused = story.timing.reused and reply.reused
+        stop = step.stop_in_force(asking.fields)
+        value, finish_reason = response.value, response.finish_reason
+        if isinstance(value, str):
+            value, was_cut = cut(value, stop)
+            finish_reason = "stop" if was_cut else finish_reason
+        text = value if isinstance(value, str) else None
+        output = step.transform_output(
+            value, row=story.item.values, raw=response.body, request=asking.sent
+        )
+        if text is None and isinstance(output, str):
+            output, was_cut = cut(output, stop)
+            finish_reason = "stop" if was_cut else finish_reason
+        if step.check is not None:
+            output = parse_json(output, step.check)
+        return StepResult(
+            output=output,
+            finish_reason=finish_reason,
+            usage=usage,
+            key=asking.question.key,
+            text=text,
+            raw=response.body,
+            request=asking.question.body,
+        )
+
+    def _fail(
+        self, step: Step, asking: Asking, error: RowError, reply: Reply | RowError
+    ) -> None:
+        """The row failed after its request was made: keep what is known of the answer."""
+        response: Response | None = reply.response if isinstance(reply, Reply) else None
+        asking.story.last = StepResult(
+            output=None,
+            finish_reason=response.finish_reason if response else None,
+            usage=response.usage if response else None,
+            key=asking.question.key,
+            text=response.value if response and isinstance(response.value, str) else None,
+            raw=response.body if response else None,
+            request=asking.question.body,
+        )
+        asking.story.fail(error, step)
+
+
+def _record(story: Story, *, stepwise: bool) -> Record:
+    item = story.item
+    if story.failure is not None:
+        status, output = "error", None
+    elif item.dropped or story.last is None:
+        status, output = "filtered", None
+    else:
+        status, output = "ok", story.last.output
+    return Record(
+        id=item.id,
+        index=item.index,
+        status=status,
+        output=output,
+        row=item.values,
+        repeat=item.repeat,
+        failure=story.failure,
+        steps=story.results,
+        stepwise=stepwise,
+        last=story.last,
+        timing=story.timing,
+    )
+

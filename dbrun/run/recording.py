@@ -1,0 +1,205 @@
+"""Keeping the manifest of a run: begun when it starts, put in place when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..clock import Clock
+from ..errors import DbrunError, SinkError
+from ..files import write_whole
+from ..sinks.base import Sink
+from ..sources.base import Source
+from ..spec.model import Price, Spec
+from ..types import Json, Usage
+from .counters import Counters
+from .manifest import MANIFEST_VERSION, describe_recipe, manifest_path, run_id
+from .opening import Opened
+from .options import RunOptions
+from .tally import Tally
+
+
+class Recorder:
+    """The manifest of one run; *results* is the path of its results (None: a stream, no manifest)."""
+
+    def __init__(self, spec: Spec, options: RunOptions, clock: Clock, results: str | None) -> None:
+        self._spec = spec
+        self._options = options
+        self._clock = clock
+        self._results = results
+        self._path = manifest_path(results) if results else None
+        self._begun = clock.now()
+        self.manifest: dict[str, Json] = {}
+
+    def start(self, parts: Opened, functions: Mapping[str, str]) -> None:
+        """Write `<stem>.run.json.partial`: the run is under way.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        now = self._clock.wall()
+        self.manifest = {
+            "version": MANIFEST_VERSION,
+            "run": run_id(now),
+            "status": "running",
+            "started": _stamp(now),
+            "selection": self._options.selection.to_json(),
+            **describe_recipe(self._spec, functions),
+            "endpoints": [dict(asker.adapter.describe()) for asker in parts.askers],
+        }
+        self._write_partial()
+
+    def stop(self, error: DbrunError, tally: Tally, counters: Counters, parts: Opened) -> None:
+        """The run did not finish: say so in the partial manifest, leave the earlier one alone."""
+        from ..errors import Interrupted
+
+        status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        self._conclude(status, error.exit_code, tally, counters, parts)
+        self.manifest["error"] = str(error)
+        try:
+            self._write_partial()
+        except SinkError:
+            return  # the run is ending with an error of its own, which says more
+
+    def finish(
+        self,
+        exit_code: int,
+        tally: Tally,
+        counters: Counters,
+        parts: Opened,
+        *,
+        source: Source,
+        sink: Sink,
+        replay: bool,
+    ) -> Mapping[str, Json]:
+        """Put the manifest in place, unless nothing was sent and no record changed."""
+        self._conclude("finished", exit_code, tally, counters, parts)
+        self.manifest["digests"]["source"] = source.digest()
+        self.manifest["mode"] = "replay" if replay else "run"
+        if self._path is None or self._results is None:
+            return self.manifest
+        self.manifest["results"] = {
+            "path": os.path.basename(self._results),
+            "size": sink.size,
+            "sha256": sink.digest,
+        }
+        earlier = read_manifest(self._path)
+        if counters.sent == 0 and earlier is not None and self._same_outcome(earlier):
+            self._remove_partial()
+            return earlier
+        write_manifest(self._path, self.manifest)
+        self._remove_partial()
+        return self.manifest
+
+    def abandon(
+        self, exit_code: int, tally: Tally, counters: Counters, parts: Opened
+    ) -> None:
+        """The run ended without results to put in place: the earlier manifest stays."""
+        self._conclude("unanswered", exit_code, tally, counters, parts)
+        self._remove_partial()
+
+    def _same_outcome(self, earlier: Mapping[str, Any]) -> bool:
+        return all(
+            earlier.get(part) == self.manifest[part]
+            for part in ("status", "exit_code", "results", "spec_digest", "counts", "selection")
+        )
+
+    def _conclude(
+        self, status: str, exit_code: int, tally: Tally, counters: Counters, parts: Opened
+    ) -> None:
+        self.manifest.update(
+            status=status,
+            finished=_stamp(self._clock.wall()),
+            seconds=round(self._clock.now() - self._begun, 3),
+            endpoints=[dict(asker.adapter.describe()) for asker in parts.askers],
+            counts=tally.counts(),
+            requests=counters.requests(),
+            tokens={
+                "answers": tally.usage.to_json() if tally.usage else {},
+                "spent": counters.spent.to_json(),
+            },
+            latency=counters.latency_quantiles(),
+            limits=[
+                {"endpoint": _name(asker.adapter.describe()), "history": asker.limiter.history}
+                for asker in parts.askers
+            ],
+            stalled_seconds=round(max((a.limiter.waited for a in parts.askers), default=0.0), 3),
+            exit_code=exit_code,
+        )
+        cost = _cost(self._spec, counters.spent, tally.usage)
+        if cost:
+            self.manifest["cost"] = cost
+
+    def _write_partial(self) -> None:
+        if self._path is not None:
+            write_manifest(self._path + ".partial", self.manifest)
+
+    def _remove_partial(self) -> None:
+        if self._path is not None and os.path.exists(self._path + ".partial"):
+            os.remove(self._path + ".partial")
+
+
+def read_manifest(path: str) -> dict[str, Any] | None:
+    """The manifest at *path*; None if there is none or it is not one."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            manifest = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def write_manifest(path: str, manifest: Mapping[str, Json]) -> None:
+    """Write *manifest* whole. Raises `SinkError`."""
+    text = json.dumps(manifest, indent=2, default=_plain) + "\n"
+    try:
+        write_whole(path, text.encode("utf-8"))
+    except OSError as error:
+        raise SinkError(
+            f"{path}: the manifest cannot be written: {error.strerror or error}",
+            "free space or permissions, then run the same command again",
+        ) from error
+
+
+def _cost(spec: Spec, spent: Usage, answers: Usage | None) -> dict[str, Json] | None:
+    """What the tokens cost, where every step's endpoint has the one price that this needs."""
+    prices = {_price_key(step.endpoint.price): step.endpoint.price for step in spec.steps}
+    if len(prices) != 1:
+        return None
+    price = next(iter(prices.values()))
+    if price is None:
+        return None
+    return {
+        "currency": price.currency,
+        "spent": _money(spent, price),
+        "answers": _money(answers, price) if answers else 0.0,
+    }
+
+
+def _money(usage: Usage, price: Price) -> float:
+    inputs = (usage.input_tokens or 0) * price.input_per_million
+    outputs = (usage.output_tokens or 0) * price.output_per_million
+    return round((inputs + outputs) / 1e6, 6)
+
+
+def _price_key(price: Price | None) -> tuple[float, float, str] | None:
+    return (price.input_per_million, price.output_per_million, price.currency) if price else None
+
+
+def _name(description: Mapping[str, Json]) -> Json:
+    return description.get("name") or description.get("url") or description.get("adapter")
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    return str(value)

@@ -1,0 +1,125 @@
+"""One step of an open pipeline: its prompt, transforms and endpoint, ready to be used on any row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..adapters.base import Request
+from ..client.journal import request_key
+from ..errors import InvalidOutput
+from ..spec.templates import CompiledPrompt, Expression, Template
+from ..types import Json
+from .asking import Asker
+from .transforms import InputTransforms, OutputTransforms
+
+if TYPE_CHECKING:
+    from .processor import Item
+
+_ASK_AGAIN = (
+    "This answer is not acceptable: {problem}\n"
+    "Answer again, with nothing but JSON that satisfies the schema."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step with everything found, compiled and at hand.
+
+    *place* is how a failure names the step (None in a pipeline of one step); *params* include
+    what a native `response_schema` adds to the request.
+    """
+
+    name: str
+    place: str | None
+    asker: Asker
+    prompt: CompiledPrompt | None
+    columns: Mapping[str, Template]
+    params: Mapping[str, Json]
+    stop: Sequence[str]
+    send_stop: bool
+    when: Expression | None
+    input: InputTransforms
+    output: OutputTransforms
+    check: Callable[[Json], str | None] | None
+    reasks: int
+    adapter_name: str
+    identity: Json
+    share: bool
+
+    def fields(self, seen: Mapping[str, Any], images_folder: str | None) -> dict[str, Json]:
+        """The request mapping: `params`, then `prompt`/`messages` and columns, then `stop`.
+
+        Raises:
+            RenderError: a template failed on this row.
+        """
+        fields = dict(self.params)
+        if self.prompt is not None:
+            fields.update(self.prompt.fields(seen, images_folder))
+        for name, template in self.columns.items():
+            fields[name] = template.render(seen)
+        if self.stop:
+            fields["stop"] = list(self.stop)
+        return fields
+
+    def transform_input(
+        self, fields: dict[str, Json], row: Mapping[str, Json]
+    ) -> Mapping[str, Json]:
+        """What the `input` transforms make of the request mapping."""
+        return self.input.apply(fields, row)
+
+    def stop_in_force(self, fields: Mapping[str, Json]) -> Sequence[str]:
+        """The stop strings of the request mapping that `input` returned."""
+        stop = fields.get("stop")
+        if isinstance(stop, str):
+            return [stop]
+        return [word for word in stop if isinstance(word, str)] if isinstance(stop, list) else []
+
+    def sent(self, fields: Mapping[str, Json]) -> Mapping[str, Json]:
+        """The request mapping without what is absent or kept from the endpoint."""
+        # An empty or null stop is refused by some endpoints: what is not set is absent.
+        if fields.get("stop", self) in (None, [], "") or ("stop" in fields and not self.send_stop):
+            return {name: value for name, value in fields.items() if name != "stop"}
+        return fields
+
+    def encode(self, sent: Mapping[str, Json], seen: Mapping[str, Any]) -> Json:
+        """The wire body of one request alone."""
+        request = Request(fields=sent, params=frozenset(self.params), scope=seen)
+        return self.asker.adapter.encode(request)
+
+    def key(self, body: Json, item: Item) -> str:
+        """The request's key in the journal."""
+        return request_key(
+            adapter=self.adapter_name,
+            identity=self.identity,
+            body=body,
+            repeat=item.repeat or 1,
+            row_id=None if self.share else item.id,
+        )
+
+    def transform_output(
+        self, value: Json, *, row: Mapping[str, Json], raw: Json, request: Mapping[str, Json]
+    ) -> Json:
+        """What the `output` transforms make of an answer."""
+        return self.output.apply(value, row=row, raw=raw, request=request)
+
+    def reask(
+        self, fields: Mapping[str, Json], answer: Json, problem: InvalidOutput
+    ) -> Mapping[str, Json]:
+        """The request mapping that shows the model its *answer* and what is wrong with it."""
+        said = answer if isinstance(answer, str) else str(answer)
+        again = _ASK_AGAIN.format(problem=problem.message)
+        asked = dict(fields)
+        messages = asked.pop("messages", None)
+        if messages is None and self.asker.adapter.prompt_kind != "chat":
+            asked["prompt"] = f"{asked.get('prompt', '')}\n{said}\n\n{again}\n"
+            return asked
+        if messages is None:
+            messages = [{"role": "user", "content": asked.pop("prompt", "")}]
+        asked["messages"] = [
+            *messages,
+            {"role": "assistant", "content": said},
+            {"role": "user", "content": again},
+        ]
+        return asked

@@ -1,0 +1,68 @@
+"""Cutting at stop strings and reading JSON out of an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from dbrun.errors import InvalidOutput
+from dbrun.run.outputs import cut, parse_json
+from dbrun.spec.response import output_check
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "kept", "was_cut"),
+    [
+        ("one. two", ["."], "one", True),
+        ("one. two", [], "one. two", False),
+        ("one. two", ["!"], "one. two", False),
+        ("a;b.c", [".", ";"], "a", True),
+        (".a", ["."], "", True),
+        ("", ["."], "", False),
+        ("a", [""], "a", False),  # an empty stop string stops nothing
+        ("über\n\nx", ["\n\n"], "über", True),
+        ("aXXb", ["XX", "X"], "a", True),
+    ],
+)
+def test_cut_at_the_earliest(text: str, stop: list[str], kept: str, was_cut: bool) -> None:
+    assert cut(text, stop) == (kept, was_cut)
+
+
+ANYTHING = output_check(True)
+LABEL = output_check(
+    {"type": "object", "properties": {"label": {"enum": ["a", "b"]}}, "required": ["label"]}
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"label":"a"}', {"label": "a"}),
+        ('  {"label":"a"}\n', {"label": "a"}),
+        ('```json\n{"label":"a"}\n```', {"label": "a"}),
+        ('```\n{"label":"a"}\n```\n', {"label": "a"}),
+        ("```json\n[1,\n2]```", [1, 2]),
+        ("12", 12),
+    ],
+)
+def test_json_with_or_without_a_fence(text: str, value: object) -> None:
+    assert parse_json(text, ANYTHING) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no", '{"a":1', "NaN", '{"a":Infinity}', 'so: {"a":1}', "```json\n{}\n``` and ```\n1\n```", "[" * 100_000],
+)
+def test_what_is_no_json_is_said_so(text: str) -> None:
+    with pytest.raises(InvalidOutput, match="the output is not JSON"):
+        parse_json(text, ANYTHING)
+
+
+def test_a_value_that_is_no_text_is_checked_as_it_is() -> None:
+    assert parse_json({"label": "b"}, LABEL) == {"label": "b"}
+
+
+def test_the_schema_problem_names_the_place() -> None:
+    with pytest.raises(InvalidOutput, match=r"response_schema: label: 'c' is not one of \['a', 'b'\]"):
+        parse_json('{"label":"c"}', LABEL)
+    with pytest.raises(InvalidOutput, match="'label' is a required property"):
+        parse_json("{}", LABEL)

@@ -1,0 +1,118 @@
+"""Imports point down, and each outside library comes in by its own door."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "dbrun"
+
+LAYERS = {
+    "types": 0, "errors": 0, "clock": 0, "canonical": 0, "": 0,
+    "files": 1, "registry": 1, "spec": 1,
+    "client": 2, "context": 2,
+    "adapters": 3, "sources": 3, "sinks": 3,
+    "run": 4, "run.engines": 5,
+    "report": 6,
+    "api": 7, "cli": 8, "__main__": 9,
+}  # fmt: skip
+"""Room → floor. A room may import from its own floor's own room and from any floor below."""
+
+PLUGIN_ROOMS = ("adapters", "sources", "sinks")
+
+DOORS = {
+    "yaml": {"spec/document", "spec/nodes", "spec/show"},
+    "jsonschema": {"spec/schema", "spec/response"},
+    "jinja2": {"spec/"},
+    "requests": {"client/"},
+    "databricks": {"client/auth"},
+    "pyarrow": {"sources/parquet", "sinks/parquet"},
+    "click": {"cli/"},
+    "rich": {"cli/"},
+    "xllamacpp": {"adapters/local"},
+    "jmespath": {"adapters/"},
+}
+"""Outside library → the modules (by prefix) that may import it."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def room_of(module: str) -> str:
+    if module.startswith("run.engines"):
+        return "run.engines"
+    return module.split(".", 1)[0]
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, bool]]:
+    """(absolute module, is it only for type checking) of every import in *path*."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ["dbrun", *path.relative_to(PACKAGE).parts[:-1]]
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in typing_only
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                base += node.module.split(".") if node.module else []
+            else:
+                base = (node.module or "").split(".")
+            for alias in node.names:
+                yield ".".join([*base, alias.name]), id(node) in typing_only
+
+
+def inner(imported: str) -> str | None:
+    """The module of dbrun that an imported name lives in."""
+    if imported.split(".")[0] != "dbrun":
+        return None
+    parts = imported.split(".")[1:]
+    while parts:
+        path = PACKAGE.joinpath(*parts)
+        if path.with_suffix(".py").exists() or (path / "__init__.py").exists():
+            return ".".join(parts)
+        parts.pop()
+    return ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_arrows_point_down(path: Path) -> None:
+    room = room_of(name_of(path))
+    wrong = []
+    for imported, typing_only in imports_of(path):
+        target = inner(imported)
+        if target is None or typing_only:
+            continue
+        other = room_of(target)
+        if other == room:
+            continue
+        if LAYERS[other] > LAYERS[room] or (LAYERS[other] == LAYERS[room] and LAYERS[room] == 3):
+            wrong.append(imported)
+        if room in ("run", "run.engines", "report") and other in PLUGIN_ROOMS and not target.endswith(".base"):
+            wrong.append(f"{imported} (plugins come through the registry)")
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_outside_libraries_come_in_by_their_doors(path: Path) -> None:
+    place = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    wrong = [
+        imported
+        for imported, _ in imports_of(path)
+        for library in [imported.split(".")[0]]
+        if library in DOORS and not any(place.startswith(door) for door in DOORS[library])
+    ]
+    assert not wrong
