@@ -1,0 +1,197 @@
+"""Folding segments into one file sorted by key.
+
+Safe against a kill at any point: the new file is written beside and moved into place whole, and
+only then are the folded segments removed, oldest first, so that those still there are never
+older than what replaced them. A line found twice meanwhile is the same line.
+
+Where a file system has no locks, nobody can know which segments are still written to: nothing
+is folded there, and the segments stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+from .disk import BINARY, reported, sync_file, sync_folder, write_all
+from .index import Spot
+from .lines import is_tidy, key_in, tidy
+from .lock import is_at, try_lock
+from .segment import COMPACTED, Segment, names
+from .store import Store
+
+_BLOCK = 1 << 20
+_LETS_RENAME_OPEN_FILES = os.name != "nt"
+
+
+def compact(store: Store, keep: Callable[[str], bool] | None = None) -> bool:
+    """Fold all segments that no live writer holds; False if there was nothing to do.
+
+    *keep* denies keys whose answers to drop.
+
+    Raises:
+        SinkError: if the disk refuses.
+    """
+    store.stop_writing()
+    with reported(store.folder):
+        if keep is None and not _segments(store.folder):
+            return False
+        beside = _Beside.lock(store.folder)
+        if beside is None:
+            return False
+        try:
+            free = _free(store.folder)
+            if not free and keep is None:
+                return False
+            # Only now: files found free do not grow any more.
+            store.refresh()
+            if len(store.index) or keep is not None:
+                _fold(store, beside, keep)
+            _remove(store, free)
+        finally:
+            beside.close()
+    return True
+
+
+class _Beside:
+    """The file that becomes the compacted one; its lock lets one process fold at a time."""
+
+    def __init__(self, fd: int, path: str, target: str) -> None:
+        self.path = path
+        self.target = target
+        self._fd: int | None = fd
+        self.size = 0
+
+    @classmethod
+    def lock(cls, folder: str) -> _Beside | None:
+        """The empty file; None if another process is folding, or locks are not to be had."""
+        target = os.path.join(folder, COMPACTED)
+        path = target + ".partial"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+        if try_lock(fd) is not True or not is_at(fd, path):
+            os.close(fd)
+            return None
+        os.ftruncate(fd, 0)
+        return cls(fd, path, target)
+
+    def write(self, block: bytes) -> None:
+        assert self._fd is not None
+        write_all(self._fd, block)
+        self.size += len(block)
+
+    def move_into_place(self) -> None:
+        assert self._fd is not None
+        sync_file(self._fd)
+        if not _LETS_RENAME_OPEN_FILES:
+            os.close(self._fd)
+            self._fd = None
+        os.replace(self.path, self.target)
+        sync_folder(os.path.dirname(self.target))
+
+    def close(self) -> None:
+        """Give the lock back; take the file away if it was not moved."""
+        if self._fd is not None:
+            with contextlib.suppress(OSError):
+                if is_at(self._fd, self.path):
+                    os.unlink(self.path)
+            os.close(self._fd)
+            self._fd = None
+
+
+def _segments(folder: str) -> list[str]:
+    return [name for name in names(folder) if name != COMPACTED]
+
+
+def _free(folder: str) -> dict[str, int]:
+    """The segments whose writers have ended, oldest first, each with its size."""
+    sizes = {}
+    for name in _segments(folder):
+        with _locked(os.path.join(folder, name)) as fd:
+            if fd is not None:
+                sizes[name] = os.fstat(fd).st_size
+    return sizes
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[int | None]:
+    """The file at *path*, open and locked; None if somebody holds it or it is gone."""
+    try:
+        fd = os.open(path, os.O_RDWR | BINARY)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield fd if try_lock(fd) else None
+    finally:
+        os.close(fd)
+
+
+def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> None:
+    """Write the newest line of every key into *beside* and put it in place."""
+    compacted = Segment(beside.path)
+    number = store.adopt(compacted)
+    block: list[bytes] = []
+    moved: list[tuple[Spot, int, int]] = []
+    offset = size = 0
+
+    def flush() -> None:
+        nonlocal size
+        beside.write(b"".join(block))
+        # The answers are read from their new place on as soon as they are there.
+        store.move(moved, number)
+        block.clear()
+        moved.clear()
+        size = 0
+
+    for spot in store.in_order():
+        line = _line(store, spot)
+        if line is None or (keep is not None and not keep(key_in(line))):
+            store.drop(spot, damaged=line is None)
+            continue
+        block.append(line)
+        moved.append((spot, offset, len(line)))
+        offset += len(line)
+        size += len(line)
+        if size >= _BLOCK:
+            flush()
+    flush()
+    _put_in_place(store, beside, compacted)
+    store.rename(number, COMPACTED)
+    compacted.scanned = offset
+
+
+def _line(store: Store, spot: Spot) -> bytes | None:
+    """The line to keep of *spot*; None if it is damaged.
+
+    A line of the compacted file was parsed when it got there; others are parsed now.
+    """
+    line = store.read(spot)
+    kept: bytes | None = line
+    if not (store.is_compacted(spot.file) and is_tidy(line)):
+        kept = tidy(line)
+    if kept is None or int(key_in(kept)[:16], 16) != spot.prefix:
+        return None
+    return kept
+
+
+def _put_in_place(store: Store, beside: _Beside, compacted: Segment) -> None:
+    if not _LETS_RENAME_OPEN_FILES:
+        compacted.release()
+        store.release(COMPACTED)
+    beside.move_into_place()
+    compacted.path = beside.target
+
+
+def _remove(store: Store, free: dict[str, int]) -> None:
+    """Remove the folded segments, unless one came to life after it had been found free."""
+    for name, size in free.items():
+        path = os.path.join(store.folder, name)
+        if not _LETS_RENAME_OPEN_FILES:
+            store.release(name)
+        with _locked(path) as fd:
+            if fd is None or os.fstat(fd).st_size != size:
+                continue
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                os.unlink(path)
+        store.forget(name)

@@ -1,0 +1,169 @@
+"""Where each key's newest line is, in some thirty bytes a key.
+
+A hash table of 32-bit slots points into three parallel arrays: the first 64 bits of the key,
+the place (which file, which offset) and the extent (which generation, how many bytes). Keys are
+digests, so their own bits are the hash. Two keys may share their first 64 bits: whoever reads
+the line compares the whole key, and `add` asks its caller to.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+_OFFSET_BITS = 44
+_OFFSET_MASK = (1 << _OFFSET_BITS) - 1
+_SIZE_BITS = 32
+_SIZE_MASK = (1 << _SIZE_BITS) - 1
+_FIRST_SLOTS = 1 << 10
+_BUCKETS = 256
+
+
+class Spot(NamedTuple):
+    """One line: its index entry, the first 64 bits of its key, its place and its generation."""
+
+    number: int
+    prefix: int
+    file: int
+    offset: int
+    size: int
+    generation: int
+
+
+class Index:
+    """Not safe for threads by itself: the store holds its lock around every call."""
+
+    __slots__ = ("_dead", "_extents", "_places", "_prefixes", "_slots")
+
+    def __init__(self) -> None:
+        self._prefixes = array("Q")
+        self._places = array("Q")
+        self._extents = array("Q")  # 0: the line was found damaged, or dropped
+        self._slots = array("I", bytes(4 * _FIRST_SLOTS))  # entry number + 1; 0: free
+        self._dead = 0
+
+    def __len__(self) -> int:
+        return len(self._prefixes) - self._dead
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the arrays' contents take."""
+        arrays = (self._prefixes, self._places, self._extents, self._slots)
+        return sum(len(part) * part.itemsize for part in arrays)
+
+    def find(self, prefix: int) -> list[Spot]:
+        """The lines of all keys that begin with *prefix*: none or one, but for a rare chance."""
+        slots, prefixes = self._slots, self._prefixes
+        mask = len(slots) - 1
+        at = prefix & mask
+        found = []
+        while number := slots[at]:
+            if prefixes[number - 1] == prefix and self._extents[number - 1]:
+                found.append(self.spot(number - 1))
+            at = (at + 1) & mask
+        return found
+
+    def spot(self, number: int) -> Spot:
+        """The line of entry *number*."""
+        place, extent = self._places[number], self._extents[number]
+        return Spot(
+            number,
+            self._prefixes[number],
+            place >> _OFFSET_BITS,
+            place & _OFFSET_MASK,
+            extent & _SIZE_MASK,
+            extent >> _SIZE_BITS,
+        )
+
+    def add(
+        self,
+        prefix: int,
+        file: int,
+        offset: int,
+        size: int,
+        generation: int,
+        same: Callable[[Spot], bool],
+    ) -> None:
+        """Take in a line, unless an older one of its key is of a later generation.
+
+        *same* tells whether a line that begins with *prefix* is of the very same key.
+        """
+        place = file << _OFFSET_BITS | offset
+        extent = generation << _SIZE_BITS | size
+        slots, prefixes, extents = self._slots, self._prefixes, self._extents
+        mask = len(slots) - 1
+        at = prefix & mask
+        while number := slots[at]:
+            if prefixes[number - 1] == prefix and extents[number - 1]:
+                old = self.spot(number - 1)
+                if same(old):
+                    if generation >= old.generation:
+                        self._places[number - 1] = place
+                        extents[number - 1] = extent
+                    return
+            at = (at + 1) & mask
+        prefixes.append(prefix)
+        self._places.append(place)
+        extents.append(extent)
+        slots[at] = len(prefixes)
+        if 3 * len(prefixes) > 2 * len(slots):
+            self._grow()
+
+    def move(self, spot: Spot, file: int, offset: int, size: int) -> None:
+        """The line of *spot* now lies elsewhere too; nothing if the entry changed meanwhile."""
+        if self.spot(spot.number) == spot:
+            self._places[spot.number] = file << _OFFSET_BITS | offset
+            self._extents[spot.number] = spot.generation << _SIZE_BITS | size
+
+    def drop(self, spot: Spot) -> bool:
+        """Forget the line of *spot*; False if the entry changed meanwhile."""
+        if self.spot(spot.number) != spot:
+            return False
+        self._extents[spot.number] = 0
+        self._dead += 1
+        return True
+
+    def in_order(self, key_of: Callable[[Spot], bytes]) -> Iterator[Spot]:
+        """All lines in the order of their keys; *key_of* is asked only to tell equals apart.
+
+        Entries added or dropped while iterating may or may not be seen.
+        """
+        order, ends = self._by_bucket()
+        prefixes = self._prefixes
+        for start, end in zip([0, *ends], ends, strict=False):
+            numbers = sorted(order[start:end], key=prefixes.__getitem__)
+            spots = [self.spot(number) for number in numbers if self._extents[number]]
+            if len({prefixes[number] for number in numbers}) < len(numbers):
+                spots.sort(key=key_of)
+            yield from spots
+
+    def _by_bucket(self) -> tuple[array[int], list[int]]:
+        """Entry numbers grouped by the first byte of the key, and where each group ends.
+
+        Sorting a few thousand numbers at a time keeps a million of them out of memory as objects.
+        """
+        counts = [0] * _BUCKETS
+        for prefix in self._prefixes:
+            counts[prefix >> 56] += 1
+        at, ends, total = [], [], 0
+        for count in counts:
+            at.append(total)
+            total += count
+            ends.append(total)
+        order = array("I", bytes(4 * total))
+        for number in range(total):
+            bucket = self._prefixes[number] >> 56
+            order[at[bucket]] = number
+            at[bucket] += 1
+        return order, ends
+
+    def _grow(self) -> None:
+        slots = array("I", bytes(8 * len(self._slots)))
+        mask = len(slots) - 1
+        for number, prefix in enumerate(self._prefixes, 1):
+            at = prefix & mask
+            while slots[at]:
+                at = (at + 1) & mask
+            slots[at] = number
+        self._slots = slots

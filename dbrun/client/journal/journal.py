@@ -1,0 +1,214 @@
+"""Every answer that was paid for, under the key of its request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+
+from ...clock import Clock
+from ...errors import SinkError
+from ...types import Json
+from .compact import compact
+from .flight import Claim, Flights
+from .lines import Answered, Entry, encode
+from .state import State
+from .store import Store
+
+MODES = ("reuse", "refresh", "replay", "off")
+_NOTHING: Mapping[str, Json] = {}
+_SYNC_EVERY = 1.0  # seconds
+
+
+class Journal:
+    """Answers by request key, in append-only files of one folder (`<sink>.journal/`).
+
+    Any number of processes may write one folder, each to a segment of its own; a process sees
+    what was there when it opened the journal, and what it wrote itself. All methods may be
+    called from several threads, `finish` and `close` when nobody else is at it any more.
+
+    Modes: `reuse` answers from all there is; `refresh` only from the current generation;
+    `replay` like `reuse`, but writes nothing, takes no lock, and is content with a read-only or
+    missing folder; `off` neither reads nor writes.
+    """
+
+    def __init__(self, path: str, *, mode: str, writable: bool, clock: Clock) -> None:
+        if mode not in MODES:
+            raise ValueError(f"unknown journal mode '{mode}': there are {', '.join(MODES)}")
+        self.path = path
+        self.mode = mode
+        self.writable = writable and mode in ("reuse", "refresh")
+        self._clock = clock
+        self._store = Store(path, clock)
+        if mode != "off":
+            self._store.refresh()
+        self._state = State(None if mode == "off" else path, self.writable)
+        self._generation = max(self._state.generation, self._store.newest_generation)
+        self._begun: set[str] = set()
+        self._wrote = False
+        self._synced = clock.now()
+        self._flights = Flights(self.lookup)
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        *,
+        mode: str = "reuse",
+        writable: bool = True,
+        clock: Clock | None = None,
+    ) -> Journal:
+        """Open the journal in the folder *path*; nothing is created before the first answer.
+
+        Raises:
+            SinkError: if the folder is there and cannot be read.
+        """
+        return cls(path, mode=mode, writable=writable, clock=clock or Clock())
+
+    def lookup(self, key: str, since: int = 0) -> Entry | None:
+        """The newest answer to *key*, if it is of generation *since* or later.
+
+        In mode `refresh` it must also be of the current generation. A line that turns out to be
+        damaged is counted in `damaged` and is no answer.
+
+        Raises:
+            SinkError: if the file that holds it cannot be read.
+        """
+        if self.mode == "refresh" and since < self._generation:
+            since = self._generation
+        return self._store.find(key, since)
+
+    def record(self, key: str, answer: Answered, extra: Mapping[str, Json] = _NOTHING) -> Entry:
+        """Keep *answer* under *key*: its line is written when this returns.
+
+        *extra* are small further fields of the line (usage, latency). Gives the entry, as `lookup`
+        would, to settle a claim with. A kill loses nothing that was recorded; against a power cut
+        lines are synced to disk about once a second, and by `sync`.
+
+        Raises:
+            SinkError: if the disk refuses; nothing of the line stays then.
+        """
+        generation = self._generation
+        entry = Entry(body=answer.body, model=answer.model, generation=generation, extra=extra)
+        if self.mode == "off":
+            return entry
+        if not self.writable:
+            raise SinkError(f"journal {self.path} is open for reading only", "open it writable")
+        self._store.append(key, generation, encode(key, generation, answer, extra))
+        self._wrote = True
+        now = self._clock.now()
+        if now - self._synced >= _SYNC_EVERY:
+            self._synced = now
+            self._store.sync()
+        return entry
+
+    def flight(self) -> Flights:
+        """The calls under way: equal requests share one."""
+        return self._flights
+
+    def claim(self, key: str, since: int = 0) -> Claim:
+        """Lead the call for *key* or join the one under way (see `flight`); never waits."""
+        return self._flights.claim(key, since)
+
+    def recall(self, name: str) -> Json:
+        """The fact about an endpoint that is remembered as *name*, or None."""
+        return self._state.recall(name)
+
+    def remember(self, name: str, value: Json) -> None:
+        """Keep a fact about an endpoint for later runs (for this one only, unless writable)."""
+        self._state.remember(name, value)
+
+    @property
+    def generation(self) -> int:
+        """The generation that answers are recorded under."""
+        return self._generation
+
+    def begin_generation(self, kind: str, fingerprint: str) -> int:
+        """Start asking anew: later answers are of the generation that this gives.
+
+        *kind* says by which option (`fresh`, `only-errors`), *fingerprint* by which command: the
+        same one continues the generation that it left unfinished. Only `finish` ends it.
+
+        Raises:
+            SinkError: if the state file cannot be written.
+        """
+        self._generation = self._state.begin(kind, fingerprint, self._store.newest_generation)
+        self._begun.add(kind)
+        return self._generation
+
+    def finish(self) -> None:
+        """The run is complete: fold all segments into one file, end the generation it began.
+
+        Nothing is touched if there is nothing to fold, or the folder can only be read. A kill at
+        any point loses nothing.
+
+        Raises:
+            SinkError: if the disk refuses; all answers are still there then.
+        """
+        if not self.writable:
+            return
+        self.compact()
+        while self._begun:
+            self._state.end(self._begun.pop())
+
+    def compact(self, keep: Callable[[str], bool] | None = None) -> bool:
+        """Fold all segments but those of other live writers into one file sorted by key.
+
+        With *keep*, answers to keys that it denies are dropped. False if there was nothing to do.
+
+        Raises:
+            SinkError: if the disk refuses; all answers are still there then.
+        """
+        if not self.writable:
+            return False
+        if not self._wrote and not os.access(self.path, os.W_OK):
+            return False
+        return compact(self._store, keep)
+
+    def items(self) -> Iterator[tuple[str, Entry]]:
+        """Every key's newest answer, in the order of keys."""
+        return self._store.entries()
+
+    def refresh(self) -> None:
+        """Take in what other processes have written since the journal was opened."""
+        if self.mode != "off":
+            self._store.refresh()
+
+    def sync(self) -> None:
+        """Have the disk hold all that was recorded."""
+        self._store.sync()
+
+    def close(self) -> None:
+        """Let go of all files."""
+        self._store.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def entries(self) -> int:
+        """How many keys have an answer."""
+        return len(self._store.index)
+
+    @property
+    def segments(self) -> int:
+        """How many files hold them."""
+        return self._store.files
+
+    @property
+    def bytes_(self) -> int:
+        """How many bytes these files have."""
+        return self._store.bytes_
+
+    @property
+    def damaged(self) -> int:
+        """How many damaged lines were met and passed over."""
+        return self._store.damaged

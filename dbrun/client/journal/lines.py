@@ -1,0 +1,165 @@
+"""One line of the journal: an answer under its request key.
+
+    {"key":"<64 hex digits>","generation":1,"model":"…","usage":{…},"body":{…}}
+
+The key stands at a fixed offset, so that opening a journal looks at a slice of each line and
+parses none. A line that an editor or `jq` has laid out anew is still understood, by parsing it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ...types import Json
+
+_HEAD = b'{"key":"'
+_NEXT = b'","generation":'
+_KEY_END = len(_HEAD) + 64
+_NEXT_END = _KEY_END + len(_NEXT)
+_COMMA = ord(",")
+_OWN_FIELDS = frozenset({"key", "generation", "model", "body"})
+_MAX_GENERATION = 2**32 - 1
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Answered(Protocol):
+    """An endpoint's answer, as adapters hand it over.
+
+    *body* is the answer as if asked alone, *raw* its JSON text if there is one to keep byte for
+    byte, *model* the served version where it is known.
+    """
+
+    @property
+    def body(self) -> Json: ...
+
+    @property
+    def raw(self) -> bytes | None: ...
+
+    @property
+    def model(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A journalled answer: its *body*, the served *model* if known, the *generation* it is of.
+
+    *extra* are the further fields that were written with it (usage, latency).
+    """
+
+    body: Json
+    model: str | None = None
+    generation: int = 1
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+def encode(key: str, generation: int, answer: Answered, extra: Mapping[str, Json]) -> bytes:
+    """The line of *answer*, newline included."""
+    if len(key) != 64:
+        raise ValueError(f"a request key has 64 digits: {key!r}")
+    if not _OWN_FIELDS.isdisjoint(extra):
+        raise ValueError(f"names taken by the journal itself: {sorted(_OWN_FIELDS & set(extra))}")
+    parts = [b'{"key":"%b","generation":%d' % (key.encode("ascii"), generation)]
+    if answer.model is not None:
+        parts.append(b',"model":' + _text(answer.model))
+    for name, value in extra.items():
+        parts.append(b"," + _text(name) + b":" + _text(value))
+    parts.append(b',"body":' + _body(answer) + b"}\n")
+    return b"".join(parts)
+
+
+def decode(line: bytes) -> tuple[str, Entry] | None:
+    """The key and entry of a line; None if it is damaged."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if type(said) is not dict or "body" not in said:
+        return None
+    key = said.pop("key", None)
+    generation = said.pop("generation", None)
+    model = said.pop("model", None)
+    body = said.pop("body")
+    if not (_is_key(key) and _is_generation(generation) and (model is None or type(model) is str)):
+        return None
+    return key, Entry(body=body, model=model, generation=generation, extra=said)
+
+
+def is_tidy(line: bytes) -> bool:
+    """Whether a line is whole and laid out as this module does, as far as a glance can tell."""
+    return line[:8] == _HEAD and line[_KEY_END:_NEXT_END] == _NEXT and line[-2:] == b"}\n"
+
+
+def key_in(line: bytes) -> str:
+    """The key of a line that is tidy."""
+    return line[8:_KEY_END].decode("ascii", "replace")
+
+
+def glance(line: bytes) -> tuple[bytes, int] | None:
+    """The key and generation of a whole line without parsing it; None if it is damaged.
+
+    Damage inside of the body is left for `decode` to find.
+    """
+    if is_tidy(line):
+        comma = line.find(_COMMA, _NEXT_END)
+        try:
+            generation = int(line[_NEXT_END:comma])
+            key = line[8:_KEY_END]
+            int(key, 16)
+        except ValueError:
+            return None
+        return (key, generation) if 0 <= generation <= _MAX_GENERATION else None
+    found = decode(line)
+    return (found[0].encode("ascii"), found[1].generation) if found else None
+
+
+def tidy(line: bytes) -> bytes | None:
+    """The line in the journal's own layout, its body untouched where it can be; None if damaged."""
+    found = decode(line)
+    if found is None:
+        return None
+    if is_tidy(whole := line.rstrip() + b"\n"):
+        return whole
+    key, entry = found
+    return encode(key, entry.generation, _Plain(body=entry.body, model=entry.model), entry.extra)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plain:
+    body: Json
+    model: str | None
+    raw: bytes | None = None
+
+
+def _body(answer: Answered) -> bytes:
+    if answer.raw is not None:
+        raw = answer.raw.strip()
+        if b"\n" not in raw and b"\r" not in raw and _is_json(raw):
+            return raw
+    return _text(answer.body)
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _text(value: Json) -> bytes:
+    text = _compact(value)
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # lone surrogates: only their escapes can be written
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def _is_key(key: Json) -> bool:
+    return type(key) is str and len(key) == 64 and not key.strip("0123456789abcdef")
+
+
+def _is_generation(value: Json) -> bool:
+    return type(value) is int and 0 <= value <= _MAX_GENERATION

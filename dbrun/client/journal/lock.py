@@ -1,0 +1,137 @@
+"""Locks that die with their holder: one on the sink, one on each segment that is written to."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import sys
+from types import TracebackType
+
+from ...clock import Clock
+from ...errors import SinkInUse
+from .disk import BINARY, make_folder, reported, write_all
+
+_NAME = "lock"
+_HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int) -> None:
+        # Windows locks bytes against reading too: this one lies far behind the contents.
+        os.lseek(fd, 1 << 40, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock(fd: int) -> bool | None:
+    """Lock the open file *fd* until it is closed.
+
+    False if somebody else holds it; None if the file system has no locks, so nobody can know.
+    """
+    try:
+        _lock(fd)
+    except OSError as error:
+        return False if error.errno in _HELD else None
+    return True
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Whether *path* still names the open file *fd*, rather than nothing or a later file."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+class SinkLock:
+    """The right to write a sink: one run at a time, by an OS lock on `<journal>/lock`.
+
+    The lock is free the moment its holder ends, however that happens.
+    """
+
+    def __init__(self, folder: str, *, clock: Clock | None = None) -> None:
+        self.path = os.path.join(folder, _NAME)
+        self._folder = folder
+        self._clock = clock or Clock()
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, at once or not at all.
+
+        Raises:
+            SinkInUse: if another run holds it; says which, where known.
+            SinkError: if the folder cannot be written.
+        """
+        with reported(self._folder):
+            make_folder(self._folder)
+        while self._fd is None:
+            with reported(self.path):
+                self._fd = self._try()
+
+    def release(self) -> None:
+        """Give the lock back; nothing if it is not held."""
+        if self._fd is None:
+            return
+        with contextlib.suppress(OSError):  # Windows refuses: then the file stays, unlocked
+            os.unlink(self.path)
+        os.close(self._fd)
+        self._fd = None
+
+    def __enter__(self) -> SinkLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _try(self) -> int | None:
+        """The locked file; None if its name was taken away between opening and locking."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+        try:
+            if try_lock(fd) is False:
+                raise SinkInUse(
+                    f"{self._folder}: another run is writing this sink{_holder(fd)}",
+                    "wait for it or stop it; another sink or journal.path can run beside it",
+                )
+            if not is_at(fd, self.path):
+                os.close(fd)
+                return None
+            self._sign(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _sign(self, fd: int) -> None:
+        said = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": self._clock.wall().isoformat(timespec="seconds"),
+        }
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        write_all(fd, json.dumps(said).encode())
+
+
+def _holder(fd: int) -> str:
+    """Who holds the lock, in words; empty where the file does not tell (yet)."""
+    try:
+        os.lseek(fd, 0, os.SEEK_SET)
+        said = json.loads(os.read(fd, 1000))
+        return f" (process {said['pid']} on {said['host']} since {said['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

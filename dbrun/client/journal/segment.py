@@ -1,0 +1,187 @@
+"""Segments: the append-only files of a journal's folder.
+
+Each writer creates its own and is the only one ever to write it, which makes any number of
+writers safe. It holds an OS lock on it while alive, so that others know what they may fold.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+from ...clock import Clock
+from .disk import BINARY, make_folder, sync_file, sync_folder, write_all
+from .lines import glance
+from .lock import is_at, try_lock
+
+COMPACTED = "answers.jsonl"
+"""The one file, sorted by key, into which a finished run folds all segments."""
+
+_SUFFIX = ".jsonl"
+_STAMP = "%Y%m%dT%H%M%S%f"
+_OWN_NAME = re.compile(r"(\d{8}T\d{12})-[0-9a-f]{8}\.jsonl")
+_READ_AHEAD = 1 << 20
+
+
+def names(folder: str) -> list[str]:
+    """The files that hold answers, oldest first.
+
+    The compacted one, then files that somebody put there, then segments by their start.
+    """
+    try:
+        found = [name for name in os.listdir(folder) if name.endswith(_SUFFIX)]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=lambda name: (name != COMPACTED, bool(_OWN_NAME.match(name)), name))
+
+
+class Line(NamedTuple):
+    """A whole line in a file; *key* is None if it is damaged."""
+
+    offset: int
+    size: int
+    key: bytes | None
+    generation: int
+
+
+class Segment:
+    """One file, read at offsets. *scanned* is how many bytes of whole lines were looked at."""
+
+    __slots__ = ("_fd", "_lock", "path", "scanned")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.scanned = 0
+        self._lock = threading.Lock()
+        self._fd: int | None = _open(path)
+
+    @property
+    def name(self) -> str:
+        """The file's name in its folder."""
+        return os.path.basename(self.path)
+
+    def is_current(self) -> bool:
+        """Whether the file is still the one at its path."""
+        return self._fd is not None and is_at(self._fd, self.path)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes at *offset*; fewer at the end of the file."""
+        fd = self._fd
+        if fd is not None and _HAS_PREAD:
+            return os.pread(fd, size, offset)
+        with self._lock:
+            fd = _open(self.path) if self._fd is None else self._fd
+            try:
+                os.lseek(fd, offset, os.SEEK_SET)
+                return os.read(fd, size)
+            finally:
+                if self._fd is None:
+                    os.close(fd)
+
+    def scan(self) -> Iterator[Line]:
+        """The whole lines that were not looked at yet.
+
+        A last line without its end is left for later: its writer is still at it, or died.
+        Only in the compacted file, which is put in place whole, does it count if it is complete:
+        some editors take the last newline away.
+        """
+        if self._fd is None:
+            self._fd = _open(self.path)
+        offset = self.scanned
+        with open(self._fd, "rb", buffering=_READ_AHEAD, closefd=False) as file:
+            file.seek(offset)
+            for line in file:
+                size = len(line)
+                if line[-1] != 10:
+                    if self.name != COMPACTED or (found := glance(line + b"\n")) is None:
+                        return
+                else:
+                    found = glance(line)
+                if found is None:
+                    yield Line(offset, size, None, 0)
+                else:
+                    yield Line(offset, size, found[0], found[1])
+                offset += size
+                self.scanned = offset
+
+    def release(self) -> None:
+        """Close the file; it is opened anew for each further read."""
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+
+
+class Writer:
+    """A segment of this process's own, newest of all, with its lock held until `close`."""
+
+    def __init__(self, folder: str, clock: Clock) -> None:
+        make_folder(folder)
+        while True:
+            self.path = os.path.join(folder, _new_name(folder, clock))
+            self._fd = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | BINARY, 0o666
+            )
+            # Somebody who folds segments may have seen the file before it was locked.
+            if try_lock(self._fd) is not False and is_at(self._fd, self.path):
+                break
+            os.close(self._fd)
+        sync_folder(folder)
+        self._dirty = False
+        self.is_sound = True
+
+    def append(self, line: bytes) -> int:
+        """Write one line and give its offset.
+
+        If it fails, nothing of the line stays; where not even that can be had, `is_sound` turns
+        False and no further line must follow.
+        """
+        start = os.lseek(self._fd, 0, os.SEEK_END)
+        try:
+            write_all(self._fd, line)
+        except BaseException:
+            self._cut_back(start)
+            raise
+        self._dirty = True
+        return start
+
+    def sync(self) -> None:
+        """Have the disk hold what was appended."""
+        if self._dirty:
+            self._dirty = False
+            sync_file(self._fd)
+
+    def close(self) -> None:
+        """Sync, and let others fold the segment."""
+        try:
+            self.sync()
+        finally:
+            os.close(self._fd)
+
+    def _cut_back(self, start: int) -> None:
+        try:
+            os.ftruncate(self._fd, start)
+        except OSError:
+            self.is_sound = False
+
+
+_HAS_PREAD = hasattr(os, "pread")
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | BINARY)
+
+
+def _new_name(folder: str, clock: Clock) -> str:
+    """A name later than all there are, even if the clock was set back."""
+    now = clock.wall()
+    for name in names(folder):
+        if own := _OWN_NAME.match(name):
+            other = datetime.strptime(own[1], _STAMP).replace(tzinfo=timezone.utc)
+            now = max(now, other + timedelta(microseconds=1))
+    return f"{now.strftime(_STAMP)}-{secrets.token_hex(4)}{_SUFFIX}"

@@ -1,0 +1,129 @@
+"""What a journal remembers beside answers: generations, and facts about endpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from typing import Any
+
+from ...types import Json
+from .disk import BINARY, make_folder, reported, sync_file, sync_folder, write_all
+
+_NAME = "state.json"
+
+
+class State:
+    """One small JSON file, read when opened and written whole at every change.
+
+    A file that cannot be understood counts as empty: generations are also told by the answers,
+    and facts can be found out again. Without *folder* (or not *writable*) changes stay in
+    memory.
+    """
+
+    def __init__(self, folder: str | None, writable: bool) -> None:
+        self._folder = folder
+        self._writable = writable and folder is not None
+        self._said = self._read()
+
+    @property
+    def generation(self) -> int:
+        """The newest generation that was begun; 1 at first."""
+        return int(self._said["generation"])
+
+    def recall(self, name: str) -> Json:
+        """The fact called *name*, or None."""
+        return self._said["facts"].get(name)
+
+    def remember(self, name: str, value: Json) -> None:
+        """Keep *value* as the fact called *name*."""
+        if name in self._said["facts"] and self._said["facts"][name] == value:
+            return
+        self._change(lambda said: said["facts"].update({name: value}))
+
+    def begin(self, kind: str, fingerprint: str, newest: int) -> int:
+        """The unfinished generation of this *kind* and *fingerprint*, or one after *newest*."""
+        self._said = self._merged()
+        known = self._said["open"].get(kind)
+        if known is not None and known["fingerprint"] == fingerprint:
+            return int(known["generation"])
+        generation = max(newest, self.generation) + 1
+
+        def change(said: dict[str, Any]) -> None:
+            said["generation"] = generation
+            said["open"][kind] = {"fingerprint": fingerprint, "generation": generation}
+
+        self._change(change)
+        return generation
+
+    def end(self, kind: str) -> None:
+        """Close the unfinished generation of *kind*."""
+        self._change(lambda said: said["open"].pop(kind, None))
+
+    def _change(self, change: Any) -> None:
+        said = self._merged()
+        change(said)
+        self._said = said
+        if self._writable:
+            self._write()
+
+    def _merged(self) -> dict[str, Any]:
+        """What the file says now: other processes may have remembered more meanwhile."""
+        said = self._read() if self._writable else self._said
+        return {
+            "facts": {**self._said["facts"], **said["facts"]} if said else {},
+            "generation": max(said["generation"], self._said["generation"]),
+            "open": dict(said["open"]),
+        }
+
+    def _read(self) -> dict[str, Any]:
+        said: Any = None
+        if self._folder is not None:
+            path = os.path.join(self._folder, _NAME)
+            with (
+                reported(path),
+                contextlib.suppress(FileNotFoundError, ValueError),
+                open(path, encoding="utf-8") as file,
+            ):
+                said = json.load(file)
+        return _sane(said)
+
+    def _write(self) -> None:
+        assert self._folder is not None
+        path = os.path.join(self._folder, _NAME)
+        text = json.dumps(self._said, indent=1, sort_keys=True) + "\n"
+        with reported(path):
+            make_folder(self._folder)
+            # Written beside and moved into place: a kill leaves the old file or the new one.
+            beside = f"{path}.{secrets.token_hex(4)}.partial"
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
+            try:
+                try:
+                    write_all(fd, text.encode("ascii"))
+                    sync_file(fd)
+                finally:
+                    os.close(fd)
+                os.replace(beside, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(beside)
+                raise
+            sync_folder(self._folder)
+
+
+def _sane(said: Any) -> dict[str, Any]:
+    """The parts of *said* that are as this module writes them."""
+    said = said if isinstance(said, dict) else {}
+    facts, generation, unfinished = (said.get(name) for name in ("facts", "generation", "open"))
+    return {
+        "facts": facts if isinstance(facts, dict) else {},
+        "generation": generation if type(generation) is int and generation > 0 else 1,
+        "open": {
+            kind: known
+            for kind, known in (unfinished.items() if isinstance(unfinished, dict) else ())
+            if isinstance(known, dict)
+            and type(known.get("generation")) is int
+            and isinstance(known.get("fingerprint"), str)
+        },
+    }
