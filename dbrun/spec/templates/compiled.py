@@ -1,0 +1,221 @@
+"""Compiled templates and expressions, and the object that compiles them."""
+
+from __future__ import annotations
+
+import functools
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import GeneratorType
+from typing import Any, NoReturn
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.environment import Template as JinjaTemplate
+from jinja2.parser import Parser
+
+from ...errors import RenderError, SpecError
+from ...values import plain
+from ..model import Text
+from . import bounds
+from .analysis import look_into
+from .failures import describe, innermost, problem
+from .loading import ProjectFiles
+from .places import Origin, find_column
+from .sandbox import Sandbox, printable
+
+_VALUE = "_value"
+_BRACES = re.compile(r"(\s*)(\{\{[-+]?)(.*?)[-+]?\}\}\s*", re.DOTALL)
+
+
+def scope(
+    values: Mapping[str, Any], vars: Mapping[str, Any], steps: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What templates see for one row: its columns by name, and `row`, `vars` and `steps`, which
+    win over columns of these names. Any column is also `row["its name"]`."""
+    return {**values, "row": values, "vars": vars, "steps": steps}
+
+
+class Templates:
+    """Compiles the templates of one pipeline.
+
+    *project* is the folder whose files templates may name, *folder* that of the pipeline file,
+    *filters* the user's functions by name, *known* the text of files by their path from the
+    project's root, for a machine that has no copy of them.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        folder: str,
+        filters: Mapping[str, Callable[..., Any]] | None = None,
+        known: Mapping[str, str] | None = None,
+    ) -> None:
+        self._project = project
+        self._files = ProjectFiles(project, known)
+        self._folder = self._files.name_of(folder)
+        self._sandbox = Sandbox(self._files, filters or {})
+
+    @property
+    def loaded(self) -> Mapping[str, str]:
+        """The text of every file included so far, by its path from the project's root."""
+        return self._files.loaded
+
+    def compile(self, text: Text) -> Template:
+        """The template of *text*.
+
+        Raises:
+            SpecError: it is not well formed, or names a filter or a file that is not there.
+        """
+        # Jinja drops one final newline of everything it reads; inline text is to keep it.
+        kept = "\n" if text.file is None and text.source.endswith("\n") else ""
+        with self._problems(text):
+            return Template(self, text, self._parse(text.source + kept, self._name(text)))
+
+    def expression(self, text: Text) -> Expression:
+        """The expression of *text*; braces around the whole of it may be written or left out.
+
+        Raises:
+            SpecError: it is not well formed.
+        """
+        with self._problems(text):
+            found = _BRACES.fullmatch(text.source)
+            # Braces make room for blanks, so that columns stay true.
+            source = f"{found[1]}{' ' * len(found[2])}{found[3]}" if found else text.source
+            if not source.strip():
+                raise TemplateSyntaxError("the expression is empty", 1)
+            parser = Parser(self._sandbox, source, self._name(text), state="variable")
+            value = parser.parse_expression()
+            if not parser.stream.eos:
+                rest = parser.stream.current
+                raise TemplateSyntaxError(f"unexpected '{rest.value}'", rest.lineno)
+            assign = nodes.Assign(nodes.Name(_VALUE, "store"), value, lineno=1)
+            tree = nodes.Template([assign], lineno=1)
+            tree.set_environment(self._sandbox)
+            return Expression(self, text, tree)
+
+    def _parse(self, source: str, name: str) -> nodes.Template:
+        return self._sandbox.parse(source, name)
+
+    def _find(self, written: str, parent: str) -> tuple[str, nodes.Template]:
+        file = self._sandbox.join_path(written, parent)
+        return file, self._parse(self._files.read(file), file)
+
+    def _load(self, text: Text, tree: nodes.Template) -> JinjaTemplate:
+        sandbox = self._sandbox
+        code = sandbox.compile(tree, self._name(text), "<template>")
+        return sandbox.template_class.from_code(sandbox, code, sandbox.make_globals(None))
+
+    def _names(self, text: Text, tree: nodes.Template) -> tuple[set[str], set[str]]:
+        self._sandbox.budget.left = bounds.MAX_STEPS
+        return look_into(tree, self._name(text), self._sandbox.globals, self._find)
+
+    def _name(self, text: Text) -> str:
+        # The folder of this name is where the template's own includes start.
+        if text.file is not None:
+            return self._files.name_of(text.file)
+        return posixpath.join(self._folder, f"<{text.name}>")
+
+    def _origin(self, text: Text) -> Origin:
+        return Origin(text, self._project)
+
+    @contextmanager
+    def _problems(self, text: Text) -> Iterator[None]:
+        try:
+            yield
+        except (TemplateSyntaxError, RecursionError) as error:
+            if isinstance(error, RecursionError):
+                error = TemplateSyntaxError("the template is nested too deep", 1)
+            filters = self._sandbox.filters
+            raise SpecError(
+                [problem(error, text, self._origin(text), self._files, filters)]
+            ) from error
+
+    def _failed(
+        self, error: BaseException, text: Text, jinja: JinjaTemplate, seen: Mapping[str, Any]
+    ) -> NoReturn:
+        message, needle = describe(error, seen)
+        template, line = innermost(error) or (jinja, 1)
+        included = self._files.loaded.get(template.name or "")
+        if template is jinja or included is None:
+            place = self._origin(text).place(*find_column(text.source, line, needle))
+        else:
+            line, column = find_column(included, line, needle)
+            place = f"{template.name}:{line}:{column}"
+        raise RenderError(message, place) from error
+
+
+class _Compiled:
+    """What templates and expressions have in common.
+
+    *names* are the names that are looked up in the scope, those of files included under a fixed
+    name among them. *columns* are the row's columns that it cannot do without, as far as the
+    text tells: named on their own or as `row.name`, and nowhere under `is defined` or `default`.
+    """
+
+    def __init__(self, templates: Templates, text: Text, tree: nodes.Template) -> None:
+        names, columns = templates._names(text, tree)
+        self.text = text
+        self.names = frozenset(names)
+        self.columns = frozenset(columns)
+        self._templates = templates
+        self._budget = templates._sandbox.budget
+        self._jinja = templates._load(text, tree)
+        self._pieces = self._jinja.root_render_func
+
+    @property
+    def place(self) -> str:
+        """Where the template begins, as messages name it."""
+        return self._templates._origin(self.text).place(1, 1)
+
+
+class Template(_Compiled):
+    """A compiled template: renders values to text. Used by several threads at once."""
+
+    def render(self, scope: Mapping[str, Any]) -> str:
+        """The text for one row.
+
+        Raises:
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+        self._budget.left = bounds.MAX_STEPS
+        try:
+            return bounds.joined(self._pieces(self._jinja.new_context(dict(scope))))
+        except (Exception, SystemExit) as error:
+            self._templates._failed(error, self.text, self._jinja, scope)
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """The value for one row, the text being taken as an expression.
+
+        Raises:
+            SpecError: it is no expression.
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+        return self._expression.evaluate(scope)
+
+    @functools.cached_property
+    def _expression(self) -> Expression:
+        return self._templates.expression(self.text)
+
+
+class Expression(_Compiled):
+    """A compiled expression: evaluates to a value. Used by several threads at once."""
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """The value for one row.
+
+        Raises:
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+        self._budget.left = bounds.MAX_STEPS
+        context = self._jinja.new_context(dict(scope))
+        try:
+            for _ in self._pieces(context):
+                pass
+            value = context.vars[_VALUE]
+            if isinstance(value, (list, tuple, dict, GeneratorType)):
+                return plain(list(value) if isinstance(value, GeneratorType) else value)
+            return printable(value)
+        except (Exception, SystemExit) as error:
+            self._templates._failed(error, self.text, self._jinja, scope)
