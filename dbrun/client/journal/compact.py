@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from .disk import BINARY, reported, sync_file, sync_folder, write_all
 from .index import Spot
-from .lines import is_tidy, key_in, tidy
+from .lines import PREFIX_DIGITS, is_tidy, key_in, tidy
 from .lock import is_at, try_lock
 from .segment import COMPACTED, Segment, names
 from .store import Store
@@ -146,7 +146,7 @@ def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> 
 
     for spot in store.in_order():
         line = _line(store, spot)
-        if line is None or (keep is not None and not keep(key_in(line))):
+        if line is None or (keep is not None and not keep(key_in(line).decode())):
             store.drop(spot, damaged=line is None)
             continue
         block.append(line)
@@ -162,15 +162,10 @@ def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> 
 
 
 def _line(store: Store, spot: Spot) -> bytes | None:
-    """The line to keep of *spot*; None if it is damaged.
-
-    A line of the compacted file was parsed when it got there; others are parsed now.
-    """
+    """The line to keep of *spot*; None if it is damaged."""
     line = store.read(spot)
-    kept: bytes | None = line
-    if not (store.is_compacted(spot.file) and is_tidy(line)):
-        kept = tidy(line)
-    if kept is None or int(key_in(kept)[:16], 16) != spot.prefix:
+    kept = line if store.is_trusted(spot.file) and is_tidy(line) else tidy(line)
+    if kept is None or int(key_in(kept)[:PREFIX_DIGITS], 16) != spot.prefix:
         return None
     return kept
 

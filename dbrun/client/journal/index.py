@@ -9,7 +9,7 @@ the line compares the whole key, and `add` asks its caller to.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 _OFFSET_BITS = 44
@@ -18,6 +18,10 @@ _SIZE_BITS = 32
 _SIZE_MASK = (1 << _SIZE_BITS) - 1
 _FIRST_SLOTS = 1 << 10
 _BUCKETS = 256
+
+
+Line = tuple[int, int, int, bytes, int]
+"""A whole line in a file: offset, size, first 64 bits of the key, key, generation."""
 
 
 class Spot(NamedTuple):
@@ -34,7 +38,7 @@ class Spot(NamedTuple):
 class Index:
     """Not safe for threads by itself: the store holds its lock around every call."""
 
-    __slots__ = ("_dead", "_extents", "_places", "_prefixes", "_slots")
+    __slots__ = ("_dead", "_extents", "_places", "_prefixes", "_slots", "newest")
 
     def __init__(self) -> None:
         self._prefixes = array("Q")
@@ -42,6 +46,7 @@ class Index:
         self._extents = array("Q")  # 0: the line was found damaged, or dropped
         self._slots = array("I", bytes(4 * _FIRST_SLOTS))  # entry number + 1; 0: free
         self._dead = 0
+        self.newest = 0  # the newest generation there is a line of
 
     def __len__(self) -> int:
         return len(self._prefixes) - self._dead
@@ -76,39 +81,38 @@ class Index:
             extent >> _SIZE_BITS,
         )
 
-    def add(
-        self,
-        prefix: int,
-        file: int,
-        offset: int,
-        size: int,
-        generation: int,
-        same: Callable[[Spot], bool],
-    ) -> None:
-        """Take in a line, unless an older one of its key is of a later generation.
+    def add(self, file: int, lines: Iterable[Line], is_of: Callable[[Spot, bytes], bool]) -> None:
+        """Take in lines of *file*, each unless an older one of its key is of a later generation.
 
-        *same* tells whether a line that begins with *prefix* is of the very same key.
+        *is_of* tells whether the line at a spot is of the very key.
         """
-        place = file << _OFFSET_BITS | offset
-        extent = generation << _SIZE_BITS | size
         slots, prefixes, extents = self._slots, self._prefixes, self._extents
+        add_prefix, add_place, add_extent = prefixes.append, self._places.append, extents.append
+        file <<= _OFFSET_BITS
         mask = len(slots) - 1
-        at = prefix & mask
-        while number := slots[at]:
-            if prefixes[number - 1] == prefix and extents[number - 1]:
-                old = self.spot(number - 1)
-                if same(old):
+        for offset, size, prefix, key, generation in lines:
+            if generation > self.newest:
+                self.newest = generation
+            at = prefix & mask
+            while number := slots[at]:
+                if (
+                    prefixes[number - 1] == prefix
+                    and extents[number - 1]
+                    and is_of(old := self.spot(number - 1), key)
+                ):
                     if generation >= old.generation:
-                        self._places[number - 1] = place
-                        extents[number - 1] = extent
-                    return
-            at = (at + 1) & mask
-        prefixes.append(prefix)
-        self._places.append(place)
-        extents.append(extent)
-        slots[at] = len(prefixes)
-        if 3 * len(prefixes) > 2 * len(slots):
-            self._grow()
+                        self._places[number - 1] = file | offset
+                        extents[number - 1] = generation << _SIZE_BITS | size
+                    break
+                at = (at + 1) & mask
+            else:
+                add_place(file | offset)
+                add_extent(generation << _SIZE_BITS | size)
+                add_prefix(prefix)
+                slots[at] = len(prefixes)
+                if 3 * len(prefixes) > 2 * mask:
+                    slots = self._grow()
+                    mask = len(slots) - 1
 
     def move(self, spot: Spot, file: int, offset: int, size: int) -> None:
         """The line of *spot* now lies elsewhere too; nothing if the entry changed meanwhile."""
@@ -158,7 +162,7 @@ class Index:
             at[bucket] += 1
         return order, ends
 
-    def _grow(self) -> None:
+    def _grow(self) -> array[int]:
         slots = array("I", bytes(8 * len(self._slots)))
         mask = len(slots) - 1
         for number, prefix in enumerate(self._prefixes, 1):
@@ -167,3 +171,4 @@ class Index:
                 at = (at + 1) & mask
             slots[at] = number
         self._slots = slots
+        return slots

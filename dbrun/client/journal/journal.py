@@ -43,7 +43,7 @@ class Journal:
         if mode != "off":
             self._store.refresh()
         self._state = State(None if mode == "off" else path, self.writable)
-        self._generation = max(self._state.generation, self._store.newest_generation)
+        self._generation = max(self._state.generation, self._store.index.newest)
         self._begun: set[str] = set()
         self._wrote = False
         self._synced = clock.now()
@@ -132,7 +132,7 @@ class Journal:
         Raises:
             SinkError: if the state file cannot be written.
         """
-        self._generation = self._state.begin(kind, fingerprint, self._store.newest_generation)
+        self._generation = self._state.begin(kind, fingerprint, self._store.index.newest)
         self._begun.add(kind)
         return self._generation
 

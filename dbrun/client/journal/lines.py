@@ -9,19 +9,20 @@ parses none. A line that an editor or `jq` has laid out anew is still understood
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...types import Json
 
-_HEAD = b'{"key":"'
-_NEXT = b'","generation":'
-_KEY_END = len(_HEAD) + 64
-_NEXT_END = _KEY_END + len(_NEXT)
-_COMMA = ord(",")
+_LAYOUT = re.compile(rb'\{"key":"([0-9a-f]{64})","generation":(\d{1,10}),')
+_KEY = re.compile("[0-9a-f]{64}")
 _OWN_FIELDS = frozenset({"key", "generation", "model", "body"})
 _MAX_GENERATION = 2**32 - 1
+PREFIX_DIGITS = 16
+"""The digits of a key that the index holds."""
+
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -57,8 +58,8 @@ class Entry:
 
 def encode(key: str, generation: int, answer: Answered, extra: Mapping[str, Json]) -> bytes:
     """The line of *answer*, newline included."""
-    if len(key) != 64:
-        raise ValueError(f"a request key has 64 digits: {key!r}")
+    if not _is_key(key):
+        raise ValueError(f"a request key is 64 hexadecimal digits, not {key!r}")
     if not _OWN_FIELDS.isdisjoint(extra):
         raise ValueError(f"names taken by the journal itself: {sorted(_OWN_FIELDS & set(extra))}")
     parts = [b'{"key":"%b","generation":%d' % (key.encode("ascii"), generation)]
@@ -89,30 +90,31 @@ def decode(line: bytes) -> tuple[str, Entry] | None:
 
 def is_tidy(line: bytes) -> bool:
     """Whether a line is whole and laid out as this module does, as far as a glance can tell."""
-    return line[:8] == _HEAD and line[_KEY_END:_NEXT_END] == _NEXT and line[-2:] == b"}\n"
+    return line.endswith(b"}\n") and _LAYOUT.match(line) is not None
 
 
-def key_in(line: bytes) -> str:
+def key_in(line: bytes) -> bytes:
     """The key of a line that is tidy."""
-    return line[8:_KEY_END].decode("ascii", "replace")
+    return line[8:72]
 
 
-def glance(line: bytes) -> tuple[bytes, int] | None:
-    """The key and generation of a whole line without parsing it; None if it is damaged.
+def glance(line: bytes) -> tuple[int, bytes, int] | None:
+    """The first 64 bits of the key, the key, and the generation of a whole line.
 
-    Damage inside of the body is left for `decode` to find.
+    None if the line is damaged. Only a line of a foreign layout is parsed; damage inside of the
+    body is left for `decode` to find.
     """
-    if is_tidy(line):
-        comma = line.find(_COMMA, _NEXT_END)
-        try:
-            generation = int(line[_NEXT_END:comma])
-            key = line[8:_KEY_END]
-            int(key, 16)
-        except ValueError:
+    laid_out = _LAYOUT.match(line) if line.endswith(b"}\n") else None
+    if laid_out is None:
+        found = decode(line)
+        if found is None:
             return None
-        return (key, generation) if 0 <= generation <= _MAX_GENERATION else None
-    found = decode(line)
-    return (found[0].encode("ascii"), found[1].generation) if found else None
+        key, generation = found[0].encode("ascii"), found[1].generation
+    else:
+        key, generation = laid_out[1], int(laid_out[2])
+        if generation > _MAX_GENERATION:
+            return None
+    return int(key[:PREFIX_DIGITS], 16), key, generation
 
 
 def tidy(line: bytes) -> bytes | None:
@@ -158,7 +160,7 @@ def _text(value: Json) -> bytes:
 
 
 def _is_key(key: Json) -> bool:
-    return type(key) is str and len(key) == 64 and not key.strip("0123456789abcdef")
+    return type(key) is str and _KEY.fullmatch(key) is not None
 
 
 def _is_generation(value: Json) -> bool:

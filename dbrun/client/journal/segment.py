@@ -10,12 +10,12 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
 
 from ...clock import Clock
 from .disk import BINARY, make_folder, sync_file, sync_folder, write_all
+from .index import Line
 from .lines import glance
 from .lock import is_at, try_lock
 
@@ -38,15 +38,6 @@ def names(folder: str) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(found, key=lambda name: (name != COMPACTED, bool(_OWN_NAME.match(name)), name))
-
-
-class Line(NamedTuple):
-    """A whole line in a file; *key* is None if it is damaged."""
-
-    offset: int
-    size: int
-    key: bytes | None
-    generation: int
 
 
 class Segment:
@@ -83,8 +74,8 @@ class Segment:
                 if self._fd is None:
                     os.close(fd)
 
-    def scan(self) -> Iterator[Line]:
-        """The whole lines that were not looked at yet.
+    def scan(self, damaged: Callable[[], None]) -> Iterator[Line]:
+        """The whole lines that were not looked at yet; calls *damaged* for each that is.
 
         A last line without its end is left for later: its writer is still at it, or died.
         Only in the compacted file, which is put in place whole, does it count if it is complete:
@@ -96,16 +87,14 @@ class Segment:
         with open(self._fd, "rb", buffering=_READ_AHEAD, closefd=False) as file:
             file.seek(offset)
             for line in file:
+                if not line.endswith(b"\n") and self.name != COMPACTED:
+                    return
+                found = glance(line)
                 size = len(line)
-                if line[-1] != 10:
-                    if self.name != COMPACTED or (found := glance(line + b"\n")) is None:
-                        return
-                else:
-                    found = glance(line)
                 if found is None:
-                    yield Line(offset, size, None, 0)
+                    damaged()
                 else:
-                    yield Line(offset, size, found[0], found[1])
+                    yield (offset, size, *found)
                 offset += size
                 self.scanned = offset
 

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator
 from ...clock import Clock
 from .disk import reported, trouble
 from .index import Index, Spot
-from .lines import Entry, decode, glance
+from .lines import PREFIX_DIGITS, Entry, decode, glance
 from .segment import COMPACTED, Segment, Writer, names
 
 _KEPT_OPEN = 128
-_PREFIX_DIGITS = 16
 
 
 class Store:
@@ -23,7 +22,6 @@ class Store:
     def __init__(self, folder: str, clock: Clock) -> None:
         self.folder = folder
         self.damaged = 0
-        self.newest_generation = 0
         self.lock = threading.RLock()
         self._closing = threading.Lock()
         self.index = Index()
@@ -31,7 +29,8 @@ class Store:
         self._numbers: dict[str, int] = {}
         self._clock = clock
         self._writer: Writer | None = None
-        self._written_to = 0
+        self._written_to = -1
+        self._written: set[int] = set()
 
     def refresh(self) -> None:
         """Take in what the folder holds and was not looked at yet.
@@ -55,7 +54,7 @@ class Store:
             SinkError: if the file that holds it cannot be read.
         """
         with self.lock:
-            spots = self.index.find(int(key[:_PREFIX_DIGITS], 16))
+            spots = self.index.find(int(key[:PREFIX_DIGITS], 16))
         for spot in spots:
             if spot.generation < since:
                 continue
@@ -80,7 +79,8 @@ class Store:
                 if not writer.is_sound:
                     self.stop_writing()
                 raise trouble(error, writer.path) from error
-            self._index(key.encode("ascii"), generation, self._written_to, offset, len(line))
+            place = (offset, len(line), int(key[:PREFIX_DIGITS], 16), key.encode(), generation)
+            self.index.add(self._written_to, (place,), self._is_of)
             self._segments[self._written_to].scanned = offset + len(line)
 
     def sync(self) -> None:
@@ -135,7 +135,7 @@ class Store:
         """The whole key of the line at *spot*; empty if it is damaged."""
         line = self.read(spot)
         found = glance(line)
-        return found[0] if found else b""
+        return found[1] if found else b""
 
     def drop(self, spot: Spot, *, damaged: bool) -> None:
         """Let the line at *spot* be no answer any more."""
@@ -170,9 +170,13 @@ class Store:
         if name in self._numbers:
             self._segments[self._numbers[name]].release()
 
-    def is_compacted(self, number: int) -> bool:
-        """Whether file *number* is the compacted one."""
-        return self._numbers.get(COMPACTED) == number
+    def is_trusted(self, number: int) -> bool:
+        """Whether every line of file *number* is known to be valid JSON.
+
+        So are those that this process wrote, and the compacted ones: they were parsed when they
+        got there.
+        """
+        return number in self._written or self._numbers.get(COMPACTED) == number
 
     @property
     def files(self) -> int:
@@ -189,6 +193,7 @@ class Store:
             writer = Writer(self.folder, self._clock)
             segment = Segment(writer.path)
         self._written_to = self.adopt(segment)
+        self._written.add(self._written_to)
         self.rename(self._written_to, segment.name)
         self._writer = writer
         return writer
@@ -208,22 +213,12 @@ class Store:
     def _scan(self, number: int) -> None:
         segment = self._segments[number]
         with contextlib.suppress(FileNotFoundError):  # folded by somebody else just now
-            for line in segment.scan():
-                if line.key is None:
-                    self.damaged += 1
-                else:
-                    self._index(line.key, line.generation, number, line.offset, line.size)
+            self.index.add(number, segment.scan(self._count_damaged), self._is_of)
         if number >= _KEPT_OPEN and segment.name != COMPACTED:
             segment.release()
 
-    def _index(self, key: bytes, generation: int, file: int, offset: int, size: int) -> None:
-        if generation > self.newest_generation:
-            self.newest_generation = generation
-        self.index.add(
-            int(key[:_PREFIX_DIGITS], 16),
-            file,
-            offset,
-            size,
-            generation,
-            lambda spot: self.key_of(spot) == key,
-        )
+    def _is_of(self, spot: Spot, key: bytes) -> bool:
+        return self.key_of(spot) == key
+
+    def _count_damaged(self) -> None:
+        self.damaged += 1
