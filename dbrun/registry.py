@@ -20,7 +20,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "databricks-proxy": "dbrun.adapters.driver_proxy:DriverProxyAdapter",
         "openai": "dbrun.adapters.openai:OpenAIAdapter",
         "mlflow": "dbrun.adapters.mlflow:MlflowAdapter",
-        "http": "dbrun.adapters.http:TemplateAdapter",
+        "http": "dbrun.adapters.template:TemplateAdapter",
         "local": "dbrun.adapters.local:LocalAdapter",
         "python": "dbrun.adapters.python:PythonAdapter",
     },

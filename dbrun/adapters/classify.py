@@ -1,0 +1,198 @@
+"""From an answer's status and body to the error it is: the one table of contract section 5.
+
+| answer | error | then |
+|---|---|---|
+| 401; 403 that calls the token invalid | `AuthError` | asked again once with fresh credentials |
+| a rate limit of 0, disabled, its cluster not running | `EndpointMissing` | ends the run |
+| 3xx; 404 | `EndpointMissing` | ends the run |
+| a context-length code; 413; 400 or 422 about the context | `ContextLength` | the row fails |
+| a guardrail's code | `ContentFilter` | the row fails |
+| 429; 503 with `Retry-After` | `RateLimited` | waited for |
+| 403 `PERMISSION_DENIED` of the workspace itself | `AuthError` | ends the run |
+| 408, 504: the server gave up waiting | `TimedOut` | tried again |
+| 425, 500, 502, 503 and other 5xx but 501 and 505 | `Unavailable` | tried again |
+| anything else | `Rejected` | the row fails |
+
+Machine codes are believed before prose: servers echo prompts in their messages, and a prompt may
+say anything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..errors import (
+    AuthError,
+    ContentFilter,
+    ContextLength,
+    DbrunError,
+    EndpointMissing,
+    Malformed,
+    RateLimited,
+    Rejected,
+    TimedOut,
+    Unavailable,
+)
+from .complaint import Complaint, phrase
+
+CONTEXT_CODES = frozenset(
+    {
+        "context_length_exceeded",  # OpenAI, vLLM, Databricks external models
+        "exceed_context_size_error",  # llama.cpp
+        "string_above_max_length",  # OpenAI
+        "context_window_exceeded",
+        "model_context_window_exceeded",  # Anthropic
+    }
+)
+FILTER_CODES = frozenset(
+    {
+        "content_filter",  # OpenAI, Azure OpenAI
+        "content_policy_violation",
+        "responsibleaipolicyviolation",
+        "input_guardrail_triggered",  # Databricks AI guardrails
+        "output_guardrail_triggered",
+        "guardrail_intervened",
+    }
+)
+STATUS_OF_CODE = {
+    # MLflow's error codes, which Databricks shares (MLflow `exceptions`).
+    "request_limit_exceeded": 429,
+    "resource_exhausted": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "internal_error": 500,
+    "bad_gateway": 502,
+    "temporarily_unavailable": 503,
+    "overloaded_error": 503,
+    "deadline_exceeded": 504,
+    "request_timeout": 408,
+    "permission_denied": 400,
+    "bad_request": 400,
+    "invalid_parameter_value": 400,
+    "invalid_request_error": 400,
+}
+"""Codes that come inside an answer of status 200 → the status that they stand for."""
+
+_CONTEXT = re.compile(
+    r"maximum (context|model|input|sequence) length|"
+    r"exceed\w* (the |its )?(model's |available |maximum |max )*context|"
+    r"exceed\w* (the )?max\w* .{0,30}tokens|"
+    r"(prompt|input|request) (is )?too (long|large)",
+    re.I,
+)
+_SWITCHED_OFF = re.compile(
+    r"rate limit of 0\b|temporarily disabled due to|"
+    r"cluster\b.{0,80}\b(is not running|not in a usable state|is terminated|does not exist)",
+    re.I,
+)
+_UNKNOWN_FIELD = re.compile(
+    r"unknown field \W{0,2}(?P<a>\w+)|"
+    r"un(?:supported|known|recognized) (?:request )?(?:parameter|argument|field)s?"
+    r"(?: supplied)?:? \W{0,2}(?P<b>\w+)|"
+    r"does not support (?:the )?\W?(?P<c>\w+)\W? parameter|"
+    r"\W(?P<d>\w+)\W? (?:is|was) not supported with this model|"
+    r"(?P<e>\w+): extra inputs are not permitted|"
+    r"unsupported value: \W{0,2}(?P<g>\w+)|"
+    r"additional properties are not allowed \(\W(?P<f>\w+)\W",
+    re.I,
+)
+_MISSING_INPUTS = re.compile(r"model is missing inputs (\[[^\]]*\])", re.I)
+_INPUTS = frozenset(
+    {"prompt", "messages", "input", "inputs", "instances", "dataframe_split", "dataframe_records"}
+)
+_TIMEOUTS = frozenset({408, 504})
+_MAYBE_PAID = frozenset({408, 500, 502, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How messages speak of an endpoint: its *url*; what to do when it is *missing*, when it asks
+    for other *rights*, when the *credentials* are refused."""
+
+    url: str
+    missing: str = "check the address in the spec"
+    rights: str = "ask its owner for access"
+    credentials: str = "check the credentials in the spec"
+
+
+def error_of(
+    status: int, complaint: Complaint, place: Place, retry_after: float | None = None
+) -> DbrunError:
+    """The error that an answer of *status* other than 2xx is, by the module's table."""
+    said = _said(status, complaint)
+    if status in (400, 403, 429) and _SWITCHED_OFF.search(complaint.message):
+        return EndpointMissing(f"{place.url} is switched off: {said}", "name another endpoint")
+    if status == 404:
+        return EndpointMissing(f"{place.url} is not there: {said}", place.missing)
+    if complaint.codes & CONTEXT_CODES or status == 413 or _speaks_of_context(status, complaint):
+        return ContextLength(said, status)
+    if complaint.codes & FILTER_CODES:
+        return ContentFilter(said, status)
+    if status == 429 or (status == 503 and retry_after is not None):
+        return RateLimited(said, status, retry_after)
+    if status == 403 and "permission_denied" in complaint.codes and not complaint.provider:
+        return AuthError(f"access to {place.url} is denied: {said}", place.rights)
+    if status in _TIMEOUTS:
+        return TimedOut(said, status, retry_after, maybe_paid=True)
+    if status == 425 or (status >= 500 and status not in (501, 505)):
+        return Unavailable(said, status, retry_after, maybe_paid=status in _MAYBE_PAID)
+    return Rejected(said + _mend(complaint), status)
+
+
+def refused(status: int, complaint: Complaint, place: Place, source: str) -> AuthError:
+    """The error for credentials that are refused after a refresh; *source* says whence they are."""
+    said = _said(status, complaint)
+    return AuthError(f"{place.url} refuses {source}: {said}", place.credentials)
+
+
+def redirected(status: int, location: str, place: Place) -> EndpointMissing:
+    """The error for a 3xx: a request with a body and credentials follows no redirect."""
+    to = urlsplit(location)
+    where = f"{to.netloc}{to.path}" if to.netloc else to.path or "nowhere"
+    if "login" in where or "private-link" in to.query:
+        where += ", a login page: the address is no API or the network blocks it"
+    return EndpointMissing(f"{place.url} redirects ({status}) to {where}", place.missing)
+
+
+def error_inside(
+    complaint: Complaint, place: Place, retry_after: float | None = None
+) -> DbrunError:
+    """The error that came with status 200: by its own code, else the answer is malformed."""
+    status = next((int(code) for code in sorted(complaint.codes) if _is_status(code)), 0)
+    known = (STATUS_OF_CODE[code] for code in sorted(complaint.codes) if code in STATUS_OF_CODE)
+    status = status or next(known, 0)
+    if status in (0, 401, 403, 404) and not complaint.codes & (CONTEXT_CODES | FILTER_CODES):
+        return Malformed(f"the endpoint answered 200 with an error: {complaint.message}", 200)
+    return error_of(status or 400, complaint, place, retry_after)
+
+
+def _said(status: int, complaint: Complaint) -> str:
+    said = f"the endpoint answered {status} {complaint.code or phrase(status)}"
+    if complaint.message != phrase(status):
+        said = f"{said}: {complaint.message}"
+    return f"{said}\n{complaint.trace}" if complaint.trace else said
+
+
+def _is_status(code: str) -> bool:
+    return code.isdigit() and 400 <= int(code) <= 599
+
+
+def _speaks_of_context(status: int, complaint: Complaint) -> bool:
+    return status in (400, 422) and bool(_CONTEXT.search(complaint.message))
+
+
+def _mend(complaint: Complaint) -> str:
+    """What to do about a field that the endpoint does not know, or one that it misses."""
+    if missing := _MISSING_INPUTS.search(complaint.message):
+        return f"; the model's inputs {missing.group(1)} are given by endpoint.columns"
+    found = _UNKNOWN_FIELD.search(complaint.message)
+    if not found:
+        return ""
+    name = next(group for group in found.groups() if group)
+    if name == "stop":
+        return "; set endpoint.send_stop: false (the text is then cut when it arrives)"
+    if name in _INPUTS:
+        return "; this endpoint has another task: set endpoint.task"
+    return f"; remove params.{name}"

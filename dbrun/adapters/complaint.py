@@ -1,0 +1,163 @@
+"""What a server says is wrong, read out of whatever body it said it in.
+
+Databricks, MLflow, OpenAI and their kin put the reason under `message`, `error`, `detail` or
+`details`, as text, an object, a list, a JSON string inside a string, or an HTML page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from ..types import Json
+
+LONGEST = 500
+"""Characters of a server's message that are kept."""
+
+_CODES = ("error_code", "code", "type", "status", "scimType", "finish_reason", "finishReason")
+_TEXTS = ("message", "error_message", "msg", "detail", "title", "error_description")
+_HTML = (
+    re.compile(r"<pre[^>]*>(.*?)</pre>", re.I | re.S),
+    re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S),
+)
+_TAG = re.compile(r"<[^>]+>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """A server's reason: *message* for people, *codes* for machines (lower case).
+
+    *code* is the code that comes first, *provider* the external model's provider when it is the
+    one that complains, *trace* a stack trace of the model, *body* the parsed JSON if it was any.
+    """
+
+    message: str
+    code: str = ""
+    codes: frozenset[str] = frozenset()
+    provider: str | None = None
+    trace: str | None = None
+    body: Json = None
+
+
+def read(status: int, body: bytes, traces: bool = False) -> Complaint:
+    """The complaint in an answer's *body*; the status' own phrase where it says nothing.
+
+    *traces* keeps stack traces, which hold the server's paths and are for debugging only.
+    """
+    text = body.decode("utf-8", "replace").strip()
+    parsed = _parsed(text)
+    if isinstance(parsed, (dict, list)):
+        return of(parsed, status, traces)
+    return Complaint(
+        message=_short(_plain(text) if parsed is None else str(parsed)) or phrase(status)
+    )
+
+
+def of(body: Json, status: int, traces: bool = False) -> Complaint:
+    """The complaint in an answer that is JSON already."""
+    codes = list(dict.fromkeys(_codes(body)))
+    provider = _find(body, "external_model_provider")
+    trace = _find(body, "stack_trace") if traces else None
+    message = _message(body) or phrase(status)
+    named = [code for code in codes if not code.isdigit() and code != "error"]
+    return Complaint(
+        message=_short(f"{provider}: {message}" if isinstance(provider, str) else message),
+        code=named[0] if named else "",
+        codes=frozenset(code.lower() for code in codes),
+        provider=provider if isinstance(provider, str) else None,
+        trace=trace if isinstance(trace, str) else None,
+        body=body,
+    )
+
+
+def phrase(status: int) -> str:
+    """The standard phrase of an HTTP status."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"status {status}"
+
+
+def _parsed(text: str) -> Json:
+    if not text.startswith(("{", "[", '"')):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _message(said: Json, depth: int = 4) -> str:
+    """The innermost sentence of *said*; an `error` key beats the others (Databricks API 1.2)."""
+    if isinstance(said, str):
+        inner = _parsed(said.strip()) if depth else None
+        return (_message(inner, depth - 1) if isinstance(inner, (dict, list)) else "") or said
+    if not depth:
+        return ""
+    if isinstance(said, list):
+        return "; ".join(filter(None, (_item(item, depth) for item in said[:5])))
+    if not isinstance(said, dict):
+        return ""
+    for name in ("external_model_error", "error", *_TEXTS, "errors", "details"):
+        found = _message(said.get(name), depth - 1) if said.get(name) else ""
+        if found:
+            return found
+    return ""
+
+
+def _item(item: Json, depth: int) -> str:
+    """One of a list of faults; FastAPI names the place of each as `loc`."""
+    message = _message(item, depth - 1)
+    place = item.get("loc") if isinstance(item, dict) else None
+    if isinstance(place, list) and message:
+        return f"{'.'.join(str(step) for step in place)}: {message}"
+    return message
+
+
+def _codes(said: Json, depth: int = 5) -> Iterator[str]:
+    """Every machine code in *said*, outermost first."""
+    if isinstance(said, str):
+        said = _parsed(said.strip()) if said.lstrip().startswith("{") else None
+    if isinstance(said, list):
+        for item in said[:5]:
+            yield from _codes(item, depth - 1) if depth else ()
+    if not isinstance(said, dict) or not depth:
+        return
+    for name in _CODES:
+        code = said.get(name)
+        if isinstance(code, (str, int)) and not isinstance(code, bool) and str(code):
+            yield str(code)
+    for name in ("external_model_error", "error", "message", "detail", "errors", "choices"):
+        if isinstance(said.get(name), (dict, list, str)):
+            yield from _codes(said[name], depth - 1)
+
+
+def _find(said: Json, name: str, depth: int = 4) -> Json:
+    """The first value under *name* in *said* or in JSON within its strings."""
+    if isinstance(said, str) and said.lstrip().startswith("{"):
+        said = _parsed(said.strip())
+    if not isinstance(said, dict) or not depth:
+        return None
+    if name in said:
+        return said[name]
+    inner = (_find(said.get(key), name, depth - 1) for key in ("error", "message"))
+    return next((value for value in inner if value is not None), None)
+
+
+def _plain(text: str) -> str:
+    """The sentence of an HTML page (`<pre>`, then `<title>`), or the text itself."""
+    if not text.lstrip().startswith("<"):
+        return text
+    for pattern in _HTML:
+        found = pattern.search(text)
+        if found and found.group(1).strip():
+            return _TAG.sub(" ", found.group(1))
+    return _TAG.sub(" ", text)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[:LONGEST] + "…"

@@ -1,0 +1,277 @@
+"""Model Serving of a Databricks workspace: foundation, external, custom models and agents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from ..client.auth import Sender, token_refused
+from ..client.hosts import host_name
+from ..client.transport import HttpResponse
+from ..client.workspace import Login, Workspace
+from ..context import Context
+from ..errors import (
+    DbrunError,
+    EndpointError,
+    EndpointMissing,
+    PluginError,
+    RunError,
+    UserError,
+)
+from ..spec.model import EndpointSpec
+from ..types import Json
+from .classify import Place, error_of, redirected, refused
+from .complaint import read
+from .http import HttpAdapter, make_transport
+from .mlflow import SIGNATURE_OPTIONS, column_templates, wire_of
+from .serving import describe_endpoint, task_of
+from .wires.base import Wire
+from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS
+from .wires.responses import RESPONSES
+
+TASKS = ("auto", "chat", "completions", "embeddings", "responses", "model")
+WIRES: Mapping[str, Wire] = {
+    "chat": CHAT,
+    "completions": COMPLETIONS,
+    "embeddings": EMBEDDINGS,
+    "responses": RESPONSES,
+}
+
+LOGIN_OPTIONS: Mapping[str, Json] = {
+    "host": {
+        "type": "string",
+        "description": "The workspace, with or without https://; default: DATABRICKS_HOST, then "
+        "the profile's.",
+    },
+    "profile": {"type": "string", "description": "A profile of .databrickscfg."},
+    "token": {
+        "x-kind": "credential",
+        "description": "The token, as {env: NAME} or {secret: scope/key}; default: what the "
+        "environment has.",
+    },
+}
+"""The options that say which workspace, and as whom."""
+
+LOOKS = 3
+"""How often the workspace is asked what an endpoint is, when it is in trouble."""
+
+_SET_TASK = "set endpoint.task to one of chat, completions, embeddings, responses, model"
+
+
+class DatabricksAdapter(HttpAdapter):
+    """`POST /serving-endpoints/{name}/invocations`."""
+
+    options: ClassVar[Mapping[str, Json]] = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The serving endpoint's name.",
+            },
+            "task": {
+                "enum": list(TASKS),
+                "default": "auto",
+                "description": "What the endpoint does; auto asks the workspace, model is a "
+                "custom MLflow model.",
+            },
+            **LOGIN_OPTIONS,
+            "served_model": {
+                "type": "string",
+                "minLength": 1,
+                "description": "One served entity, whatever the endpoint's traffic split.",
+            },
+            **SIGNATURE_OPTIONS,
+        },
+    }
+
+    workspace: Workspace
+    task: str
+    detail: Mapping[str, Json] | None = None
+
+    @classmethod
+    def create(
+        cls, spec: EndpointSpec, context: Context, transport: Sender | None = None
+    ) -> DatabricksAdapter:
+        """An adapter from its options; host and task are settled by `prepare`."""
+        options = spec.options
+        sender = transport or make_transport(spec, context)
+        workspace = Workspace(login_of(spec), sender, context.environ, context.clock)
+        task = options.get("task", "auto")
+        adapter = cls(
+            wire=_wire(task, options),
+            url="",
+            spec=spec,
+            context=context,
+            auth=workspace,
+            batch_size=options.get("batch_size", 1),
+            transport=sender,
+        )
+        adapter.workspace, adapter.task = workspace, task
+        adapter.columns = column_templates(options, spec)
+        return adapter
+
+    def prepare(self) -> None:
+        """Settle host and task: from the spec, the workspace, or what was remembered.
+
+        Raises:
+            EndpointMissing: if the workspace has no such endpoint.
+            RunError: if it cannot be asked.
+            UserError: if `endpoint.host` or `endpoint.task` must be given.
+        """
+        name, served = self.spec.options["name"], self.spec.options.get("served_model")
+        base = settle_host(self.workspace, self.context, f"databricks:{name}", self.spec.path)
+        host = host_name(base)
+        url = f"{base}/serving-endpoints/{quote(name, safe='')}"
+        if served:
+            url += f"/served-models/{quote(served, safe='')}"
+        place = Place(
+            url=f"{url}/invocations",
+            missing=f"check {self.spec.path}.name, and that the endpoint is on {host}",
+            rights=f"ask its owner for the permission *Can Query* on '{name}'",
+            credentials="renew the token, or log in again",
+        )
+        if self.task == "auto":
+            self.task = self._find_task(host, name, place)
+        self.speak(_wire(self.task, self.spec.options), place.url, place)
+        self.identity = {"host": host, "name": name}
+        if served:
+            self.identity = {**self.identity, "served_model": served}
+
+    def describe(self) -> Mapping[str, Json]:
+        """Host, name and task; what the workspace told of the endpoint, where it was asked."""
+        told: dict[str, Json] = {"adapter": "databricks", **(self.identity or {})}
+        told["task"] = self.task
+        return {**told, **describe_endpoint(self.detail)} if self.detail else told
+
+    def _find_task(self, host: str, name: str, place: Place) -> str:
+        """What the endpoint does: as the workspace says, and as was remembered if it does not."""
+        option = f"{self.spec.path}.task"
+        fact = f"databricks:{host}:{name}"
+        known = _task_in(self.context.memory.recall(fact))
+        if self.context.offline:
+            if known is None:
+                raise UserError(f"{option}: what '{name}' does is not known offline", _SET_TASK)
+            return known
+        try:
+            self.detail = self._look(host, name, place)
+        except EndpointMissing:
+            raise
+        except (EndpointError, RunError, PluginError) as error:
+            if known is not None:
+                return known
+            if isinstance(error, EndpointError):
+                said = f"cannot ask {host} what '{name}' does: {error.message}"
+                raise RunError(self.auth.mask(said), _SET_TASK) from error
+            raise
+        task = task_of(self.detail)
+        if task is None:
+            raise UserError(f"{option}: {host} does not say what '{name}' does", _SET_TASK)
+        if task != known:
+            self.context.memory.remember(fact, {"task": task})
+        return task
+
+    def _look(self, host: str, name: str, place: Place) -> Mapping[str, Json]:
+        """The endpoint as the workspace describes it, asked again where that may help."""
+        for look in range(1, LOOKS + 1):
+            try:
+                response = self.workspace.get(f"/api/2.0/serving-endpoints/{quote(name, safe='')}")
+                if response.status == 404:
+                    raise self._no_such_endpoint(host, name)
+                return self._read(response, host, place)
+            except EndpointError as error:
+                if not error.retryable or look == LOOKS:
+                    raise
+                self.context.clock.sleep(min(error.retry_after or 2.0 ** (look - 1), 30.0))
+        raise AssertionError("unreachable")
+
+    def _read(self, response: HttpResponse, host: str, place: Place) -> Mapping[str, Json]:
+        """The object in an answer of the management API, or the error that the answer is."""
+        status = response.status
+        if status == 200 and (told := _object(response.body)):
+            return told
+        if 300 <= status < 400:
+            raise redirected(status, response.headers.get("location", ""), place)
+        complaint = read(status, response.body)
+        if token_refused(status, complaint.message):
+            raise refused(status, complaint, place, self.workspace.source)
+        if status in (200, 403):
+            said = f"{host} does not tell what {place.url} does ({status}): {complaint.message}"
+            raise RunError(self.auth.mask(said), _SET_TASK)
+        raise error_of(status, complaint, place)
+
+    def _no_such_endpoint(self, host: str, name: str) -> EndpointMissing:
+        response = self.workspace.get("/api/2.0/serving-endpoints")
+        told = _object(response.body) if response.status == 200 else {}
+        listed = told.get("endpoints")
+        names = [
+            item["name"]
+            for item in (listed if isinstance(listed, list) else ())
+            if isinstance(item, dict) and isinstance(item.get("name"), str)
+        ]
+        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"check {self.spec.path}.name"
+        if near:
+            hint = f"did you mean {' or '.join(repr(one) for one in near)}?"
+        elif names:
+            hint += f"; there are {', '.join(sorted(names)[:10])}" + (", …" if names[10:] else "")
+        return EndpointMissing(f"there is no serving endpoint '{name}' on {host}", hint)
+
+
+def login_of(spec: EndpointSpec) -> Login:
+    """What an endpoint's options name of the workspace."""
+    options = spec.options
+    return Login(
+        host=options.get("host"),
+        profile=options.get("profile"),
+        token=options.get("token"),
+        path=spec.path,
+    )
+
+
+def settle_host(workspace: Workspace, context: Context, fact: str, path: str) -> str:
+    """The workspace's base URL; where none is set, the one that *fact* remembers.
+
+    Raises:
+        UserError: offline, if none is remembered, or several are.
+        AuthError, PluginError: online, if there is none to be found.
+    """
+    remembered = context.memory.recall(fact) or []
+    base = workspace.known_url
+    if base is None and context.offline:
+        if len(remembered) != 1:
+            what = f"several ({', '.join(remembered)})" if remembered else "none"
+            raise UserError(f"{path}.host: no host is set and {what} remembered", "set it")
+        return str(remembered[0])
+    if base is None:
+        try:
+            base = workspace.url
+        except DbrunError:
+            if len(remembered) != 1:
+                raise
+            return str(remembered[0])
+    if base not in remembered and not context.offline:
+        context.memory.remember(fact, sorted([*remembered, base]))
+    return base
+
+
+def _wire(task: str, options: Mapping[str, Any]) -> Wire:
+    """The wire of a task; before `auto` is settled, that of chat stands in."""
+    return WIRES.get(task) or (CHAT if task == "auto" else wire_of("model", options))
+
+
+def _task_in(fact: Json) -> str | None:
+    task = fact.get("task") if isinstance(fact, dict) else None
+    return task if task in TASKS else None
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

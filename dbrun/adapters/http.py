@@ -1,0 +1,291 @@
+"""One call over HTTP: the part that every adapter with a server behind it shares."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from typing import ClassVar
+
+from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth, token_refused
+from ..client.credentials import Headers, SecretReader, mask, read_credential
+from ..client.retry import parse_retry_after
+from ..client.transport import HttpRequest, HttpResponse, Transport
+from ..client.workspace import Login, Workspace
+from ..context import Context
+from ..errors import DbrunError, EndpointError, Malformed, Rejected, RunError
+from ..spec.model import Concurrency, EndpointSpec, Text
+from ..types import Json, Response
+from .base import Answer, Request
+from .classify import Place, error_inside, error_of, redirected, refused
+from .complaint import of, read
+from .wires.base import Wire, malformed
+
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+_ODD_NUMBER = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}")
+"""What may be a number that JSON does not have; Python's parser reads such all the same."""
+
+
+class HttpAdapter:
+    """An endpoint behind a URL: *wire* says how it speaks, *auth* who speaks to it.
+
+    *fixed* fields are part of every body unless the request has them itself.
+    """
+
+    options: ClassVar[Mapping[str, Json]] = {"type": "object", "properties": {}}
+    concurrency: ClassVar[Concurrency] = Concurrency()
+
+    identity: Json = None
+    columns: Mapping[str, Text]
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        url: str,
+        spec: EndpointSpec,
+        context: Context,
+        auth: Auth | None = None,
+        place: Place | None = None,
+        fixed: Mapping[str, Json] | None = None,
+        method: str = "POST",
+        batch_size: int = 1,
+        transport: Sender | None = None,
+    ) -> None:
+        self.spec = spec
+        self.context = context
+        self.transport: Sender = transport or make_transport(spec, context)
+        # A header that the user wrote is what they want to be known by.
+        own = any(name.lower() == "authorization" for name in spec.headers)
+        self.auth: Auth = NoAuth() if own or auth is None else auth
+        self.columns = {}
+        self._method = method
+        self._fixed = dict(fixed or {})
+        self._wanted_batch = batch_size
+        self._declared = Headers(
+            spec.headers, spec.path, context.environ, secret_reader(self.transport, context)
+        )
+        self._headers: Mapping[str, str] | None = None
+        self.speak(wire, url, place or Place(url=url))
+
+    def speak(self, wire: Wire, url: str, place: Place) -> None:
+        """Take up *wire* and *url*: at once, or in `prepare` where they must be found out."""
+        self.wire, self.url, self.place = wire, url, place
+        self.prompt_kind = wire.prompt_kind
+        self.batch_size = self._wanted_batch if wire.batches else 1
+
+    def prepare(self) -> None:
+        """Nothing to find out: the spec says everything."""
+
+    def encode(self, request: Request) -> Json:
+        """The body of one request alone. Raises `Rejected` if it cannot be one."""
+        if not self.spec.send_stop and "stop" in request.fields:
+            fields = {name: value for name, value in request.fields.items() if name != "stop"}
+            request = Request(fields=fields, params=request.params, scope=request.scope)
+        body = self.wire.encode(request)
+        if self._fixed:
+            body = {**self._fixed, **body}
+        if (place := unsendable(body)) is not None:
+            raise Rejected(f"the request cannot be sent as JSON: {place}")
+        return body
+
+    def group(self, body: Json) -> Hashable:
+        """Bodies of equal group may travel in one call."""
+        return self.wire.group(body)
+
+    def call(self, bodies: Sequence[Json], timeout: float) -> Sequence[Answer]:
+        """Send one call for *bodies* and give one answer a body; see `Adapter.call`."""
+        count = len(bodies)
+        body = bodies[0] if count == 1 else self.wire.join(bodies)
+        try:
+            response = self._ask(self._payload(body), timeout)
+            parsed, exact = self._parse(response)
+        except (EndpointError, RunError) as error:
+            raise self._masked(error) from error.__cause__
+        model = response.headers.get("served-model-name") or _model_of(parsed)
+        if count == 1:
+            raw = _one_line(response.body) if exact else None
+            return [Answer(body=parsed, raw=raw, model=model)]
+        return [Answer(body=part, model=model) for part in self.wire.split(parsed, count)]
+
+    def decode(self, body: Json) -> Response:
+        """An answer's body in common terms. Raises `Malformed` or `ContentFilter`."""
+        return self.wire.decode(body)
+
+    def describe(self) -> Mapping[str, Json]:
+        """The adapter and the URL."""
+        return {"adapter": self.spec.adapter, "url": self.url}
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        close = getattr(self.transport, "close", None)
+        if close is not None:
+            close()
+
+    def _payload(self, body: Json) -> bytes:
+        try:
+            # A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
+            return _dumps(body).encode("utf-8", "backslashreplace")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise Rejected(f"the request cannot be sent as JSON: {error}") from error
+
+    def _ask(self, payload: bytes, timeout: float) -> HttpResponse:
+        """Send; credentials that are refused are renewed, once for all that are in flight."""
+        generation = self.auth.generation
+        response = self._send(payload, timeout)
+        if response.status in (401, 403) and self._refused(response):
+            self.auth.refresh(generation)
+            response = self._send(payload, timeout)
+        if not 200 <= response.status < 300:
+            raise self._error(response)
+        return response
+
+    def _send(self, payload: bytes, timeout: float) -> HttpResponse:
+        if self._headers is None:
+            self._headers = self._own_headers()
+        auth = self.auth.headers()
+        headers = {**auth, **self._headers} if auth else self._headers
+        request = HttpRequest(method=self._method, url=self.url, headers=headers, body=payload)
+        return self.transport.send(request, timeout)
+
+    def _own_headers(self) -> Mapping[str, str]:
+        declared = self._declared.resolve()
+        taken = {name.lower() for name in declared}
+        own = {"Content-Type": "application/json", "Accept": "application/json"}
+        return {**{n: v for n, v in own.items() if n.lower() not in taken}, **declared}
+
+    def _refused(self, response: HttpResponse) -> bool:
+        return token_refused(response.status, read(response.status, response.body).message)
+
+    def _error(self, response: HttpResponse) -> DbrunError:
+        """The error that an answer of a status other than 2xx is."""
+        if 300 <= response.status < 400:
+            location = response.headers.get("location", "")
+            return redirected(response.status, location, self.place)
+        status = response.status
+        complaint = read(status, response.body, traces=self.context.debug)
+        if token_refused(status, complaint.message):
+            return refused(status, complaint, self.place, self.auth.source)
+        return error_of(status, complaint, self.place, self._wait(response, complaint.body))
+
+    def _wait(self, response: HttpResponse, body: Json) -> float | None:
+        return parse_retry_after(response.headers, body, self.context.clock.wall())
+
+    def _parse(self, response: HttpResponse) -> tuple[Json, bool]:
+        """The JSON of an answer, and whether its bytes are exactly that."""
+        raw = response.body
+        if not raw.strip():
+            raise malformed(f"the endpoint answered {response.status} with an empty body")
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise self._no_json(response) from error
+        exact = _ODD_NUMBER.search(raw) is None
+        if not exact:
+            body = _finite(body)
+        if self._is_error(body):
+            complaint = of(body, response.status, traces=self.context.debug)
+            raise error_inside(complaint, self.place, self._wait(response, body))
+        return body, exact
+
+    def _is_error(self, body: Json) -> bool:
+        keys = self.wire.answer_keys
+        if not keys or not isinstance(body, dict) or any(body.get(key) for key in keys):
+            return False
+        return bool(body.get("error")) or "error_code" in body
+
+    def _no_json(self, response: HttpResponse) -> Malformed:
+        kind = response.headers.get("content-type", "").partition(";")[0]
+        if kind == "text/event-stream":
+            return malformed("the endpoint streams its answer; remove params.stream")
+        said = read(response.status, response.body).message
+        return malformed(f"the endpoint answered with {kind or 'text'} in place of JSON: {said}")
+
+    def _masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
+        """*error* without the credentials that the server may have echoed."""
+        clean = mask(self.auth.mask(error.message), self._declared.secrets)
+        if clean != error.message:
+            error.message = clean
+            error.args = (clean, *error.args[1:])
+        return error
+
+
+def make_transport(spec: EndpointSpec, context: Context) -> Sender:
+    """The transport that an endpoint's options ask for."""
+    return Transport(
+        connections=context.max_connections, verify=spec.verify, environ=context.environ
+    )
+
+
+def bearer(
+    credential: Mapping[str, Json] | None, path: str, sender: Sender, context: Context
+) -> Auth:
+    """The `Auth` of a credential option: `{env: NAME}`, `{secret: scope/key}`, or none."""
+    if credential is None:
+        return NoAuth()
+    read_secret = secret_reader(sender, context)
+
+    def fetch() -> Token:
+        return Token(secret=read_credential(credential, path, context.environ, read_secret))
+
+    return TokenAuth(fetch, path, context.clock)
+
+
+def secret_reader(sender: Sender, context: Context) -> SecretReader:
+    """A reader of Databricks secrets with the credentials of the environment."""
+    return Workspace(Login(), sender, context.environ, context.clock).read_secret
+
+
+def unsendable(value: Json, place: str = "") -> str | None:
+    """Where in *value* is something that JSON cannot hold, and what; None if nowhere."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return None
+    if kind is float:
+        return None if math.isfinite(value) else f"{place or 'it'} is {value}"
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                return f"{place or 'it'} has the key {name!r}, which is no text"
+            if (found := unsendable(item, f"{place}.{name}" if place else name)) is not None:
+                return found
+        return None
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            if (found := unsendable(item, f"{place}[{index}]")) is not None:
+                return found
+        return None
+    if isinstance(value, (str, int, float)):
+        return None
+    return f"{place or 'it'} is of type {kind.__name__}"
+
+
+def _finite(value: Json) -> Json:
+    """*value* with null for every number that JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
+
+
+def _one_line(raw: bytes) -> bytes | None:
+    """The bytes of an answer if a journal line can hold them as they are."""
+    line = raw.strip()
+    if b"\n" in line or b"\r" in line or not (line.isascii() or _is_utf8(line)):
+        return None
+    return line
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        return not raw.decode("utf-8").startswith("\ufeff")
+    except UnicodeDecodeError:
+        return False
+
+
+def _model_of(body: Json) -> str | None:
+    model = body.get("model") if isinstance(body, dict) else None
+    return model if isinstance(model, str) and model else None

@@ -1,0 +1,1 @@
+"""Wire formats: pure functions between a request and the JSON that travels."""

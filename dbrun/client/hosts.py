@@ -1,0 +1,103 @@
+"""Databricks hosts and the `.databrickscfg` file: read as written, never by character strips."""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from ..errors import UserError
+
+Profile = Mapping[str, str]
+
+
+def base_url(host: str, path: str = "endpoint.host") -> str:
+    """*host* as `https://name[:port]`: with or without scheme, trailing slash or browser path.
+
+    Raises:
+        UserError: for what is no host, holds credentials, or is plain `http` over a network.
+    """
+    written = host.strip()
+    parts = urlsplit(written if "://" in written else f"https://{written}")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise UserError(f"{path}: {written!r} has no valid port", "write host:port") from error
+    if parts.username is not None or parts.password is not None:
+        raise UserError(f"{path}: a host holds no credentials", "name them under endpoint.token")
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise UserError(
+            f"{path}: {written!r} is no host",
+            "write it as https://<workspace>.cloud.databricks.com",
+        )
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise UserError(
+            f"{path}: plain http would send the token in the clear", f"write https://{parts.netloc}"
+        )
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
+
+
+def host_name(url: str) -> str:
+    """The host (and port) of *url*: what tells one workspace from another."""
+    return urlsplit(url).netloc
+
+
+def is_loopback(name: str) -> bool:
+    """Whether *name* is this machine itself."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def config_file(environ: Mapping[str, str]) -> str | None:
+    """The path of the configuration file: `DATABRICKS_CONFIG_FILE`, else in the home folder."""
+    if named := environ.get("DATABRICKS_CONFIG_FILE"):
+        return os.path.expanduser(named)
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    return os.path.join(home, ".databrickscfg") if home else None
+
+
+def read_profiles(environ: Mapping[str, str]) -> dict[str, Profile]:
+    """The profiles of `.databrickscfg` by name; none if there is no file.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    file = config_file(environ)
+    if file is None or not os.path.isfile(file):
+        return {}
+    parser = configparser.ConfigParser(
+        default_section="\0", interpolation=None, strict=False, delimiters=("=",)
+    )
+    try:
+        parser.read(file, encoding="utf-8")
+    except (OSError, configparser.Error, UnicodeDecodeError) as error:
+        # The message of a parse error shows the line, which may hold a token.
+        raise UserError(f"{file}: not a readable configuration file", "see the file") from error
+    return {name: {k: v for k, v in parser[name].items() if v} for name in parser.sections()}
+
+
+def profile_named(name: str, environ: Mapping[str, str]) -> Profile:
+    """The profile *name*. Raises `UserError` if there is none."""
+    profiles = read_profiles(environ)
+    if name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        file = config_file(environ) or ".databrickscfg"
+        raise UserError(f"endpoint.profile: no profile '{name}' in {file}", f"there is {known}")
+    return profiles[name]
+
+
+def default_profile(environ: Mapping[str, str]) -> tuple[str, Profile] | None:
+    """The profile in force: `DATABRICKS_CONFIG_PROFILE`, `[__settings__] default_profile`,
+    `DEFAULT`; None if the file has none of them."""
+    profiles = read_profiles(environ)
+    named = environ.get("DATABRICKS_CONFIG_PROFILE")
+    named = named or profiles.get("__settings__", {}).get("default_profile") or "DEFAULT"
+    return (named, profiles[named]) if named in profiles else None

@@ -1,0 +1,274 @@
+"""A Databricks workspace: which host, and who speaks to it.
+
+What the spec names (`token`, `profile`, `host`) beats the environment; then `DATABRICKS_TOKEN`
+or a service principal's `DATABRICKS_CLIENT_ID` and `DATABRICKS_CLIENT_SECRET`, for
+`DATABRICKS_HOST` only; then a profile of `.databrickscfg`, the notebook's own login, and the
+chain of databricks-sdk. Tokens and service principals need nothing but this module; the SDK,
+which asks the network as it starts, is left alone where they are set.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import urlencode
+
+from ..clock import Clock
+from ..errors import AuthError, RateLimited, Unavailable
+from ..types import Json
+from .auth import Auth, SdkAuth, Sender, Token, TokenAuth, client_credentials, token_refused
+from .credentials import Secret, mask, read_credential
+from .hosts import Profile, base_url, default_profile, profile_named
+from .transport import HttpRequest, HttpResponse
+
+MANAGEMENT_TIMEOUT = 60.0
+"""Seconds for one call of the workspace's management API."""
+
+NOTEBOOK_LIFETIME = 600.0
+"""Seconds after which the notebook is asked for its token again."""
+
+_ENV_SECRETS = ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_PASSWORD")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a spec names of a workspace, each or none; *path* is the place of the options."""
+
+    host: str | None = None
+    profile: str | None = None
+    token: Mapping[str, Json] | None = None
+    path: str = "endpoint"
+
+
+class Workspace:
+    """The workspace of *login*, as an `Auth`. Nothing is looked for until it is needed."""
+
+    def __init__(
+        self, login: Login, sender: Sender, environ: Mapping[str, str], clock: Clock | None = None
+    ) -> None:
+        self._login = login
+        self._sender = sender
+        self._environ = environ
+        self._clock = clock or Clock()
+        self._lock = threading.RLock()
+        self._auth: Auth | None = None
+        self._sdk: SdkAuth | None = None
+
+    @cached_property
+    def known_url(self) -> str | None:
+        """The workspace's base URL as far as it is written down anywhere; asks no network.
+
+        Raises:
+            UserError: if what is written down is no host.
+        """
+        if self._login.host:
+            return base_url(self._login.host, f"{self._login.path}.host")
+        if self._login.profile:
+            return _host_of(self._login.profile, profile_named(self._login.profile, self._environ))
+        if written := self._environ.get("DATABRICKS_HOST"):
+            return base_url(written, "DATABRICKS_HOST")
+        if (found := default_profile(self._environ)) and found[1].get("host"):
+            return _host_of(*found)
+        notebook = notebook_login()
+        return base_url(notebook[0], "the notebook's host") if notebook else None
+
+    @property
+    def url(self) -> str:
+        """The workspace's base URL.
+
+        Raises:
+            AuthError: if nobody names it.
+        """
+        if self.known_url:
+            return self.known_url
+        with self._lock:
+            self._sdk = self._sdk or SdkAuth({})
+            host = self._sdk.host
+        if not host:
+            raise AuthError(
+                "no Databricks host is set", f"set DATABRICKS_HOST or {self._login.path}.host"
+            )
+        return base_url(host)
+
+    @property
+    def generation(self) -> int:
+        """As `Auth.generation`."""
+        return self._auth.generation if self._auth else 0
+
+    @property
+    def source(self) -> str:
+        """As `Auth.source`."""
+        return self._found().source
+
+    def headers(self) -> Mapping[str, str]:
+        """As `Auth.headers`."""
+        return (self._auth or self._found()).headers()
+
+    def refresh(self, generation: int) -> None:
+        """As `Auth.refresh`."""
+        self._found().refresh(generation)
+
+    def mask(self, text: str) -> str:
+        """As `Auth.mask`."""
+        return self._auth.mask(text) if self._auth else mask(text)
+
+    def get(self, path: str) -> HttpResponse:
+        """Ask the workspace's API; credentials that are refused are renewed once."""
+        generation = self.generation
+        response = self._get(path)
+        if token_refused(response.status, response.body.decode("utf-8", "replace")):
+            self.refresh(generation)
+            response = self._get(path)
+        return response
+
+    def read_secret(self, scope: str, key: str) -> str:
+        """The value of a secret (Databricks REST API: `GET /api/2.0/secrets/get`).
+
+        Raises:
+            AuthError: if it is not there or not to be read.
+            Unavailable, RateLimited: if the workspace is in trouble.
+        """
+        response = self.get("/api/2.0/secrets/get?" + urlencode({"scope": scope, "key": key}))
+        if response.status == 200:
+            try:
+                return base64.b64decode(json.loads(response.body)["value"]).decode()
+            except (ValueError, KeyError, TypeError) as error:
+                raise AuthError(f"secret {scope}/{key} is not text", "set it anew") from error
+        said = f"secret {scope}/{key} cannot be read from {self.url} ({response.status})"
+        if response.status == 429:
+            raise RateLimited(said, 429)
+        if response.status >= 500 or response.status == 408:
+            raise Unavailable(said, response.status)
+        hints = {
+            404: "check scope and key with `databricks secrets list-secrets SCOPE`",
+            403: "ask for READ on the scope",
+        }
+        raise AuthError(said, hints.get(response.status, "check the workspace's credentials"))
+
+    def _get(self, path: str) -> HttpResponse:
+        headers = {**self.headers(), "Accept": "application/json"}
+        request = HttpRequest(method="GET", url=self.url + path, headers=headers, body=None)
+        return self._sender.send(request, MANAGEMENT_TIMEOUT)
+
+    def _found(self) -> Auth:
+        with self._lock:
+            if self._auth is None:
+                self._auth = self._find()
+            return self._auth
+
+    def _find(self) -> Auth:
+        login, environ = self._login, self._environ
+        if login.token is not None:
+            return self._named_token(login.token)
+        url = self.url
+        if login.profile:
+            return self._of_profile(login.profile, profile_named(login.profile, environ), url)
+        self._guard(url)
+        pinned = environ.get("DATABRICKS_AUTH_TYPE")
+        if environ.get("DATABRICKS_TOKEN") and pinned in (None, "", "pat"):
+            return self._fixed(environ["DATABRICKS_TOKEN"], "DATABRICKS_TOKEN")
+        client, secret = (environ.get(f"DATABRICKS_CLIENT_{part}") for part in ("ID", "SECRET"))
+        if client and secret and pinned in (None, "", "oauth-m2m"):
+            return self._principal(url, client, secret)
+        if pinned:
+            return SdkAuth({"host": url})
+        found = default_profile(environ)
+        if found and found[1].get("host") and _host_of(*found) == url:
+            return self._of_profile(*found, url)
+        notebook = notebook_login()
+        if notebook and base_url(notebook[0]) == url:
+            return TokenAuth(_notebook_tokens(notebook[1]), "the notebook's login", self._clock)
+        return self._sdk or SdkAuth({"host": url})
+
+    def _guard(self, url: str) -> None:
+        """Credentials of the environment go to the environment's host, and nowhere else."""
+        path, environ = self._login.path, self._environ
+        written = environ.get("DATABRICKS_HOST")
+        secret = next((name for name in _ENV_SECRETS if environ.get(name)), None)
+        if secret and not written:
+            raise AuthError(
+                f"{secret} is set without DATABRICKS_HOST, so it is not sent to {url}",
+                f"set DATABRICKS_HOST, or name it as {path}.token: {{env: {secret}}}",
+            )
+        if secret and written and base_url(written, "DATABRICKS_HOST") != url:
+            raise AuthError(
+                f"{secret} belongs to DATABRICKS_HOST ({written}) and is not sent to {url}",
+                f"name the token of that host as {path}.token: {{env: NAME}}",
+            )
+        named = environ.get("DATABRICKS_CONFIG_PROFILE")
+        found = default_profile(environ) if named and not written else None
+        if found and found[1].get("host") and _host_of(*found) != url:
+            raise AuthError(
+                f"profile {found[0]} belongs to {_host_of(*found)} and is not used for {url}",
+                f"name a profile of that host as {path}.profile",
+            )
+
+    def _named_token(self, reference: Mapping[str, Json]) -> Auth:
+        path = f"{self._login.path}.token"
+        # A secret that is the token itself is read with what else there is for this host.
+        plain = Login(host=self._login.host, profile=self._login.profile, path=self._login.path)
+        other = Workspace(plain, self._sender, self._environ, self._clock)
+
+        def fetch() -> Token:
+            secret = read_credential(reference, path, self._environ, other.read_secret)
+            return Token(secret=secret)
+
+        return TokenAuth(fetch, path, self._clock)
+
+    def _of_profile(self, name: str, profile: Profile, url: str) -> Auth:
+        if _host_of(name, profile) != url:
+            raise AuthError(
+                f"profile {name} belongs to {_host_of(name, profile)} and is not used for {url}",
+                f"leave {self._login.path}.host out, or name a profile of that host",
+            )
+        kind = profile.get("auth_type")
+        if "token" in profile and kind in (None, "pat"):
+            return self._fixed(profile["token"], f"profile {name}")
+        if {"client_id", "client_secret"} <= profile.keys() and kind in (None, "oauth-m2m"):
+            return self._principal(url, profile["client_id"], profile["client_secret"])
+        return SdkAuth({"profile": name})
+
+    def _fixed(self, token: str, source: str) -> Auth:
+        secret = Secret(token.strip())
+        return TokenAuth(lambda: Token(secret=secret), source, self._clock)
+
+    def _principal(self, url: str, client: str, secret: str) -> Auth:
+        fetch = client_credentials(self._sender, url, client, Secret(secret))
+        return TokenAuth(fetch, f"service principal {client}", self._clock)
+
+
+def notebook_login() -> tuple[str, str] | None:
+    """Host and token of the notebook that this process runs in, if it does.
+
+    `dbruntime` exists on clusters only; its context is that of the notebook's own user.
+    """
+    try:
+        from dbruntime.databricks_repl_context import get_context
+    except ImportError:
+        return None
+    context = get_context()
+    host = getattr(context, "browserHostName", None) or getattr(context, "workspaceUrl", None)
+    token = getattr(context, "apiToken", None)
+    return (str(host), str(token)) if host and token else None
+
+
+def _notebook_tokens(first: str) -> Callable[[], Token]:
+    """A fetcher of the notebook's token; where a thread has no context, the last one stands."""
+    last = [Secret(first)]
+
+    def fetch() -> Token:
+        if login := notebook_login():
+            last[0] = Secret(login[1])
+        return Token(secret=last[0], lifetime=NOTEBOOK_LIFETIME)
+
+    return fetch
+
+
+def _host_of(name: str, profile: Profile) -> str:
+    if not profile.get("host"):
+        raise AuthError(f"profile {name} has no host", "add it to .databrickscfg")
+    return base_url(profile["host"], f"host of profile {name}")
