@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..types import Json, Mark
+from ..types import Json, Mark, Usage
 
 NOWHERE = Mark(file="<python>")
 
@@ -120,6 +120,12 @@ class Price:
     input_per_million: float = 0.0
     output_per_million: float = 0.0
     currency: str = "USD"
+
+    def of(self, usage: Usage) -> float:
+        """What the tokens of *usage* cost."""
+        inputs = (usage.input_tokens or 0) * self.input_per_million
+        outputs = (usage.output_tokens or 0) * self.output_per_million
+        return (inputs + outputs) / 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,80 @@
+"""The command `dbrun`: what it is called with, what it does, what it exits with."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+from .. import __version__
+from .group import CommandTable, LazyGroup
+from .session import Session
+from .trouble import ending, silence_output
+
+COMMANDS: CommandTable = {
+    "Run": {
+        "run": "Ask for every row that has no answer yet, write the results.",
+    },
+    "Look before you run": {
+        "validate": "Check specs without calling an endpoint.",
+        "show": "Print the merged spec, with where each value came from.",
+        "render": "Print the exact requests as JSON Lines, offline.",
+    },
+    "Look after a run": {
+        "verify": "Check results against their manifest, or against their spec.",
+    },
+    "Set up": {
+        "adapters": "List what is installed: adapters, sources and sinks, with their options.",
+        "local": "Install or list the small model that runs in this process.",
+        "schema": "Print the JSON Schema of specs, records or manifests.",
+        "completion": "Print the completion script of a shell.",
+    },
+}
+"""Heading → command → what it does. A command's module is imported when it is named."""
+
+EXAMPLES = """\
+dbrun pipelines/summarize.yaml               run a spec; the same again continues it
+dbrun pipelines/summarize.yaml --limit 5     try it on five rows first
+dbrun validate 'pipelines/*.yaml'            check specs; nothing is called
+dbrun render pipelines/summarize.yaml        see what would be sent
+"""
+
+_COMPLETE = "_DBRUN_COMPLETE"
+
+
+def make_group() -> LazyGroup:
+    """The command line as an object of click."""
+    return LazyGroup(
+        "dbrun",
+        table=COMMANDS,
+        examples=EXAMPLES,
+        version=__version__,
+        help="Turn a reviewed YAML file and a set of rows into a JSON Lines file of answers. "
+        "Each distinct request is paid for once.\n\n"
+        "'dbrun SPEC…' is 'dbrun run SPEC…'.",
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line *argv* (the process's own unless given) and give its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    session = Session(words)
+    with ending(session) as end:
+        end.code = make_group().call(words, session)
+    return end.code
+
+
+def entry() -> None:
+    """The program `dbrun`. Never returns."""
+    if _COMPLETE in os.environ:
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(make_group(), {}, "dbrun", _COMPLETE, os.environ[_COMPLETE]))
+    code = main()
+    silence_output()
+    if threading.active_count() > 1:
+        # Calls that were given up may block in a socket for minutes more; nothing that they
+        # could still bring is waited for, and everything that was answered is on disk.
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,147 @@
+"""`dbrun run SPEC…`: ask for every row that has no answer yet, and write the results."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UserError
+from .session import session_of, talkative
+from .specs import load_all, make_overlay, overlaid, spec_paths
+
+if TYPE_CHECKING:
+    from ..run.options import RunOptions
+    from ..run.pipeline import Pipeline
+
+
+@click.command("run", short_help="Ask for every row that has no answer yet.")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@overlaid
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N rows, drawn.")
+@click.option("--seed", type=int, metavar="S", help="Draw with this seed (0 unless given).")
+@click.option("--ids", multiple=True, metavar="A,B", help="Only the rows of these ids.")
+@click.option("--only-errors", is_flag=True, help="Ask again for rows whose record is an error.")
+@click.option("--out", metavar="PATH", help="Write results there; '-' is standard output.")
+@click.option("--fresh", is_flag=True, help="Ask for everything anew.")
+@click.option("--replay", is_flag=True, help="Never send; take answers from the journal only.")
+@click.option("--engine", metavar="NAME", help="Where to run: local.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After an interrupt, wait this long for what is in flight.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON summary to standard output.")
+@talkative
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    specs: tuple[str, ...],
+    target: str | None,
+    variables: tuple[str, ...],
+    overrides: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Ask for every row that has no answer yet, and write the results in the rows' order.
+
+    The same command again continues an unfinished run, and sends nothing when there is nothing
+    new. Several specs run one after the other.
+
+    \b
+    Exit codes: 0 every gate met, 1 finished with failed rows or an unmet gate, 2 something to
+    fix first, 3 could not finish (run again to continue), 130 or 143 interrupted.
+    """
+    _check_options({**given, "json": as_json, "quiet": quiet}, context)
+    overlay = make_overlay(target, variables, overrides)
+    paths = spec_paths(specs)
+    if not paths:
+        raise UserError("nothing to run: there are only fragments (_*.yaml)")
+    if given["out"] is not None and len(paths) > 1:
+        raise click.UsageError("--out takes the results of one spec, not of several")
+    pipelines = load_all(paths, overlay)
+    options = _run_options(given)
+    _check_sinks(pipelines, options)
+    from .running import Runner
+
+    runner = Runner(session_of(context), options, quiet=quiet, as_json=as_json)
+    return runner.run(pipelines)
+
+
+_EXCLUDE = (
+    ("fresh", "replay", "one asks for everything, the other sends nothing"),
+    ("only_errors", "replay", "one asks again, the other sends nothing"),
+    ("only_errors", "fresh", "--fresh asks again for every row"),
+)
+
+
+def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
+    """Refuse options that contradict each other."""
+    for one, other, why in _EXCLUDE:
+        if given[one] and given[other]:
+            names = f"--{one} and --{other}".replace("_", "-")
+            raise click.UsageError(f"{names} exclude each other: {why}", context)
+    if given["json"] and given["out"] == "-":
+        raise click.UsageError("--json and '--out -' both write to standard output", context)
+    if given["seed"] is not None and given["sample"] is None:
+        raise click.UsageError("--seed goes with --sample", context)
+    if given["engine"] not in (None, "local"):
+        raise click.UsageError(
+            f"--engine {given['engine']}: this version has one engine, 'local'", context
+        )
+
+
+def _run_options(given: Mapping[str, Any]) -> RunOptions:
+    from ..run.items import Selection
+    from ..run.options import RunOptions
+
+    ids = [word.strip() for words in given["ids"] for word in words.split(",")]
+    selection = Selection(
+        limit=given["limit"],
+        sample=given["sample"],
+        seed=given["seed"] or 0,
+        ids=frozenset(filter(None, ids)) if given["ids"] else None,
+    )
+    return RunOptions(
+        selection=selection,
+        only_errors=given["only_errors"],
+        out=given["out"],
+        stream=sys.stdout.buffer if given["out"] == "-" else None,
+        fresh=given["fresh"],
+        replay=given["replay"],
+        grace=given["grace"],
+        handle_signals=True,
+    )
+
+
+def _check_sinks(pipelines: Sequence[Pipeline], options: RunOptions) -> None:
+    """Refuse specs that would write over each other's results or manifests.
+
+    Raises:
+        UserError: naming two of them.
+    """
+    from ..run.engines.local import results_path
+    from ..run.manifest import manifest_path
+
+    owners: dict[str, str] = {}
+    for pipeline in pipelines:
+        path = results_path(pipeline.spec, options)
+        if path is None:
+            continue
+        place = os.path.realpath(manifest_path(path))
+        if place in owners:
+            raise UserError(
+                f"{owners[place]} and {pipeline.spec.file} both write {os.path.relpath(path)}",
+                "give one of them another sink",
+            )
+        owners[place] = pipeline.spec.file

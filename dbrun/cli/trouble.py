@@ -1,0 +1,94 @@
+"""The one handler: what went wrong, said on standard error, and the exit code that follows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+
+from ..errors import EXIT_BUG, EXIT_INCOMPLETE, EXIT_USAGE, DbrunError, SpecError
+from .session import Session
+
+INTERRUPTED = 130
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a call of the command line ended."""
+
+    code: int = 0
+
+
+@contextmanager
+def ending(session: Session) -> Iterator[Ending]:
+    """Turn every exception of the block into a message and an exit code."""
+    end = Ending()
+    try:
+        yield end
+    except DbrunError as error:
+        end.code = report(error, session)
+    except click.ClickException as error:
+        end.code = EXIT_USAGE
+        session.say(_usage(error))
+    except (KeyboardInterrupt, click.Abort):
+        end.code = INTERRUPTED
+        session.say("dbrun: interrupted by Ctrl-C")
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        end.code = EXIT_INCOMPLETE
+    except Exception as error:
+        end.code = EXIT_BUG
+        _report_bug(error, session)
+
+
+def report(error: DbrunError, session: Session) -> int:
+    """Say what went wrong; the exit code of *error*."""
+    if session.debug:
+        session.say(_traceback(error))
+    if isinstance(error, SpecError):
+        from ..spec.load import render_problems
+
+        session.say(render_problems(error.problems).rstrip("\n"))
+    else:
+        session.say(f"dbrun: {error}")
+    return error.exit_code
+
+
+def _usage(error: click.ClickException) -> str:
+    said = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "dbrun"
+    return f"{path}: {said[:1].lower()}{said[1:]}; see '{path} --help'"
+
+
+def _report_bug(error: Exception, session: Session) -> None:
+    if session.debug:
+        session.say(_traceback(error))
+    from .buglog import write_bug_log
+
+    said = f"dbrun: this is a bug in dbrun: {type(error).__name__}"
+    path = write_bug_log(error, session.words)
+    if path is None:
+        session.say(f"{said}; run the command again with --debug to see where")
+    else:
+        session.say(f"{said}; what is needed to mend it is in {path}")
+
+
+def _traceback(error: BaseException) -> str:
+    from .buglog import without_secrets
+
+    return without_secrets("".join(traceback.format_exception(error)).rstrip("\n"))
+
+
+def silence_output() -> None:
+    """Keep Python from complaining at exit that nobody reads standard output or error."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

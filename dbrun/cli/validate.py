@@ -1,0 +1,164 @@
+"""`dbrun validate SPEC…`: everything that can be checked without calling an endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import EXIT_OK, EXIT_USAGE
+from .session import Session, session_of, talkative
+from .specs import Overlay, make_overlay, overlaid, spec_paths
+
+if TYPE_CHECKING:
+    from ..types import Problem
+
+
+@click.command("validate", short_help="Check specs without calling an endpoint.")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@overlaid
+@click.option(
+    "--no-import", is_flag=True, help="Name functions without importing them (untrusted specs)."
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="How to report: for people, for programs, as annotations of GitHub.",
+)
+@talkative
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    specs: tuple[str, ...],
+    target: str | None,
+    variables: tuple[str, ...],
+    overrides: tuple[str, ...],
+    no_import: bool,
+    style: str,
+) -> int:
+    """Check everything that can be checked without calling an endpoint.
+
+    Every problem is reported with its place and, where there is one, the mend. Fragments
+    (_*.yaml) are passed over; they are checked with the specs that extend them.
+    """
+    overlay = make_overlay(target, variables, overrides)
+    session = session_of(context)
+    paths = spec_paths(specs, keep_lone_fragment=False)
+    if not paths:
+        session.say("nothing to check: there are only fragments (_*.yaml)")
+    findings = [_check(path, overlay, import_functions=not no_import) for path in paths]
+    _REPORTS[style](findings, session)
+    return EXIT_USAGE if any(finding.problems for finding in findings) else EXIT_OK
+
+
+class _Finding:
+    """What checking one file found."""
+
+    def __init__(self, path: str, problems: list[Problem], warnings: list[Problem]) -> None:
+        self.path = path
+        self.problems = problems
+        self.warnings = warnings
+
+
+def _check(path: str, overlay: Overlay, *, import_functions: bool) -> _Finding:
+    from ..api import validate
+
+    problems, warnings = validate(
+        path,
+        target=overlay.target,
+        variables=overlay.variables,
+        overrides=overlay.overrides,
+        import_functions=import_functions,
+    )
+    return _Finding(path, problems, warnings)
+
+
+def _as_text(findings: Sequence[_Finding], session: Session) -> None:
+    from ..spec.load import render_problems
+
+    told: list[Problem] = []
+    for finding in findings:
+        # A parent's problem is every child's; once is enough.
+        new = [found for found in (*finding.problems, *finding.warnings) if found not in told]
+        told.extend(new)
+        if new:
+            session.say(render_problems(new).rstrip("\n"))
+        if not finding.problems:
+            session.say(f"{finding.path}: ok{_beside(len(finding.warnings))}")
+
+
+def _beside(warnings: int) -> str:
+    if not warnings:
+        return ""
+    return f", with {warnings} warning" + ("s" if warnings > 1 else "")
+
+
+def _as_json(findings: Sequence[_Finding], session: Session) -> None:
+    said = [
+        {"severity": severity, "spec": finding.path, **_to_json(problem)}
+        for finding in findings
+        for severity, problems in (("error", finding.problems), ("warning", finding.warnings))
+        for problem in problems
+    ]
+    print(json.dumps(said, indent=2, ensure_ascii=False))
+
+
+def _to_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.where.file,
+        "line": problem.where.line,
+        "column": problem.where.column,
+        "length": problem.length,
+        "path": problem.path,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _as_github(findings: Sequence[_Finding], session: Session) -> None:
+    told = set()
+    for finding in findings:
+        for severity, problems in (("error", finding.problems), ("warning", finding.warnings)):
+            for problem in problems:
+                line = annotation(severity, problem)
+                if line not in told:
+                    print(line)
+                told.add(line)
+
+
+def annotation(severity: str, problem: Problem) -> str:
+    """*problem* as a workflow command of GitHub Actions.
+
+    GitHub Docs, "Workflow commands": `%`, CR and LF are escaped everywhere, `:` and `,` in
+    properties too.
+    """
+    where = problem.where
+    places = [f"file={_property(where.file)}"]
+    if where.line:
+        places += [f"line={where.line}", f"col={where.column}"]
+        if problem.length > 1:
+            places.append(f"endColumn={where.column + problem.length}")
+    said = f"{problem.path}: {problem.message}" if problem.path else problem.message
+    said = f"{said}; {problem.hint}" if problem.hint else said
+    return f"::{severity} {','.join(places)}::{_data(said)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+_REPORTS: dict[str, Callable[[Sequence[_Finding], Session], None]] = {
+    "text": _as_text,
+    "json": _as_json,
+    "github": _as_github,
+}

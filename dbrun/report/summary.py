@@ -1,0 +1,152 @@
+"""The text at the end of a run, and the same as data. Pure functions of what the run gave back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .words import counted, money, seconds, tokens
+
+if TYPE_CHECKING:
+    from ..run.result import Run, Verdict
+    from ..types import Json
+
+_LONGEST = 160  # characters of a failure's message
+_WIDTH = 10  # of the left column
+
+
+def summary(run: Run) -> str:
+    """What came of *run*, for a person: a headline, then aligned facts, only those that matter."""
+    manifest = run.manifest
+    lines = [_headline(manifest)]
+    for title, facts in _facts(run):
+        for number, fact in enumerate(facts):
+            lines.append(f"  {'' if number else title:<{_WIDTH}}{fact}")
+    return "\n".join(lines)
+
+
+def describe(run: Run, spec: str) -> dict[str, Json]:
+    """What came of *run*, as data: the parts of its manifest that a program asks for."""
+    manifest = run.manifest
+    said: dict[str, Json] = {
+        "spec": spec,
+        "name": manifest["name"],
+        "run": manifest["run"],
+        "status": manifest["status"],
+        "exit_code": run.exit_code,
+        "results": None if manifest["status"] == "unanswered" else run.path,
+    }
+    for part in ("counts", "requests", "tokens", "cost", "latency", "seconds", "stalled_seconds"):
+        if part in manifest:
+            said[part] = manifest[part]
+    said["gates"] = [
+        {
+            "name": verdict.name,
+            "value": verdict.value,
+            "wanted": verdict.wanted,
+            "met": verdict.met,
+            "warn": verdict.warn,
+        }
+        for verdict in run.verdicts
+    ]
+    said["first_failures"] = [
+        {"id": row_id, "class": kind, "message": message}
+        for row_id, kind, message in run.first_failures
+    ]
+    return said
+
+
+def shown_path(path: str) -> str:
+    """*path* as a person would write it here: relative where it lies below the current folder."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
+
+
+def _headline(manifest: Mapping[str, Any]) -> str:
+    counts = manifest["counts"]
+    parts = [f"{counted(counts['rows'], 'row')}", f"{counts['ok']:,} ok"]
+    if counts["error"]:
+        parts.append(f"{counts['error']:,} failed")
+    if counts["filtered"]:
+        parts.append(f"{counts['filtered']:,} filtered")
+    return f"{manifest['name']}: {', '.join(parts)}, in {seconds(manifest['seconds'])}"
+
+
+def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
+    """Title and lines of everything worth saying."""
+    manifest = run.manifest
+    yield "requests", [_requests(manifest["requests"])]
+    if (used := _tokens(manifest["tokens"])) is not None:
+        yield "tokens", [used]
+    if "cost" in manifest:
+        yield "cost", [_cost(manifest["cost"])]
+    if (truncated := manifest["counts"]["truncated"]) > 0:
+        were = "answer was" if truncated == 1 else "answers were"
+        yield "cut", [f"{truncated:,} {were} cut by max_tokens"]
+    if manifest["counts"]["error"]:
+        yield "failed", _failures(run)
+    unmet = [_verdict(verdict) for verdict in run.verdicts if not verdict.met]
+    if unmet:
+        yield "gates", unmet
+    yield "results", [_results(run)]
+
+
+def _requests(requests: Mapping[str, int]) -> str:
+    parts = [f"{requests['sent']:,} sent", f"{requests['reused']:,} reused"]
+    if requests["retried"]:
+        parts.append(f"{requests['retried']:,} tried again")
+    if requests["waited"]:
+        parts.append(f"{requests['waited']:,} held back by a rate limit")
+    if requests["maybe_paid"]:
+        parts.append(f"{requests['maybe_paid']:,} lost after sending")
+    return ", ".join(parts)
+
+
+def _tokens(counts: Mapping[str, Mapping[str, int]]) -> str | None:
+    answers, spent = tokens(counts["answers"]), tokens(counts["spent"])
+    if answers is None or answers == spent:
+        return spent
+    return f"{answers}; this run: {spent or 'none'}"
+
+
+def _cost(cost: Mapping[str, Any]) -> str:
+    spent = money(cost["spent"], cost["currency"])
+    if cost["answers"] == cost["spent"]:
+        return spent
+    return f"{spent} by this run; the answers together {money(cost['answers'], cost['currency'])}"
+
+
+def _failures(run: Run) -> list[str]:
+    counts = run.manifest["counts"]
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts["errors"].items())
+    lines = [kinds]
+    for row_id, kind, message in run.first_failures:
+        lines.append(f"{row_id}: {kind}: {_short(message)}")
+    more = counts["error"] - len(run.first_failures)
+    if more > 0:
+        lines.append(f'and {more:,} more: records with "status":"error"')
+    lines.append(_mend(counts["errors"]))
+    return lines
+
+
+def _mend(errors: Mapping[str, int]) -> str:
+    if "invalid_output" in errors:
+        return "--only-errors asks for these rows again; otherwise the same answers are read again"
+    return "the same command tries them again"
+
+
+def _verdict(verdict: Verdict) -> str:
+    said = f"{verdict.name} is {verdict.value:.6g}, wanted is {verdict.wanted}"
+    return f"{said} (a warning)" if verdict.warn else said
+
+
+def _results(run: Run) -> str:
+    if run.manifest["status"] == "unanswered":
+        return "left as they are: the journal does not hold every answer"
+    return shown_path(run.path) if run.path is not None else "standard output"
+
+
+def _short(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,0 +1,44 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def seconds(duration: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if duration < 10:
+        return f"{duration:.1f} s"
+    whole = round(duration)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def tokens(usage: Mapping[str, int]) -> str | None:
+    """`1,200 in, 90 out`; None where the endpoint told nothing."""
+    parts = []
+    if "input_tokens" in usage:
+        parts.append(f"{usage['input_tokens']:,} in")
+    if "output_tokens" in usage:
+        parts.append(f"{usage['output_tokens']:,} out")
+    if not parts and "total_tokens" in usage:
+        parts.append(f"{usage['total_tokens']:,} in all")
+    if "reasoning_tokens" in usage:
+        parts.append(f"{usage['reasoning_tokens']:,} of them reasoning")
+    return ", ".join(parts) or None
+
+
+def money(amount: float, currency: str) -> str:
+    """`0.0123 USD`: to the hundredth, or as far as small amounts need."""
+    digits = 2 if amount >= 1 or amount == 0 else 4
+    return f"{amount:,.{digits}f} {currency}"
