@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 _LONGEST = 500
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def raised(error: BaseException) -> str:
     """`raised KeyError: 'label'`: the exception on one line."""
-    said = " ".join(str(error).split())
+    # Addresses differ from run to run, and records must not.
+    said = _ADDRESS.sub("", " ".join(str(error).split()))
     if len(said) > _LONGEST:
         said = said[: _LONGEST - 1] + "…"
     name = type(error).__name__
@@ -33,14 +36,26 @@ def user_frame(
     code = _code_of(function)
     if code is None:
         return None
-    folder = os.path.dirname(code.co_filename)
+    return innermost_below(error, os.path.dirname(code.co_filename), project)
+
+
+def definition(function: Callable[..., Any], project: str | None = None) -> str | None:
+    """`functions.py:10`: where *function* begins; None if it has no file."""
+    code = _code_of(function)
+    if code is None:
+        return None
+    names = {"__name__": getattr(function, "__module__", "")}
+    return f"{_shown(code.co_filename, names, project)}:{code.co_firstlineno}"
+
+
+def innermost_below(error: BaseException, folder: str, project: str | None = None) -> str | None:
+    """The innermost line of the traceback that lies in a file below *folder*."""
     found = None
     trace = error.__traceback__
     while trace is not None:
-        frame = trace.tb_frame
-        file = frame.f_code.co_filename
-        if frame.f_code is code or _is_below(file, folder):
-            found = f"{_shown(file, frame.f_globals, project)}:{trace.tb_lineno}"
+        file = trace.tb_frame.f_code.co_filename
+        if _is_below(file, folder):
+            found = f"{_shown(file, trace.tb_frame.f_globals, project)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
 
