@@ -1,0 +1,39 @@
+"""The functions that the example pipelines name. They take and give plain values."""
+
+from __future__ import annotations
+
+TOPICS = {
+    "communication": ("communication", "telegraph", "mail", "press"),
+    "culture": ("culture", "library", "history", "art", "education"),
+    "money": ("money", "finance", "fiscal", "currency", "econom", "trade", "business"),
+    "nature": ("nature", "environment", "forest", "wildlife", "conservation"),
+    "science": ("science", "tech", "space", "medicine", "computer"),
+    "war": ("war", "military", "navy", "army", "defense"),
+}
+"""Label → beginnings of the words by which a model may mean it."""
+
+
+def topic(text: str) -> str:
+    """The label that a model's free words mean; `other` if they mean none.
+
+    >>> topic("International communication")
+    'communication'
+    """
+    words = text.lower().replace("-", " ").split()
+    for label, beginnings in TOPICS.items():
+        if any(word.startswith(beginnings) for word in words):
+            return label
+    return "other"
+
+
+def sentence(text: str) -> str:
+    """One line without the model's preamble, ended by a full stop.
+
+    >>> sentence("This article is about the Mint and its branches")
+    'The Mint and its branches.'
+    """
+    line = " ".join(text.split())
+    for opening in ("This article is about ", "This article discusses ", "This article explores "):
+        line = line.removeprefix(opening)
+    line = line.rstrip(".")
+    return f"{line[:1].upper()}{line[1:]}." if line else ""
