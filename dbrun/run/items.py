@@ -13,7 +13,9 @@ from ..errors import RowError, SourceError
 from ..types import Failure, Json, Row
 from .processor import Item
 
-RowTransform = Callable[[Mapping[str, Json]], Sequence[Mapping[str, Json]] | None]
+RowTransform = Callable[
+    [Mapping[str, Json]], Mapping[str, Json] | Sequence[Mapping[str, Json]] | None
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

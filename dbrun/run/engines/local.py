@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from ...canonical import digest
@@ -20,12 +19,11 @@ from ...files import open_in
 from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
-from ...spec.templates import scope
 from ...types import Json, Record
 from ..counters import Counters
 from ..executor import Executor
+from ..feeding import feed
 from ..gates import verdicts
-from ..items import expand, filter_rows, identify, select
 from ..manifest import part_path
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
 from ..options import Observer, Progress, RunOptions
@@ -138,7 +136,13 @@ class _LocalRun:
         )
         executor: Executor[Item, Record] = Executor(
             processor.process,
-            self._items(parts, source, ask_again),
+            feed(
+                self._spec,
+                parts,
+                source,
+                selection=self._options.selection,
+                ask_again=ask_again,
+            ),
             workers=lambda: sum(asker.limiter.limit for asker in parts.askers),
             window=self._spec.limits.window,
             group=processor.group,
@@ -152,21 +156,6 @@ class _LocalRun:
                 self._tally.add(record)
                 if record.status == "error":
                     self._check_failures()
-
-    def _items(self, parts: Opened, source: Source, ask_again: frozenset[str]) -> Iterator[Item]:
-        spec = self._spec.source
-        rows = identify(source.rows(), spec.id)
-        if spec.filter is not None:
-            keep = parts.templates.expression(spec.filter)
-            variables = self._spec.vars
-            rows = filter_rows(
-                rows, lambda values: keep.evaluate(scope(values, variables, {})), spec.limit
-            )
-        elif spec.limit is not None:
-            rows = islice(rows, spec.limit)
-        rows = select(rows, self._options.selection)
-        transform = parts.row.apply if parts.row else None
-        return expand(rows, transform, repeats=self._spec.repeats, ask_again=ask_again)
 
     def _ticker(self, parts: Opened) -> Callable[[], None]:
         clock = self._around.clock
