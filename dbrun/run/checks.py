@@ -2,3 +2,222 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..adapters.base import Adapter
+from ..context import Context
+from ..errors import SourceError, SpecError, UserError
+from ..registry import Registry
+from ..spec.model import Prompt, Reference, Spec, StepSpec, Text
+from ..spec.references import Resolver
+from ..spec.signatures import check_signature
+from ..spec.templates import Templates, compile_prompt
+from ..types import Mark, Problem
+from .opening import create_adapter, create_source
+
+Columns = dict[Text, frozenset[str]]
+"""Template → the columns that it cannot do without."""
+
+
+def check(spec: Spec, registry: Registry, *, import_functions: bool = True) -> Columns:
+    """The columns that the templates of *spec* need, for the lint of unknown ones.
+
+    Args:
+        import_functions: false looks for functions without importing a module.
+
+    Raises:
+        SpecError: with every problem that was found.
+    """
+    checks = _Checks(spec, registry, import_functions)
+    problems = checks.problems()
+    if problems:
+        raise SpecError(problems)
+    return checks.columns
+
+
+def source_columns(spec: Spec, registry: Registry) -> frozenset[str] | None:
+    """The columns of the source, where they can be known before reading it."""
+    if spec.row:
+        return None  # the row transform may make any column
+    try:
+        columns: frozenset[str] | None = create_source(
+            spec.source, Context(folder=spec.folder, project=spec.project, offline=True), registry
+        ).columns()
+    except (SourceError, UserError):
+        return None  # a source that is made by an earlier task is no fault of the spec
+    return columns
+
+
+class _Checks:
+    def __init__(self, spec: Spec, registry: Registry, import_functions: bool) -> None:
+        self.columns: Columns = {}
+        self._spec = spec
+        self._registry = registry
+        self._import = import_functions
+        self._resolver = Resolver()
+        self._templates = Templates(
+            project=spec.project, folder=spec.folder, filters=self._filters()
+        )
+        self._context = Context(
+            folder=spec.folder,
+            project=spec.project,
+            resolve=self._resolve,
+            template=self._templates.compile,
+            offline=True,
+        )
+
+    def problems(self) -> list[Problem]:
+        """Everything wrong with the spec that this room can tell."""
+        found = list(self._functions())
+        found += self._source()
+        for step in self._spec.steps:
+            found += self._step(step)
+        return list(dict.fromkeys(found))
+
+    def _functions(self) -> Iterator[Problem]:
+        spec = self._spec
+        for name, reference in spec.filters.items():
+            yield from self._function(reference, "filter", f"templates.filters.{name}")
+        for reference in spec.row:
+            yield from self._function(reference, "row", "transforms.row")
+        for step in spec.steps:
+            prefix = f"{step.path}." if step.path else ""
+            for reference in step.input:
+                yield from self._function(reference, "input", f"{prefix}transforms.input", step)
+            for reference in step.output:
+                yield from self._function(reference, "output", f"{prefix}transforms.output")
+
+    def _function(
+        self, reference: Reference, hook: str, path: str, step: StepSpec | None = None
+    ) -> Iterator[Problem]:
+        if not self._import:
+            problem = self._resolver.find(reference)
+            if problem is not None:
+                yield problem
+            return
+        try:
+            function = self._resolver.resolve(reference)
+        except SpecError as error:
+            yield from error.problems
+            return
+        names = {*reference.kwargs, *(_request_names(step) if step else ())}
+        wrong = check_signature(function, hook, names)
+        if wrong:
+            yield Problem(
+                where=reference.where,
+                path=reference.key or path,
+                message=f"{reference.path} {wrong}",
+                length=len(reference.path),
+            )
+
+    def _source(self) -> Iterator[Problem]:
+        spec = self._spec.source
+        try:
+            create_source(spec, self._context, self._registry)
+        except SpecError as error:
+            yield from error.problems
+        except UserError as error:
+            yield _said(error, spec.where, "source")
+        if spec.filter is not None:
+            yield from self._compiles(spec.filter, self._templates.expression)
+
+    def _step(self, step: StepSpec) -> Iterator[Problem]:
+        try:
+            prompt = compile_prompt(step.prompt, self._templates)
+            if prompt.names:
+                for text in _texts(step.prompt):
+                    yield from self._compiles(text, self._templates.compile)
+        except SpecError as error:
+            yield from error.problems
+        if step.when is not None:
+            yield from self._compiles(step.when, self._templates.expression)
+        try:
+            adapter = create_adapter(step.endpoint, self._registry, self._context)
+        except SpecError as error:
+            yield from error.problems
+            return
+        except UserError as error:
+            yield _said(error, step.endpoint.where, step.endpoint.path)
+            return
+        try:
+            for text in adapter.columns.values():
+                yield from self._compiles(text, self._templates.compile)
+            yield from self._agreement(step, adapter)
+        finally:
+            adapter.close()
+
+    def _compiles(self, text: Text, compile_one: Callable[[Text], Any]) -> Iterator[Problem]:
+        try:
+            self.columns[text] = compile_one(text).columns
+        except SpecError as error:
+            yield from error.problems
+
+    def _agreement(self, step: StepSpec, adapter: Adapter) -> Iterator[Problem]:
+        """Prompt and endpoint are of one kind (where the kind is known without asking)."""
+        has_messages = step.prompt.messages is not None or step.prompt.column is not None
+        prefix = f"{step.path}." if step.path else ""
+        if adapter.prompt_kind == "text" and has_messages:
+            yield Problem(
+                where=step.where,
+                path=f"{prefix}messages",
+                message="this endpoint takes a text, not messages",
+                hint="write `prompt`, or set the endpoint's task to chat",
+            )
+        schema = step.response_schema
+        if schema is not None and schema.mode == "native" and not hasattr(adapter, "native_schema"):
+            yield Problem(
+                where=step.where,
+                path=f"{prefix}response_schema.mode",
+                message=f"{step.endpoint.adapter} has no native form of response_schema",
+                hint="leave `mode` out: the output is then checked when it has come",
+            )
+
+    def _filters(self) -> Mapping[str, Callable[..., Any]]:
+        """The user's filters; one that cannot be had stands in, so that templates still compile."""
+        found: dict[str, Callable[..., Any]] = {}
+        for name, reference in self._spec.filters.items():
+            try:
+                found[name] = self._resolver.resolve(reference) if self._import else _stand_in
+            except SpecError:
+                found[name] = _stand_in
+        return found
+
+    def _resolve(self, reference: Reference) -> Callable[..., Any]:
+        if self._import:
+            return self._resolver.resolve(reference)
+        problem = self._resolver.find(reference)
+        if problem is not None:
+            raise SpecError([problem])
+        return _stand_in
+
+
+def _stand_in(value: Any, *arguments: Any, **named: Any) -> Any:
+    return value
+
+
+def _request_names(step: StepSpec) -> set[str]:
+    """The keywords that an `input` function is sure to be called with."""
+    has_messages = step.prompt.messages is not None or step.prompt.column is not None
+    names = set(step.params)
+    if has_messages or step.prompt.text is not None:
+        names.add("messages" if has_messages else "prompt")
+    if step.stop:
+        names.add("stop")
+    return names
+
+
+def _texts(prompt: Prompt) -> Iterator[Text]:
+    if prompt.text is not None:
+        yield prompt.text
+    for message in prompt.messages or ():
+        if isinstance(message.content, Text):
+            yield message.content
+            continue
+        for part in message.content:
+            yield from (value for value in part.values() if isinstance(value, Text))
+
+
+def _said(error: UserError, where: Mark, path: str) -> Problem:
+    return Problem(where=where, path=path, message=error.message, hint=error.hint)
+

@@ -195,6 +195,15 @@ class JournalSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Bounds on a measure of the run; *warn* is a bound that only says so."""
+
+    min: float | None = None
+    max: float | None = None
+    warn: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """A pipeline file after merging, with every default applied.
 
@@ -216,5 +225,6 @@ class Spec:
     repeats: int = 1
     limits: Limits = field(default_factory=Limits)
     filters: Mapping[str, Reference] = field(default_factory=dict)
+    gates: Mapping[str, Gate] = field(default_factory=dict)
     merged: Mapping[str, Json] = field(default_factory=dict)
     target: str | None = None
