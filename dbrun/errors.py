@@ -23,7 +23,8 @@ Trouble with the run is an exception: it stops.
         ├── Unanswered              replaying, and the journal holds no answer
         └── EndpointError           status, retry_after
             ├── RateLimited         waited for; slows everyone
-            ├── Unavailable         5xx, connection; tried again
+            ├── Unavailable         5xx, connection cut; tried again
+            │   └── Unreachable     no connection at all; nothing was sent
             ├── TimedOut            no answer within `limits.timeout`; tried again
             ├── Rejected            other 4xx; not tried again
             ├── ContextLength       longer than the model takes
