@@ -1,0 +1,108 @@
+"""How many calls an endpoint takes at once, found by trying: arithmetic on (state, event, now).
+
+The rules, after those of Inspect AI:
+
+- A *round* is as many first-try successes as the limit, one after the other without trouble. It
+  counts only if the limit was reached meanwhile: a limit that nobody leans on proves nothing.
+- At first each such round doubles the limit (slow start). Slow start ends with the first cut,
+  or when throughput no longer follows: two rounds at the doubled limit, and neither completed a
+  quarter more calls a second than the best round before. One round would do, were
+  the latencies of models not so uneven. From then on a round adds a twentieth, one at least.
+- A rate limit or a timeout cuts the limit by a fifth, once an episode: what follows within 15 s
+  (or within the `Retry-After`, if that is longer) was sent before the cut could show.
+- Faults of the server begin the round anew, which pauses growth; a success after a retry and a
+  refused request are neutral.
+"""
+
+from __future__ import annotations
+
+from ..spec.model import Concurrency
+
+EPISODE = 15.0
+"""Seconds after a cut in which further trouble is part of the same episode."""
+
+_FOLLOWS = 1 / 4
+_TWENTIETH = 20
+_KEPT = 1000
+
+
+class Adaptive:
+    """A limit between `low` and `high`. Not thread-safe by itself.
+
+    *history* holds (seconds since the start, limit, reason) of every change, the last thousand
+    of them beside the first.
+    """
+
+    def __init__(self, concurrency: Concurrency, now: float) -> None:
+        self._low = max(1, concurrency.low)
+        self._high = max(self._low, concurrency.high)
+        self.limit = min(max(concurrency.start, self._low), self._high)
+        self.history: list[tuple[float, int, str]] = [(0.0, self.limit, "start")]
+        self._started = now
+        self._moves = self._low < self._high
+        self._slow_start = True
+        self._smaller = self.limit  # the limit before the last doubling
+        self._best = 0.0  # calls a second of the best round at that limit
+        self._here = 0.0  # the same at this limit
+        self._rounds = 0  # rounds at this limit
+        self._episode_ends = now
+        self._begin(now)
+
+    def reached(self) -> None:
+        """As many calls as the limit were in flight at once."""
+        self._leaned_on = True
+
+    def succeeded(self, now: float) -> None:
+        """A call succeeded at its first try."""
+        if not self._moves:
+            return
+        self._clean += 1
+        if self._clean < self.limit:
+            return
+        if self._leaned_on and now >= self._episode_ends:
+            self._grow(now)
+        self._begin(now)
+
+    def faulted(self, now: float) -> None:
+        """The server failed."""
+        self._begin(now)
+
+    def overloaded(self, now: float, retry_after: float, reason: str) -> None:
+        """The server asked to slow down, or did not answer in time."""
+        self._begin(now)
+        if now >= self._episode_ends:
+            self._slow_start = False
+            self._set(min(self.limit - 1, self.limit * 4 // 5), now, reason)
+            self._episode_ends = now + EPISODE
+        self._episode_ends = max(self._episode_ends, now + retry_after)
+
+    def _begin(self, now: float) -> None:
+        self._clean = 0
+        self._leaned_on = False
+        self._since = now
+
+    def _grow(self, now: float) -> None:
+        if not self._slow_start:
+            self._set(self.limit + max(1, self.limit // _TWENTIETH), now, "clean round")
+        elif self.limit < self._high:
+            self._rounds += 1
+            self._here = max(self._here, self._clean / max(now - self._since, 1e-6))
+            gained = self.limit / self._smaller - 1
+            if self._here >= self._best * (1 + gained * _FOLLOWS):
+                self._smaller, self._best = self.limit, self._here
+                self._here, self._rounds = 0.0, 0
+                self._set(self.limit * 2, now, "slow start")
+            elif self._rounds >= 2:
+                self._slow_start = False
+                self._note(now, "throughput no longer follows")
+
+    def _set(self, limit: int, now: float, reason: str) -> None:
+        limit = min(max(limit, self._low), self._high)
+        if limit != self.limit and self._moves:
+            self.limit = limit
+            self._note(now, reason)
+
+    def _note(self, now: float, reason: str) -> None:
+        self.history.append((round(now - self._started, 3), self.limit, reason))
+        if len(self.history) > _KEPT:
+            del self.history[1]

@@ -1,0 +1,315 @@
+"""One HTTP/1.1 connection over a plain socket: send a request, read its answer, stay open.
+
+This is the hot path of a run, written for little work per request rather than for every corner
+of HTTP: one `sendall` for head and body, one `recv` for a usual answer, no object per header.
+The framing follows RFC 9112. Everything it cannot make sense of ends the connection.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import string
+from collections.abc import Callable
+
+MAX_HEAD = 64 * 1024
+"""Bytes that the head of an answer may have."""
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes that the body of an answer may have, before and after decompression."""
+
+KEEP_FOR = 30.0
+"""Seconds that an idle connection is kept: less than servers and load balancers keep theirs."""
+
+_PIECE = 64 * 1024
+_SLACK = 0.05  # seconds by which a socket's timeout may be off before it is set anew
+_LATE = 1.0  # seconds to wait for the answer of a server that stopped reading the request
+
+_HEAD_END = re.compile(rb"\n\r?\n")
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: |$)")
+_KEEP_ALIVE = re.compile(r"timeout=([0-9]{1,6})")
+_HEX = frozenset(string.hexdigits)
+
+
+class BadAnswer(Exception):
+    """What came back is cut short or no HTTP; the message says which."""
+
+
+class TooLarge(Exception):
+    """The body of the answer is larger than `MAX_BODY`."""
+
+
+class Connection:
+    """An open socket and what is known about it. Used by one thread at a time.
+
+    *sent* says whether the request of the last exchange left whole: until it has, the server
+    cannot have taken it. *reusable* says whether another exchange may follow, *keep_for* for how
+    many seconds after *idle_since*.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_keep",
+        "_now",
+        "_poll",
+        "_sock",
+        "_timeout",
+        "idle_since",
+        "keep_for",
+        "reusable",
+        "sent",
+    )
+
+    def __init__(self, sock: socket.socket, now: Callable[[], float]) -> None:
+        self._sock = sock
+        self._now = now
+        self._deadline = 0.0
+        self._timeout = -1.0
+        self._keep = True
+        self._poll = _poller(sock)
+        self.idle_since = 0.0
+        self.keep_for = KEEP_FOR
+        self.reusable = True
+        self.sent = False
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be read. On an idle connection anything there is (an end, a
+        reset, an unasked answer) means that it must not be used again."""
+        return not self._poll()
+
+    def close(self) -> None:
+        """Close the socket; closing twice is fine."""
+        self.reusable = False
+        self._sock.close()
+
+    def exchange(self, payload: bytes, deadline: float) -> tuple[int, dict[str, str], bytes]:
+        """Send *payload*, a whole request, and read its answer: status, headers, raw body.
+
+        *deadline* is a time of the clock, checked before each wait, so that a server that
+        drips cannot stretch it.
+
+        Raises:
+            TimeoutError: at the deadline.
+            OSError: the connection failed (`sent` tells at which end).
+            BadAnswer: the answer is cut short or no HTTP.
+            TooLarge: the body exceeds `MAX_BODY`.
+        """
+        self.sent = self.reusable = False
+        self._keep = True
+        self._deadline = deadline
+        try:
+            self._send(payload)
+            self.sent = True
+        except TimeoutError:
+            raise
+        except OSError:
+            answer = self._early_answer()
+            if answer is None:
+                raise
+            return answer
+        answer = self._receive()
+        self.reusable = self._keep
+        return answer
+
+    def _early_answer(self) -> tuple[int, dict[str, str], bytes] | None:
+        """The answer of a server that answered before it had read everything (413, 429) and hung
+        up. It is there to read, or the end of the connection is: neither takes long."""
+        self._deadline = min(self._deadline, self._now() + _LATE)
+        try:
+            return self._receive()
+        except (OSError, BadAnswer, TooLarge):
+            return None
+
+    def _send(self, payload: bytes) -> None:
+        self._arm()
+        if len(payload) <= _PIECE:
+            self._sock.sendall(payload)
+            return
+        # Over TLS the timeout holds for each record, so large bodies go in pieces.
+        view = memoryview(payload)
+        for start in range(0, len(payload), _PIECE):
+            self._arm()
+            self._sock.sendall(view[start : start + _PIECE])
+
+    def _arm(self) -> None:
+        """Let the next call on the socket wait until the deadline.
+
+        Setting a timeout is a system call, so one that is nearly right is left as it is.
+        """
+        left = self._deadline - self._now()
+        if left <= 0:
+            raise TimeoutError
+        if not left <= self._timeout <= left + _SLACK:
+            self._timeout = left + _SLACK / 2
+            self._sock.settimeout(self._timeout)
+
+    def _recv(self) -> bytes:
+        self._arm()
+        data = self._sock.recv(_PIECE)
+        if not data:
+            raise EOFError
+        return data
+
+    def _receive(self) -> tuple[int, dict[str, str], bytes]:
+        status, data = 100, b""
+        while status < 200:  # interim answers (100, 103) precede the one that counts
+            version, status, headers, data = self._head(data)
+            if status == 101:
+                raise BadAnswer("the server switched protocols unasked")
+        connection = headers.get("connection", "").lower()
+        if "close" in connection or (version == "0" and "keep-alive" not in connection):
+            self._keep = False
+        elif "keep-alive" in headers and (said := _KEEP_ALIVE.search(headers["keep-alive"])):
+            self.keep_for = min(KEEP_FOR, float(said[1]) - 1)
+        try:
+            return status, headers, self._body(status, headers, data)
+        except EOFError:
+            raise BadAnswer("the connection was closed within the body of the answer") from None
+
+    def _head(self, data: bytes) -> tuple[str, int, dict[str, str], bytes]:
+        """Version, status and headers of the next head; and what was read beyond it."""
+        try:
+            while (end := _HEAD_END.search(data)) is None and len(data) <= MAX_HEAD:
+                data += self._recv()
+        except EOFError:
+            when = "within the head of the answer" if data else "before an answer"
+            raise BadAnswer(f"the connection was closed {when}") from None
+        if end is None or end.start() > MAX_HEAD:
+            raise BadAnswer(f"the head of the answer exceeds {MAX_HEAD // 1024} KiB")
+        # Header bytes outside ASCII are legal leftovers; Latin-1 keeps each as it is.
+        head = data[: end.start()].decode("latin-1").replace("\r", "")
+        first, *lines = head.split("\n")
+        said = _STATUS_LINE.match(first)
+        if said is None:
+            raise BadAnswer("the answer does not start like HTTP/1")
+        return said[1], int(said[2]), _headers(lines), data[end.end() :]
+
+    def _body(self, status: int, headers: dict[str, str], data: bytes) -> bytes:
+        """The body by the framing that *headers* tell (RFC 9112, section 6.3)."""
+        if status in (204, 304):
+            self._end(data, 0)
+            return b""
+        coding = headers.get("transfer-encoding")
+        if coding is not None and coding.lower() != "identity":
+            if coding.lower() != "chunked":
+                raise BadAnswer(f"the answer has the unknown transfer coding {coding[:40]!r}")
+            if "content-length" in headers:
+                self._keep = False
+            return self._chunked(data)
+        said = headers.get("content-length")
+        if said is None:
+            return self._until_closed(data)
+        length = _length(said)
+        if length > MAX_BODY:
+            raise TooLarge
+        if len(data) < length:
+            data = self._more(data, length)
+        self._end(data, length)
+        return data[:length]
+
+    def _end(self, data: bytes, length: int) -> None:
+        if len(data) != length:  # the server says more than was asked: no telling what
+            self._keep = False
+
+    def _more(self, data: bytes, length: int) -> bytes:
+        """*data* and what follows, at least *length* bytes together."""
+        pieces = [data]
+        missing = length - len(data)
+        while missing > 0:
+            piece = self._recv()
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+    def _until_closed(self, data: bytes) -> bytes:
+        self._keep = False
+        pieces = [data]
+        size = len(data)
+        while size <= MAX_BODY:
+            try:
+                piece = self._recv()
+            except EOFError:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+        raise TooLarge
+
+    def _chunked(self, data: bytes) -> bytes:
+        """The chunks put together; extensions and trailers are passed over."""
+        chunks: list[bytes] = []
+        at = total = 0
+        while True:
+            line, data, at = self._line(data, at)
+            size = _chunk_size(line)
+            if size == 0:
+                break
+            total += size
+            if total > MAX_BODY:
+                raise TooLarge
+            if len(data) < at + size + 2:
+                data = self._more(data[at:], size + 2)
+                at = 0
+            chunks.append(data[at : at + size])
+            at += size
+            line, data, at = self._line(data, at)
+            if line:
+                raise BadAnswer("a chunk of the answer is longer than it says")
+        while line:  # the last chunk's line, then trailers, until an empty one
+            line, data, at = self._line(data, at)
+        self._end(data, at)
+        return b"".join(chunks)
+
+    def _line(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
+        """The line that starts *at*; the data, as far as read; and where the next line starts."""
+        while (end := data.find(b"\n", at)) < 0:
+            if len(data) - at > MAX_HEAD:
+                raise BadAnswer("a line of the answer's framing does not end")
+            data = data[at:] + self._recv()
+            at = 0
+        return data[at:end].rstrip(b"\r"), data, end + 1
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    """Header lines as a mapping with lower-case names; repeated ones are joined by commas."""
+    headers: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if line[:1] in " \t":  # a folded line continues the one before (RFC 9112, section 5.2)
+            if name:
+                headers[name] = f"{headers[name]} {line.strip()}"
+            continue
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if not colon:
+            name = ""
+        elif name in headers:
+            headers[name] = f"{headers[name]}, {value.strip()}"
+        else:
+            headers[name] = value.strip()
+    return headers
+
+
+def _length(said: str) -> int:
+    """The number in a `Content-Length`, which proxies may have repeated: `5, 5`."""
+    values = {value.strip() for value in said.split(",")}
+    value = values.pop()
+    if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
+        raise BadAnswer(f"the answer's Content-Length is {said[:40]!r}")
+    return int(value)
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip().decode("latin-1")
+    if not digits or len(digits) > 16 or not _HEX.issuperset(digits):
+        raise BadAnswer("a chunk of the answer has no size")
+    return int(digits, 16)
+
+
+def _poller(sock: socket.socket) -> Callable[[], object]:
+    """A function that tells, without waiting, whether *sock* has something to read."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return lambda: poll.poll(0)
+    return lambda: select.select([sock], [], [], 0)[0]

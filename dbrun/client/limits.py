@@ -1,0 +1,274 @@
+"""Who may send now: concurrency, rates and `Retry-After` of one endpoint, shared by threads.
+
+The decisions are arithmetic on (state, event, now) in `Limiter.try_acquire` and `release`;
+`acquire` adds the waiting. Those who wait stand in line, each at a gate of their own, so that a
+free slot wakes one thread and not all of them. Only the first in line watches the clock.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import threading
+from collections import deque
+from typing import Any
+
+from ..clock import Clock
+from ..spec.model import Concurrency, Limits
+from .adaptive import Adaptive
+from .rates import HOUR, MINUTE, SECOND, Bucket
+
+LOOK_UP = 0.5
+"""Seconds after which somebody who waits looks whether the run was stopped."""
+
+
+class Outcome(enum.Enum):
+    """What became of a call, as far as the pace is concerned."""
+
+    success = "success"
+    success_after_retry = "success_after_retry"
+    """Neutral: it says no more than the failure before it did."""
+    rate_limited = "rate_limited"
+    timed_out = "timed_out"
+    fault = "fault"
+    refused = "refused"
+    """Neutral: the request was at fault, or the call ended for reasons of our own."""
+
+
+class Limiter:
+    """The pace of one endpoint. Thread-safe.
+
+    *limits* gives the rates, *concurrency* the calls in flight. A call is made between `acquire`
+    and `release`, both from the same thread.
+    """
+
+    def __init__(self, limits: Limits, concurrency: Concurrency, clock: Clock) -> None:
+        self._clock = clock
+        self._started = now = clock.now()
+        self._lock = threading.Lock()
+        self._line: deque[_Waiter] = deque()
+        self._adaptive = Adaptive(concurrency, now)
+        self._in_flight = 0
+        self._not_before = now
+        self._held = 0.0
+        self._calls = [
+            Bucket(amount, unit, now)
+            for amount, unit in (
+                (limits.requests_per_second, SECOND),
+                (limits.requests_per_minute, MINUTE),
+                (limits.requests_per_hour, HOUR),
+            )
+            if amount is not None
+        ]
+        # Which of a call's (input, output) tokens each bucket counts.
+        self._tokens = [
+            (Bucket(amount, MINUTE, now), counted)
+            for amount, counted in (
+                (limits.tokens_per_minute, (1, 1)),
+                (limits.input_tokens_per_minute, (1, 0)),
+                (limits.output_tokens_per_minute, (0, 1)),
+            )
+            if amount is not None
+        ]
+        self._reserved: dict[int, tuple[int, int]] = {}
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight now."""
+        return self._adaptive.limit
+
+    @property
+    def in_flight(self) -> int:
+        """Calls in flight."""
+        return self._in_flight
+
+    @property
+    def held_for(self) -> float:
+        """Seconds for which a `Retry-After` still holds everybody back."""
+        return max(0.0, self._not_before - self._clock.now())
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which a `Retry-After` held everybody back, so far."""
+        return self._held - self.held_for
+
+    @property
+    def history(self) -> list[tuple[float, int, str]]:
+        """(seconds since the start, limit, reason) of every change of the limit."""
+        with self._lock:
+            return list(self._adaptive.history)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as data, for progress and manifest."""
+        return {
+            "limit": self.limit,
+            "in_flight": self.in_flight,
+            "held_for": self.held_for,
+            "waited": self.waited,
+            "history": self.history,
+        }
+
+    def try_acquire(self, tokens: tuple[int, int] | None = None) -> float:
+        """Take a slot, a call of every rate and the estimated *tokens*; 0.0 if that went well.
+
+        Else nothing is taken, and the answer is the seconds after which it is worth another try:
+        infinity while all slots are taken.
+        """
+        with self._lock:
+            now = self._clock.now()
+            wait = self._wait(now, tokens)
+            if wait == 0:
+                self._take(now, tokens, threading.get_ident())
+            return wait
+
+    def acquire(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
+        """Wait for a slot, all rates and any `Retry-After`; False if *stop* was set.
+
+        *tokens* is the estimate of (input, output) tokens; it is corrected by `release`.
+        """
+        if stop.is_set():
+            return False
+        with self._lock:
+            if not self._line:
+                now = self._clock.now()
+                if self._wait(now, tokens) == 0:
+                    self._take(now, tokens, threading.get_ident())
+                    return True
+            waiter = _Waiter(tokens)
+            self._line.append(waiter)
+        return self._wait_in_line(waiter, stop)
+
+    def release(
+        self,
+        outcome: Outcome,
+        *,
+        retry_after: float | None = None,
+        tokens: tuple[int, int] | None = None,
+    ) -> None:
+        """Give the slot back and say what became of the call.
+
+        *retry_after* holds everybody back for so many seconds; *tokens* are the (input, output)
+        tokens that the endpoint counted, where it tells. A call that was turned away counts for
+        none; of others the estimate stands.
+        """
+        with self._lock:
+            now = self._clock.now()
+            self._in_flight -= 1
+            if self._tokens:
+                self._correct(now, outcome, tokens)
+            if outcome is Outcome.success:
+                self._adaptive.succeeded(now)
+            elif outcome is Outcome.rate_limited or outcome is Outcome.timed_out:
+                self._adaptive.overloaded(now, retry_after or 0.0, _REASONS[outcome])
+            elif outcome is Outcome.fault:
+                self._adaptive.faulted(now)
+            if retry_after:
+                self._hold(now, retry_after)
+            if self._line:
+                self._serve(now)
+
+    def _wait(self, now: float, tokens: tuple[int, int] | None) -> float:
+        """Seconds until a call may start; 0 for now, infinity while all slots are taken."""
+        if self._in_flight >= self._adaptive.limit:
+            return math.inf
+        wait = max(0.0, self._not_before - now)
+        for bucket in self._calls:
+            wait = max(wait, bucket.wait(now))
+        if tokens is not None:
+            for bucket, counted in self._tokens:
+                wait = max(wait, bucket.wait(now, _counted(tokens, counted)))
+        return wait
+
+    def _take(self, now: float, tokens: tuple[int, int] | None, thread: int) -> None:
+        self._in_flight += 1
+        if self._in_flight >= self._adaptive.limit:
+            self._adaptive.reached()
+        for bucket in self._calls:
+            bucket.take(now)
+        if tokens is not None and self._tokens:
+            self._reserved[thread] = tokens
+            for bucket, counted in self._tokens:
+                bucket.take(now, _counted(tokens, counted))
+
+    def _correct(self, now: float, outcome: Outcome, tokens: tuple[int, int] | None) -> None:
+        """Replace the estimate of this thread's call by what it really took."""
+        reserved = self._reserved.pop(threading.get_ident(), (0, 0))
+        if tokens is None:
+            turned_away = outcome is Outcome.rate_limited or outcome is Outcome.refused
+            tokens = (0, 0) if turned_away else reserved
+        for bucket, counted in self._tokens:
+            bucket.take(now, _counted(tokens, counted) - _counted(reserved, counted))
+
+    def _hold(self, now: float, seconds: float) -> None:
+        until = now + seconds
+        if until > self._not_before:
+            self._held += until - max(now, self._not_before)
+            self._not_before = until
+
+    def _serve(self, now: float) -> None:
+        """Let those at the front of the line through, as far as it goes."""
+        while self._line and not self._line[0].asleep:
+            first = self._line[0]
+            wait = self._wait(now, first.tokens)
+            if wait == math.inf:
+                break
+            if wait > 0:
+                first.open()  # now that it is the first, it has to watch the clock
+                break
+            self._line.popleft()
+            self._take(now, first.tokens, first.thread)
+            first.granted = True
+            first.open()
+
+    def _wait_in_line(self, waiter: _Waiter, stop: threading.Event) -> bool:
+        while True:
+            with self._lock:
+                now = self._clock.now()
+                waiter.asleep = False
+                if stop.is_set():
+                    self._leave(waiter, now)
+                    return False
+                self._serve(now)
+                if waiter.granted:
+                    return True
+                wait = self._wait(now, waiter.tokens) if self._line[0] is waiter else math.inf
+                waiter.asleep = wait < math.inf
+            if waiter.asleep:
+                self._clock.sleep(wait, stop)
+            else:
+                waiter.gate.acquire(timeout=LOOK_UP)
+
+    def _leave(self, waiter: _Waiter, now: float) -> None:
+        """Give up waiting, and what may have been granted at the last moment."""
+        if waiter.granted:
+            self._in_flight -= 1
+            self._reserved.pop(waiter.thread, None)
+        else:
+            self._line.remove(waiter)
+        self._serve(now)
+
+
+_REASONS = {Outcome.rate_limited: "rate limited", Outcome.timed_out: "timed out"}
+
+
+def _counted(tokens: tuple[int, int], which: tuple[int, int]) -> int:
+    return tokens[0] * which[0] + tokens[1] * which[1]
+
+
+class _Waiter:
+    """Somebody in line: a gate to sleep at, and what they wait for."""
+
+    __slots__ = ("asleep", "gate", "granted", "thread", "tokens")
+
+    def __init__(self, tokens: tuple[int, int] | None) -> None:
+        self.tokens = tokens
+        self.thread = threading.get_ident()
+        self.granted = False
+        self.asleep = False
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def open(self) -> None:
+        """Wake whoever sleeps at the gate. Called with the limiter's lock held."""
+        if self.gate.locked():
+            self.gate.release()

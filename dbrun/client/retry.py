@@ -1,0 +1,203 @@
+"""Whether and when to try again: arithmetic, with time and chance passed in.
+
+The adapter says what an error is; the loop that asks owns the waiting. Nothing here sleeps.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..clock import Clock
+from ..errors import EndpointDown, EndpointError, RateLimited
+from ..types import Json
+
+LONGEST_WAIT = 86_400.0
+"""Seconds: no answer of a server makes us wait longer than a day."""
+
+_DURATION = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
+    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?\Z",
+    re.ASCII,
+)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,20})?\Z", re.ASCII)
+# A number above this is a moment (seconds since 1970), one far above it the same in milliseconds.
+_MOMENT, _MOMENT_MS = 1e9, 1e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """*attempts*: tries for one request, first included. *retry_for*: seconds for one request,
+    waiting included. *base*, *cap*: the first and the longest step of the backoff, in seconds."""
+
+    attempts: int = 6
+    retry_for: float = 1800.0
+    base: float = 1.0
+    cap: float = 60.0
+
+    def delay(
+        self, error: EndpointError, tries: int, elapsed: float, random: Callable[[], float]
+    ) -> float | None:
+        """Seconds to wait before asking again, or None to give up.
+
+        *tries* counts the failures of this request so far, this one included; for `RateLimited`
+        it counts the rate limits met, which are no tries and which `attempts` does not bound.
+        *elapsed* is how long the request has been in the works, *random* gives a number from 0
+        to below 1.
+        """
+        left = self.retry_for - elapsed
+        if not error.retryable or left <= 0:
+            return None
+        waiting = isinstance(error, RateLimited)
+        if not waiting and tries >= self.attempts:
+            return None
+        asked = error.retry_after
+        if asked is not None:
+            # Everybody was told the same moment: some jitter keeps them from meeting there.
+            wait = min(max(0.0, asked), LONGEST_WAIT) + random() * self.base
+            return wait if wait <= left else None
+        # Full jitter: any moment up to the step, so that a crowd spreads out evenly.
+        step = min(self.cap, self.base * 2.0 ** min(max(tries, 1) - 1, 60))
+        return min(random() * step, left)
+
+
+class Breaker:
+    """Notices that an endpoint is down: nothing succeeded for *retry_for* seconds while requests
+    failed retryably. The time runs from the first failure after the last success. Thread-safe."""
+
+    def __init__(self, retry_for: float, clock: Clock) -> None:
+        self._retry_for = retry_for
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._since: float | None = None
+
+    def succeeded(self) -> None:
+        """An answer came."""
+        if self._since is not None:
+            with self._lock:
+                self._since = None
+
+    def failed(self, error: EndpointError) -> None:
+        """A request failed; what was refused for its own sake says nothing about the endpoint.
+
+        Raises:
+            EndpointDown: it has been long enough.
+        """
+        if not error.retryable:
+            return
+        now = self._clock.now()
+        with self._lock:
+            if self._since is None:
+                self._since = now
+            since = self._since
+        if now - since >= self._retry_for:
+            status = f"status {error.status}: " if error.status is not None else ""
+            raise EndpointDown(
+                f"no answer for {_spoken(now - since)}, last: {status}{error.message}",
+                "look at the endpoint (`dbrun doctor`), then run the same command to continue; "
+                "limits.retry_for waits longer",
+            )
+
+
+def parse_retry_after(headers: Mapping[str, str], body: Json, now: datetime) -> float | None:
+    """The seconds that an answer asks to wait, or None if it does not say so intelligibly.
+
+    *headers* have lower-case names, *body* is the parsed JSON if it was any, *now* the moment of
+    the answer. In this order: `retry-after-ms`; `Retry-After` as seconds or date (RFC 9110,
+    section 10.2.3); the body's `error.retry_after` (Databricks Foundation Model APIs limits);
+    `x-ratelimit-reset*` and `ratelimit-reset`. Never negative, a day at most.
+    """
+    for seconds in _said(headers, body, now):
+        if seconds is not None:
+            return min(max(0.0, seconds), LONGEST_WAIT)
+    return None
+
+
+def _said(headers: Mapping[str, str], body: Json, now: datetime) -> Iterator[float | None]:
+    milliseconds = _number(headers.get("retry-after-ms"))
+    yield None if milliseconds is None else milliseconds / 1000
+    said = headers.get("retry-after")
+    seconds = _number(said)
+    yield _until(said, now) if seconds is None else seconds
+    yield _in_body(body)
+    yield _reset(headers, now)
+
+
+def _in_body(body: Json) -> float | None:
+    if not isinstance(body, dict):
+        return None
+    inner = body.get("error")
+    for place in (inner, body):
+        if isinstance(place, dict) and "retry_after" in place:
+            return _number(place["retry_after"])
+    return None
+
+
+def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The wait told by rate-limit headers: that of the exhausted limits, else the shortest."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for name, value in headers.items():
+        prefix, reset, kind = name.partition("ratelimit-reset")
+        if not reset or prefix not in ("", "x-"):
+            continue
+        seconds = _duration(value, now)
+        if seconds is not None:
+            left = _number(headers.get(f"{prefix}ratelimit-remaining{kind}"))
+            found[left == 0].append(seconds)
+    if found[True]:
+        return max(found[True])
+    return min(found[False], default=None)
+
+
+def _duration(value: str, now: datetime) -> float | None:
+    """A wait as servers spell it: `12`, `1.5s`, `6m0s`, `20ms`, or the moment of its end."""
+    number = _number(value)
+    if number is not None:
+        if number < _MOMENT:
+            return number
+        return number / (1000 if number >= _MOMENT_MS else 1) - now.timestamp()
+    value = value.strip()
+    parts = _DURATION.match(value) if value else None
+    if parts is not None:
+        return sum(float(parts[unit] or 0) * size for unit, size in _UNITS.items())
+    return _until(value, now)
+
+
+def _until(value: str | None, now: datetime) -> float | None:
+    """The seconds to a date, as HTTP or RFC 3339 write it."""
+    if value is None:
+        return None
+    from email.utils import parsedate_to_datetime  # costs more to import than all else here
+
+    value = value.strip()
+    try:
+        if value[:1].isdigit():
+            moment = datetime.fromisoformat(value.replace("Z", "+00:00").replace("z", "+00:00"))
+        else:
+            moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - now).total_seconds()
+
+
+def _number(value: Json) -> float | None:
+    """A number that is not negative, given as one or as plain text."""
+    if isinstance(value, str):
+        value = value.strip()
+        return float(value) if _NUMBER.match(value) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(min(value, _MOMENT_MS * 1000)) if 0 <= value < math.inf else None
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
