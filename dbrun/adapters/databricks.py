@@ -200,7 +200,7 @@ class DatabricksAdapter(HttpAdapter):
         if token_refused(status, complaint.message):
             raise refused(status, complaint, place, self.workspace.source)
         if status in (200, 403):
-            said = f"{host} does not tell what {place.url} does ({status}): {complaint.message}"
+            said = f"{host} does not tell what {place.url} does ({status}: {complaint.message})"
             raise RunError(self.auth.mask(said), _SET_TASK)
         raise error_of(status, complaint, place)
 

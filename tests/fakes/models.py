@@ -1,0 +1,345 @@
+"""The models that a fake workspace serves: deterministic, strict, and honest about `stop`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fakes.server import Reply, as_json
+
+KNOWN = {"How are you?": "I am happy to hear that you are in good health."}
+ENVELOPES = ("dataframe_split", "dataframe_records", "inputs", "instances")
+FIELDS = {
+    "chat": "messages max_tokens temperature top_p top_k n stop stream response_format tools "
+    "tool_choice logprobs top_logprobs reasoning_effort",
+    "completions": "prompt max_tokens temperature top_p top_k n stop stream echo suffix "
+    "use_raw_prompt error_behavior",
+    "embeddings": "input instruction",
+    "responses": "input instructions max_output_tokens temperature top_p tools reasoning text",
+}
+"""What a foundation model's gateway knows; any other field is refused."""
+
+
+class Refusal(Exception):
+    """A request that a model refuses, as a reply."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        super().__init__(status)
+        self.reply = as_json(body, status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One serving endpoint. *kind* is one of `KINDS`; *task*, *endpoint_type* and *entity* are
+    what the workspace tells of it, None for what it does not tell."""
+
+    kind: str
+    task: str | None = None
+    endpoint_type: str | None = None
+    entity: Mapping[str, Any] | None = None
+    readable: bool = True
+    ready: bool = True
+    model: str = "fake-model-1"
+
+    def detail(self, name: str) -> dict[str, Any]:
+        """The answer to GET /api/2.0/serving-endpoints/{name}."""
+        told: dict[str, Any] = {
+            "name": name,
+            "id": hashlib.sha256(name.encode()).hexdigest()[:32],
+            "state": {
+                "ready": "READY" if self.ready else "NOT_READY",
+                "config_update": "NOT_UPDATING",
+            },
+            "permission_level": "CAN_QUERY",
+            "config": {
+                "config_version": 3,
+                "served_entities": [{"name": f"{name}-1", **(self.entity or {})}],
+            },
+        }
+        if self.task is not None:
+            told["task"] = self.task
+        if self.endpoint_type is not None:
+            told["endpoint_type"] = self.endpoint_type
+        return told
+
+
+def speak(prompt: str, stop: Any = None, max_tokens: int | None = None) -> tuple[str, str]:
+    """The answer to *prompt* and its finish reason; `stop` and `max_tokens` (words) cut it.
+
+    Brackets in the prompt make trouble: `[boom]` raises, `[too-long]` is too long, `[guardrail]`
+    is blocked.
+    """
+    if "[too-long]" in prompt:
+        message = "This model's maximum context length is 8192 tokens. Please reduce the length."
+        raise Refusal(400, {"error_code": "BAD_REQUEST", "message": message})
+    if "[guardrail]" in prompt:
+        message = {"message": "blocked", "finishReason": "input_guardrail_triggered"}
+        raise Refusal(400, message)
+    text = KNOWN.get(prompt) or f"Echo: {prompt} That was {len(prompt.split())} words. END"
+    words = text.split(" ")
+    reason = "stop"
+    if max_tokens is not None and len(words) > max_tokens:
+        text, reason = " ".join(words[:max_tokens]), "length"
+    ends = [end for end in (text.find(word) for word in stop or ()) if end >= 0]
+    return (text[: min(ends)], "stop") if ends else (text, reason)
+
+
+def chat(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """A foundation model's chat; *reasoning* answers with parts."""
+    _only_known("chat", body)
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Refusal(400, {"error_code": "BAD_REQUEST", "message": "messages is required"})
+    prompt = _content(messages[-1])
+    text, reason = speak(prompt, _stop(body), body.get("max_tokens"))
+    content: Any = text
+    if (body.get("response_format") or {}).get("type") == "json_schema":
+        content = text = _by_schema(body["response_format"]["json_schema"]["schema"], text)
+    if endpoint.kind == "reasoning":
+        thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+        content = [thought] if reason == "length" else [thought, {"type": "text", "text": text}]
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content},
+        "finish_reason": reason,
+    }
+    told = {
+        "id": _id("chatcmpl", body),
+        "object": "chat.completion",
+        "created": 1721875529,
+        "model": endpoint.model,
+        "choices": [{**choice, "index": index} for index in range(body.get("n", 1))],
+        "usage": _usage(" ".join(_content(message) for message in messages), text),
+    }
+    return _streamed(told, text) if body.get("stream") else as_json(told)
+
+
+def external(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """A chat of another provider: a null stop is refused as such."""
+    if "stop" in body and body["stop"] is None:
+        message = "INVALID_PARAMETER_VALUE: stop was not of type List[String]: null"
+        raise Refusal(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})
+    return chat(endpoint, body)
+
+
+def completions(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """A foundation model's completions, of one prompt or a list."""
+    _only_known("completions", body)
+    prompts = body.get("prompt")
+    prompts = [prompts] if isinstance(prompts, str) else prompts or []
+    choices = []
+    for prompt in prompts:
+        text, reason = speak(prompt, _stop(body), body.get("max_tokens"))
+        for _ in range(body.get("n", 1)):
+            choices.append({"index": len(choices), "text": text, "finish_reason": reason})
+    told = {"id": _id("cmpl", body), "object": "text_completion", "model": endpoint.model}
+    said = " ".join(choice["text"] for choice in choices)
+    return as_json({**told, "choices": choices, "usage": _usage(" ".join(prompts), said)})
+
+
+def embeddings(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """Three numbers for each text."""
+    _only_known("embeddings", body)
+    texts = body.get("input")
+    texts = [texts] if isinstance(texts, str) else texts or []
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector(text)}
+        for index, text in enumerate(texts)
+    ]
+    words = sum(len(text.split()) for text in texts)
+    usage = {"prompt_tokens": words, "total_tokens": words}
+    return as_json({"object": "list", "model": endpoint.model, "data": data, "usage": usage})
+
+
+def vector(text: str) -> list[float]:
+    """The embedding of *text*."""
+    return [byte / 256 for byte in hashlib.sha256(text.encode()).digest()[:3]]
+
+
+def agent(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """An MLflow ChatAgent: the reply has messages and no choices."""
+    text, _ = speak(_content(body["messages"][-1]), _stop(body))
+    return as_json({"messages": [{"role": "assistant", "content": text, "id": "msg-1"}]})
+
+
+def responses(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """The Responses API."""
+    _only_known("responses", body)
+    given = body.get("input")
+    prompt = given if isinstance(given, str) else _content(given[-1])
+    text, _ = speak(prompt)
+    said = {"type": "output_text", "text": text}
+    item = {"type": "message", "role": "assistant", "content": [said]}
+    words = _usage(prompt, text)
+    usage = {"input_tokens": words["prompt_tokens"], "output_tokens": words["completion_tokens"]}
+    told = {"status": "completed", "model": endpoint.model, "output": [item], "usage": usage}
+    return as_json({"id": _id("resp", body), "object": "response", **told})
+
+
+def custom(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """A custom model of the classic signature: prompt (text), stop (optional array of text)."""
+    if "prompt" in body or "messages" in body or "input" in body:
+        rows = [{name: value for name, value in body.items() if name in ("prompt", "stop")}]
+        return as_json([_predict(endpoint, row) for row in _checked(rows)])
+    given = [name for name in ENVELOPES if name in body]
+    if len(given) != 1 or set(body) - set(given) - {"params"}:
+        message = (
+            "The input must be a JSON dictionary with exactly one of the input fields "
+            f"{set(ENVELOPES)}. Received dictionary with input fields: {list(body)}."
+        )
+        raise Refusal(400, {"error_code": "BAD_REQUEST", "message": message})
+    rows = _rows(given[0], body[given[0]])
+    if given[0] == "instances" and any(isinstance(row.get("stop"), list) for row in rows):
+        _bad("SCHEMA_ENFORCEMENT_FAILED: only handle 1-dimensional arrays")
+    return as_json({"predictions": [_predict(endpoint, row) for row in _checked(rows)]})
+
+
+KINDS: Mapping[str, Callable[[Endpoint, dict[str, Any]], Reply]] = {
+    "chat": chat,
+    "reasoning": chat,
+    "external": external,
+    "completions": completions,
+    "embeddings": embeddings,
+    "agent": agent,
+    "responses": responses,
+    "custom": custom,
+    "custom-dict": custom,
+    "custom-series": custom,
+    "custom-candidates": custom,
+    "custom-number": custom,
+}
+
+_FOUNDATION = {"foundation_model": {"name": "system.ai.fake"}}
+_CUSTOM = {"entity_name": "main.default.fake", "entity_version": "7"}
+_EXTERNAL = {"external_model": {"name": "x-1", "provider": "anthropic", "task": "llm/v1/chat"}}
+
+
+def _foundation(kind: str, task: str) -> Endpoint:
+    entity = _FOUNDATION
+    return Endpoint(kind=kind, task=task, endpoint_type="FOUNDATION_MODEL_API", entity=entity)
+
+
+def standard_endpoints() -> dict[str, Endpoint]:
+    """One endpoint of each kind, and some that tell less of themselves."""
+    return {
+        "chat": _foundation("chat", "llm/v1/chat"),
+        "completions": _foundation("completions", "llm/v1/completions"),
+        "embeddings": _foundation("embeddings", "llm/v1/embeddings"),
+        "reasoning": _foundation("reasoning", "llm/v1/chat"),
+        "external": Endpoint(
+            kind="external", task="llm/v1/chat", endpoint_type="EXTERNAL_MODEL", entity=_EXTERNAL
+        ),
+        "untyped": Endpoint(kind="chat", entity=_FOUNDATION),
+        "custom": Endpoint(kind="custom", entity=_CUSTOM),
+        "custom-dict": Endpoint(kind="custom-dict", entity=_CUSTOM),
+        "custom-series": Endpoint(kind="custom-series", entity=_CUSTOM),
+        "custom-candidates": Endpoint(kind="custom-candidates", task="llama2/chat", entity=_CUSTOM),
+        "custom-number": Endpoint(kind="custom-number", entity=_CUSTOM),
+        "agent": Endpoint(kind="agent", task="agent/v2/chat", entity=_CUSTOM),
+        "agent-responses": Endpoint(kind="responses", task="agent/v1/responses", entity=_CUSTOM),
+        "forbidden": Endpoint(kind="chat", task="llm/v1/chat", readable=False),
+        "asleep": Endpoint(kind="chat", task="llm/v1/chat", entity=_FOUNDATION, ready=False),
+    }
+
+
+def _only_known(task: str, body: Mapping[str, Any]) -> None:
+    for name in body:
+        if name not in FIELDS[task].split():
+            message = f'Bad request: json: unknown field "{name}"\n'
+            raise Refusal(400, {"error_code": "BAD_REQUEST", "message": message})
+
+
+def _stop(body: Mapping[str, Any]) -> list[str]:
+    stop = body.get("stop", [])
+    if isinstance(stop, str):
+        return [stop]
+    if not isinstance(stop, list) or not all(isinstance(word, str) for word in stop):
+        raise Refusal(400, {"error_code": "BAD_REQUEST", "message": "stop is no list of strings"})
+    return stop
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content)
+    return str(content)
+
+
+def _rows(envelope: str, given: Any) -> list[dict[str, Any]]:
+    if envelope == "dataframe_split":
+        return [dict(zip(given["columns"], row, strict=True)) for row in given["data"]]
+    if isinstance(given, dict) and any(isinstance(value, list) for value in given.values()):
+        _bad("setting an array element with a sequence")
+    return [given] if isinstance(given, dict) else list(given)
+
+
+def _checked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for row in rows:
+        if "prompt" not in row:
+            message = "Model is missing inputs ['prompt']."
+            raise Refusal(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})
+        if not isinstance(row.get("stop", []), list):
+            _bad("Failed to convert column stop to type 'Array(string)'.")
+    if len({"stop" in row for row in rows}) > 1:
+        _bad("Failed to convert column stop to type 'Array(string)'.")
+    return rows
+
+
+def _predict(endpoint: Endpoint, row: Mapping[str, Any]) -> Any:
+    if "[boom]" in row["prompt"]:
+        _bad("Encountered an unexpected error while evaluating the model. boom")
+    text, _ = speak(row["prompt"], row.get("stop"))
+    return {
+        "custom-dict": {"text": text},
+        "custom-series": {"0": text},
+        "custom-candidates": {"candidates": [{"text": text}]},
+        "custom-number": len(text),
+    }.get(endpoint.kind, text)
+
+
+def _bad(message: str) -> None:
+    trace = 'Traceback (most recent call last):\n  File "/opt/model.py", line 7'
+    raise Refusal(400, {"error_code": "BAD_REQUEST", "message": message, "stack_trace": trace})
+
+
+def _usage(asked: str, said: str) -> dict[str, int]:
+    into, out = len(asked.split()), len(said.split())
+    return {"prompt_tokens": into, "completion_tokens": out, "total_tokens": into + out}
+
+
+def _id(prefix: str, body: Any) -> str:
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return f"{prefix}_{digest[:12]}"
+
+
+def _by_schema(schema: Mapping[str, Any], text: str) -> str:
+    values: dict[str, Any] = {"integer": len(text), "number": len(text), "boolean": True}
+    properties = schema.get("properties", {})
+    return json.dumps(
+        {
+            name: rule["enum"][0] if "enum" in rule else values.get(rule.get("type"), text)
+            for name, rule in properties.items()
+        }
+    )
+
+
+def _streamed(told: dict[str, Any], text: str) -> Reply:
+    """Server-sent events; every chunk has the usage so far, as Foundation Model APIs send it."""
+    events = []
+    pieces = [piece + " " for piece in text.split(" ")]
+    pieces[-1] = pieces[-1][:-1]
+    for place, piece in enumerate([*pieces, ""]):
+        last = place == len(pieces)
+        choice = {
+            "index": 0,
+            "delta": {"role": "assistant", "content": piece} if not last else {"content": ""},
+            "finish_reason": told["choices"][0]["finish_reason"] if last else None,
+        }
+        usage = {**told["usage"], "completion_tokens": min(place + 1, len(pieces))}
+        chunk = {**told, "object": "chat.completion.chunk", "choices": [choice], "usage": usage}
+        events.append(f"data: {json.dumps(chunk)}\n\n")
+    body = "".join([*events, "data: [DONE]\n\n"]).encode()
+    return Reply(200, body, {"content-type": "text/event-stream"})

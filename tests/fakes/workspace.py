@@ -1,0 +1,338 @@
+"""A Databricks workspace on the loopback: serving, driver proxy, OAuth, secrets, files.
+
+    with FakeWorkspace() as workspace:
+        workspace.url, workspace.token, workspace.requests
+        workspace.script([throttle(at=3, retry_after=1), reset(at=5)])
+
+As a program it prints its URL and serves until it is ended:
+
+    python tests/fakes/workspace.py --port 0 --log requests.log --latency 0.05
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs
+
+# Found from anywhere: as a program, and by tests that import it under whatever name.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from fakes.faults import (
+    Fault,
+    Script,
+    cut,
+    delay,
+    fail,
+    from_json,
+    login_page,
+    reset,
+    short,
+    stall,
+    throttle,
+)
+from fakes.models import KINDS, Endpoint, Refusal, speak, standard_endpoints
+from fakes.server import Received, Reply, Server, as_json, quoted_parts
+
+__all__ = [
+    "CLUSTER",
+    "TOKEN",
+    "Endpoint",
+    "FakeWorkspace",
+    "Fault",
+    "cut",
+    "delay",
+    "fail",
+    "login_page",
+    "reset",
+    "short",
+    "stall",
+    "throttle",
+]
+
+TOKEN = "dapi" + "0123456789abcdef" * 2
+CLIENT = ("client-id-1", "client-secret-1")
+CLUSTER = "0101-120000-fake1234"
+ORG = "1234567890"
+
+
+class FakeWorkspace:
+    """One workspace.
+
+    *requests* are all that came in, *calls* those to models. *endpoints*, *secrets* and *tokens*
+    may be changed while it runs. *lifetime* is the seconds that an OAuth token lives.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        token: str = TOKEN,
+        latency: float = 0.0,
+        log: str | Path | None = None,
+        lifetime: float = 3600.0,
+    ) -> None:
+        self.token = token
+        self.tokens: dict[str, float] = {token: float("inf")}
+        self.latency = latency
+        self.lifetime = lifetime
+        self.endpoints = standard_endpoints()
+        self.secrets: dict[tuple[str, str], str] = {("scope", "key"): "a-secret-value"}
+        self.files: dict[str, bytes] = {}
+        self.org = "0"
+        self.metadata = False
+        self.requests: list[Received] = []
+        self.calls: list[Received] = []
+        self._script = Script()
+        self._lock = threading.Lock()
+        self._tokens_given = 0
+        self._log = open(log, "ab", buffering=0) if log else None  # noqa: SIM115
+        self._server = Server(self._answer, port)
+        self.url = self._server.url
+
+    def __enter__(self) -> FakeWorkspace:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        if self._log:
+            self._log.close()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of somebody who may use the workspace."""
+        return {"DATABRICKS_HOST": self.url, "DATABRICKS_TOKEN": self.token}
+
+    @property
+    def distinct_bodies(self) -> int:
+        """How many different bodies the models were asked with."""
+        return len({(call.path, call.body) for call in self.calls})
+
+    @property
+    def peak_in_flight(self) -> int:
+        """The most requests that were there at once."""
+        return self._server.peak_in_flight
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made."""
+        return len(self._server.connections)
+
+    def script(self, faults: Iterable[Fault]) -> None:
+        """Play *faults* from now on; the numbers count model requests since the start."""
+        self._script.set(faults)
+
+    def revoke(self, token: str | None = None) -> None:
+        """Make *token* (or every one) invalid."""
+        with self._lock:
+            for name in [token] if token else list(self.tokens):
+                self.tokens.pop(name, None)
+
+    def bodies(self) -> list[Any]:
+        """The JSON bodies of the calls to models, in order."""
+        return [call.json for call in self.calls]
+
+    def _answer(self, request: Received) -> Reply:
+        number = self._record(request)
+        reply = self._route(request)
+        fault = self._script.find(request, number)
+        if number:
+            reply.delay += self.latency
+        return fault.apply(reply) if fault else reply
+
+    def _record(self, request: Received) -> int:
+        """The number of a model request, from 1; 0 for any other."""
+        with self._lock:
+            self.requests.append(request)
+            if self._log:
+                digest = hashlib.sha256(request.body).hexdigest()
+                line = {"n": request.number, "method": request.method, "path": request.path}
+                self._log.write(json.dumps({**line, "body": digest}).encode() + b"\n")
+            if not _is_model(request.path):
+                return 0
+            self.calls.append(request)
+            return len(self.calls)
+
+    def _route(self, request: Received) -> Reply:
+        parts = quoted_parts(request.path)
+        if parts[:1] == [".well-known"]:
+            return self._well_known()
+        if parts == ["oidc", "v1", "token"]:
+            return self._give_token(request)
+        if refusal := self._refused(request):
+            return refusal
+        try:
+            return self._authorized(request, parts)
+        except Refusal as refused:
+            return refused.reply
+
+    def _authorized(self, request: Received, parts: list[str]) -> Reply:
+        if parts[0] == "serving-endpoints":
+            return self._serve(request, parts[1:])
+        if parts[0] == "driver-proxy-api":
+            return self._drive(request, parts[1:])
+        if parts[:3] == ["api", "2.0", "serving-endpoints"]:
+            return self._describe(parts[3:])
+        if parts[:4] == ["api", "2.0", "secrets", "get"]:
+            return self._tell_secret(request)
+        if parts[-1] == "Me" and "scim" in parts:
+            me = {"userName": "someone@example.com", "id": "1"}
+            return as_json(me, x_databricks_org_id=ORG)
+        if parts[:4] == ["api", "2.0", "fs", "files"]:
+            return self._store(request, "/" + "/".join(parts[4:]))
+        return as_json({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}, 404)
+
+    def _refused(self, request: Received) -> Reply | None:
+        """401 without credentials, 403 with wrong or old ones."""
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        if kind == "Basic":
+            value = base64.b64decode(value).decode().partition(":")[2]
+        if kind not in ("Bearer", "Basic") or not value:
+            return as_json({"error_code": 401, "message": "Credential was not sent"}, 401)
+        with self._lock:
+            if self.tokens.get(value, 0.0) > time.monotonic():
+                return None
+        return as_json({"error_code": "403", "message": "Invalid access token."}, 403)
+
+    def _serve(self, request: Received, parts: list[str]) -> Reply:
+        body = _object(request.body)
+        headers: dict[str, str] = {}
+        if parts[-1] == "invocations" and len(parts) in (2, 4):
+            name = parts[0]
+            if len(parts) == 4:
+                headers["served-model-name"] = parts[2]
+        else:
+            name = str(body.pop("model", ""))
+        endpoint = self.endpoints.get(name)
+        if endpoint is None:
+            message = "The given endpoint does not exist, please retry after checking."
+            raise Refusal(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": message})
+        reply = KINDS[endpoint.kind](endpoint, body)
+        reply.headers.update(headers or {"served-model-name": f"{name}-1"})
+        return reply
+
+    def _drive(self, request: Received, parts: list[str]) -> Reply:
+        """`/o/{org}/{cluster}/{port}[/v1/chat/completions]`: an application, or a model server."""
+        if parts[:1] != ["o"] or len(parts) < 4 or parts[1] != self.org:
+            return Reply(404, b"no such workspace", {"content-type": "text/plain"})
+        if parts[2] != CLUSTER:
+            return Reply(400, f"Cluster {parts[2]} is not running".encode(), {})
+        body = _object(request.body)
+        if parts[4:] == ["v1", "chat", "completions"]:
+            body.pop("model", None)
+            return KINDS["chat"](Endpoint(kind="chat"), body)
+        if parts[4:] == ["v1", "completions"]:
+            body.pop("model", None)
+            return KINDS["completions"](Endpoint(kind="completions"), body)
+        if parts[4:] == ["object"]:
+            return as_json({"answer": speak(body["prompt"], body.get("stop"))[0], "asked": body})
+        return as_json(speak(body["prompt"], body.get("stop"))[0])
+
+    def _describe(self, parts: list[str]) -> Reply:
+        if not parts:
+            listed = [endpoint.detail(name) for name, endpoint in self.endpoints.items()]
+            return as_json({"endpoints": listed})
+        endpoint = self.endpoints.get(parts[0])
+        if endpoint is None:
+            message = f"Endpoint with name '{parts[0]}' does not exist."
+            return as_json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}, 404)
+        if not endpoint.readable:
+            message = "PERMISSION_DENIED: User does not have permission to view this endpoint."
+            return as_json({"error_code": "PERMISSION_DENIED", "message": message}, 403)
+        return as_json(endpoint.detail(parts[0]))
+
+    def _well_known(self) -> Reply:
+        if not self.metadata:
+            return Reply(404, b"", {})
+        return as_json({"oidc_endpoint": f"{self.url}/oidc", "workspace_id": ORG, "cloud": "AWS"})
+
+    def _give_token(self, request: Received) -> Reply:
+        wanted = base64.b64encode(":".join(CLIENT).encode()).decode()
+        form = parse_qs(request.body.decode())
+        if request.headers.get("authorization") != f"Basic {wanted}":
+            said = {"error": "invalid_client", "error_description": "Client authentication failed"}
+            return as_json(said, 401)
+        if form.get("grant_type") != ["client_credentials"] or form.get("scope") != ["all-apis"]:
+            return as_json({"error": "invalid_request"}, 400)
+        with self._lock:
+            self._tokens_given += 1
+            token = f"oauth-token-{self._tokens_given}"
+            self.tokens[token] = time.monotonic() + self.lifetime
+        told = {"access_token": token, "token_type": "Bearer", "expires_in": self.lifetime}
+        return as_json(told)
+
+    def _tell_secret(self, request: Received) -> Reply:
+        scope, key = request.query.get("scope", [""])[0], request.query.get("key", [""])[0]
+        value = self.secrets.get((scope, key))
+        if value is None:
+            message = f"Secret does not exist with scope: {scope} and key: {key}"
+            return as_json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}, 404)
+        return as_json({"key": key, "value": base64.b64encode(value.encode()).decode()})
+
+    def _store(self, request: Received, path: str) -> Reply:
+        if request.method == "PUT":
+            if path in self.files and request.query.get("overwrite") != ["true"]:
+                return as_json({"error_code": "ALREADY_EXISTS", "message": path}, 409)
+            self.files[path] = request.body
+            return Reply(204)
+        if path not in self.files:
+            return as_json({"error_code": "NOT_FOUND", "message": path}, 404)
+        if request.method == "DELETE":
+            del self.files[path]
+            return Reply(204)
+        body = b"" if request.method == "HEAD" else self.files[path]
+        return Reply(200, body, {"content-type": "application/octet-stream"})
+
+
+def _is_model(path: str) -> bool:
+    return path.startswith(("/serving-endpoints/", "/driver-proxy-api/"))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        message = "Bad request: the body is no JSON object"
+        raise Refusal(400, {"error_code": "BAD_REQUEST", "message": message})
+    return body
+
+
+def main() -> None:
+    """Serve until ended; the first line of standard output is the URL."""
+    parser = argparse.ArgumentParser(description="a Databricks workspace on the loopback")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--token", default=TOKEN)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds a model call takes")
+    parser.add_argument("--log", help="file that gets one JSON line for each request")
+    parser.add_argument("--script", help="file with a JSON list of faults")
+    options = parser.parse_args()
+    workspace = FakeWorkspace(
+        port=options.port, token=options.token, latency=options.latency, log=options.log
+    )
+    if options.script:
+        faults: list[Mapping[str, Any]] = json.loads(Path(options.script).read_text())
+        workspace.script(from_json(faults))
+    with workspace:
+        print(workspace.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
