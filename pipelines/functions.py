@@ -37,3 +37,12 @@ def sentence(text: str) -> str:
         line = line.removeprefix(opening)
     line = line.rstrip(".")
     return f"{line[:1].upper()}{line[1:]}." if line else ""
+
+
+def first_sentence(prompt: str) -> str:
+    """A stand-in for a model: the first sentence of what it is asked.
+
+    >>> first_sentence("One thing. And another.")
+    'One thing.'
+    """
+    return prompt.split(". ")[0].rstrip(".") + "."

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..context import Context
-from ..errors import PluginError, UserError
+from ..errors import PluginError, Rejected, UserError
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
 from . import local_model
 from .base import Answer, Request
+from .http import unsendable
 from .local_engine import Engine
 from .wires.openai import CHAT, COMPLETIONS
 
@@ -69,13 +71,21 @@ class LocalAdapter:
     concurrency: ClassVar[Concurrency] = Concurrency.fixed(1)
 
     def __init__(
-        self, *, file: Path | None, threads: int, size: int, task: str, context: Context
+        self,
+        *,
+        file: Path | None,
+        threads: int,
+        size: int,
+        task: str,
+        send_stop: bool,
+        context: Context,
     ) -> None:
         """*file* None is the embedded model; *size* is the number of tokens of its context."""
         self._file = file
         self._threads = threads
         self._size = size
         self._task = task
+        self._send_stop = send_stop
         self._wire = TASKS[task]
         self._context = context
         self._engine: Engine | None = None
@@ -93,6 +103,7 @@ class LocalAdapter:
             threads=spec.options.get("threads") or usual_threads(),
             size=spec.options.get("context", CONTEXT),
             task=spec.options.get("task", "chat"),
+            send_stop=spec.send_stop,
             context=context,
         )
 
@@ -147,7 +158,13 @@ class LocalAdapter:
 
     def encode(self, request: Request) -> Json:
         """The body of the OpenAI wire; nothing is added to what the spec says."""
-        return self._wire.encode(request)
+        if not self._send_stop:
+            fields = {name: value for name, value in request.fields.items() if name != "stop"}
+            request = replace(request, fields=fields)
+        body = self._wire.encode(request)
+        if (place := unsendable(body)) is not None:
+            raise Rejected(f"the request is no JSON: {place}")
+        return body
 
     def group(self, body: Json) -> Hashable:
         """Everything travels alone."""
@@ -170,6 +187,7 @@ class LocalAdapter:
 
         engine = f"xllamacpp {version('xllamacpp')}" if local_model.engine_installed() else None
         return {
+            "adapter": "local",
             "model": self.name,
             "sha256": self.identity,
             "task": self._task,

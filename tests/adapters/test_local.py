@@ -330,6 +330,14 @@ def test_nothing_is_sent_but_what_was_set_and_how_to_answer(
         assert not Path(settings.hostnames[0]).parent.exists()
 
 
+def test_stop_strings_stay_here_where_the_spec_says_so() -> None:
+    spec = EndpointSpec(adapter="local", send_stop=False)
+    body = LocalAdapter.create(spec, Context()).encode(
+        Request(fields={"prompt": "Hi", "stop": ["."]})
+    )
+    assert body == {"messages": [{"role": "user", "content": "Hi"}]}
+
+
 @pytest.mark.parametrize(
     ("said", "error", "message"),
     [

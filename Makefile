@@ -1,0 +1,79 @@
+# Each target sets up what it needs in .venv; all it takes is make and Python 3.10 or newer.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+TESTS  ?=
+JOBS   ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart setup check lint types schemas test fix wheel bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+quickstart: $(VENV)/.model ## install dbrun with its small embedded model, run the first example
+	$(BIN)/dbrun pipelines/summarize.yaml
+	@echo; echo "The results are in out/summaries.jsonl; these are their outputs:"
+	@$(BIN)/python -c "import json; [print('-', json.loads(line)['output']) for line in open('out/summaries.jsonl', encoding='utf-8')]"
+
+setup: $(VENV)/.dev $(VENV)/.model ## everything for working on dbrun, in .venv
+
+check: lint types schemas test ## all that must hold before a change is merged
+
+lint: $(VENV)/.dev ## ruff: style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy
+
+schemas: $(VENV)/.dev ## the schemas are schemas, the example pipelines satisfy them
+	$(BIN)/dbrun validate pipelines/*.yaml
+	$(BIN)/python -m pytest tests/test_pipelines.py -k schema
+
+test: setup ## the tests, in parallel (one room: make test TESTS=tests/spec)
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+fix: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/.dev ## build the wheel and use it in a clean environment, without the tree
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(PIP) wheel --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl
+	cp -R pipelines build/wheel/project
+	touch build/wheel/project/pyproject.toml
+	cd build/wheel/project && ../venv/bin/dbrun --help > /dev/null
+	cd build/wheel/project && ../venv/bin/dbrun schema spec > /dev/null
+	cd build/wheel/project && ../venv/bin/dbrun function.yaml
+	cd build/wheel/project && test "$$(wc -l < out/function.jsonl)" -eq 10
+
+bench: $(VENV)/.dev ## measure a run's cost per row against a server on loopback
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the other targets made (results in out/ stay)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
+
+# --- what is installed, as files that make can date ---------------------------------------------
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dbrun needs Python 3.10 or newer; say which: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1' # the first that installs dependency groups
+	@touch $@
+
+$(VENV)/.dbrun: $(VENV)/.venv pyproject.toml
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.model: $(VENV)/.dbrun
+	$(BIN)/dbrun local install
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.dbrun
+	$(PIP) install --editable '.[all]' --group dev
+	@touch $@
