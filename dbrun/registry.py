@@ -37,6 +37,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "jsonl": "dbrun.sinks.jsonl:JsonlSink",
         "csv": "dbrun.sinks.csv:CsvSink",
         "parquet": "dbrun.sinks.parquet:ParquetSink",
+        "stream": "dbrun.sinks.stream:StreamSink",
     },
 }
 """Kind → name → `module:Class`. Third parties use the entry-point groups `dbrun.<kind>`."""

@@ -1,0 +1,259 @@
+"""Files: written whole, compressed by their extension, digested on the way.
+
+Volumes, workspace files and DBFS (`/Volumes`, `/Workspace`, `/dbfs`) take no appends and no
+random writes, and renaming there is not to be relied on (Databricks, "What are Unity Catalog
+volumes?", limitations). A file there is written in one go and read back.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO, Any, cast
+
+from .errors import PluginError
+
+REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
+
+COMPRESSED = (".gz", ".zst")
+
+_CHUNK = 1 << 20
+
+
+def is_remote(path: str) -> bool:
+    """Whether *path* lies on storage that wants one sequential write a file."""
+    return os.path.abspath(path).startswith(REMOTE_ROOTS)
+
+
+def shown(path: str, root: str) -> str:
+    """*path* as messages name it: from *root* if it lies below, else whole."""
+    root = os.path.join(os.path.abspath(root), "")
+    return path[len(root) :] if path.startswith(root) else path
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Make *path* a file of *data*: as a whole or not at all, where the file system can.
+
+    Raises:
+        OSError: it cannot be written; what was there before is then still there.
+    """
+    if is_remote(path):
+        _write(path, data)
+        return
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        _write(beside, data)
+        move(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(beside)
+        raise
+
+
+def move(source: str, target: str) -> None:
+    """Rename *source* to *target*, so that it outlives a loss of power once this returns."""
+    os.replace(source, target)
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        except OSError:
+            pass  # some file systems cannot; the file itself is safe
+        finally:
+            os.close(folder)
+
+
+def copy_whole(source: str, target: str) -> None:
+    """Write *target* as a copy of *source* in one go, and read it back.
+
+    Raises:
+        OSError: it cannot be written, or what is read back differs.
+    """
+    with open(source, "rb") as original, open(target, "wb") as copy:
+        shutil.copyfileobj(original, copy, _CHUNK)
+    if not same_bytes(source, target):
+        raise OSError(f"{target} does not hold what was written to it")
+
+
+def same_bytes(one: str, other: str) -> bool:
+    """Whether both are files of the same content. Raises `OSError` if one cannot be read."""
+    if not (os.path.isfile(one) and os.path.isfile(other)):
+        return False
+    if os.path.getsize(one) != os.path.getsize(other):
+        return False
+    with open(one, "rb") as left, open(other, "rb") as right:
+        while True:
+            chunk = left.read(_CHUNK)
+            if chunk != right.read(_CHUNK):
+                return False
+            if not chunk:
+                return True
+
+
+def spool_path(path: str) -> str:
+    """Where the file at *path* is made before it is put in place: beside it with `.partial`
+    behind its name; for a remote path in the machine's folder for temporary files."""
+    if not is_remote(path):
+        return path + ".partial"
+    name = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:16]
+    folder = os.path.join(tempfile.gettempdir(), f"dbrun-{name}")
+    return os.path.join(folder, os.path.basename(path) + ".partial")
+
+
+def file_digest(path: str) -> str:
+    """The SHA-256 of a file's bytes. Raises `OSError`."""
+    found = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+class HashingReader(io.RawIOBase):
+    """Reads a raw stream and adds every byte to *digest*."""
+
+    def __init__(self, raw: IO[bytes], digest: hashlib._Hash) -> None:
+        self._raw = raw
+        self._digest = digest
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read up to the size of *buffer*."""
+        count: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        self._digest.update(memoryview(buffer)[:count])
+        return count
+
+    def close(self) -> None:
+        """Close the stream below as well."""
+        self._raw.close()
+        super().close()
+
+
+class HashingWriter(io.RawIOBase):
+    """Writes to a raw stream, counting the bytes and digesting them."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what was written so far."""
+        return self._digest.hexdigest()
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write some of *data*; how much, as raw streams do."""
+        count = self._raw.write(data)
+        self._digest.update(memoryview(data)[:count])
+        self.size += count
+        return count
+
+    def fileno(self) -> int:
+        """The descriptor of the stream below."""
+        return self._raw.fileno()
+
+    def close(self) -> None:
+        """Close the stream below as well."""
+        self._raw.close()
+        super().close()
+
+
+def open_in(path: str, digest: hashlib._Hash | None = None) -> IO[bytes]:
+    """The bytes of the file at *path*, decompressed by its extension (`.gz`, `.zst`).
+
+    *digest* is fed with the file's own bytes as they are read.
+
+    Raises:
+        OSError: it cannot be opened.
+        PluginError: `.zst`, and zstandard is not installed.
+    """
+    opener = decompressor(path)
+    raw: Any = open(path, "rb", buffering=0)  # noqa: SIM115 - the caller closes it
+    if digest is not None:
+        raw = HashingReader(raw, digest)
+    return opener(io.BufferedReader(raw, _CHUNK))
+
+
+def decompressor(path: str) -> Callable[[Any], IO[bytes]]:
+    """What makes the decompressed stream of a buffered one, by the extension of *path*."""
+    if path.endswith(".gz"):
+        # Buffered once more, for GzipFile reads lines in Python.
+        return lambda stream: cast(
+            IO[bytes], _Owning(gzip.GzipFile(fileobj=stream, mode="rb"), stream)
+        )
+    if path.endswith(".zst"):
+        zstandard = _zstandard()
+        return lambda stream: cast(
+            IO[bytes],
+            io.BufferedReader(
+                zstandard.ZstdDecompressor().stream_reader(
+                    stream, read_across_frames=True, closefd=True
+                ),
+                _CHUNK,
+            ),
+        )
+    return lambda stream: cast(IO[bytes], stream)
+
+
+def compressed(path: str, raw: IO[bytes]) -> IO[bytes]:
+    """A stream that compresses into *raw* by the extension of *path*; the same bytes for the
+    same content, whenever and from wherever they are written. Closing it leaves *raw* open.
+
+    Raises:
+        PluginError: `.zst`, and zstandard is not installed.
+    """
+    if path.endswith(".gz"):
+        return cast(IO[bytes], gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+    if path.endswith(".zst"):
+        return cast(IO[bytes], _zstandard().ZstdCompressor().stream_writer(raw, closefd=False))
+    return raw
+
+
+def bare(path: str) -> str:
+    """*path* without an extension of compression: `a.jsonl` for `a.jsonl.gz`."""
+    stem, extension = os.path.splitext(path)
+    return stem if extension in COMPRESSED else path
+
+
+class _Owning(io.BufferedReader):
+    """A buffered reader that closes what the decompressor below it reads from."""
+
+    def __init__(self, raw: Any, owned: IO[bytes]) -> None:
+        super().__init__(raw, _CHUNK)
+        self._owned = owned
+
+    def close(self) -> None:
+        super().close()
+        self._owned.close()
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        if not is_remote(path):
+            os.fsync(stream.fileno())
+
+
+def _zstandard() -> Any:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise PluginError(
+            "files ending in .zst need the package zstandard", "pip install 'dbrun[zstd]'"
+        ) from error
+    return zstandard

@@ -1,0 +1,77 @@
+"""Records as JSON Lines: the results file of the contract (section 7)."""
+
+from __future__ import annotations
+
+import json
+
+from ..spec.model import SinkSpec
+from ..types import Json, Record
+from .file import PartialFile
+
+_FLUSH_EVERY = 64
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
+_encode_ascii = json.JSONEncoder(
+    separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
+
+
+def encode_line(value: Json) -> bytes:
+    """*value* as one line of JSON in UTF-8; escaped throughout if it holds lone surrogates,
+    which UTF-8 cannot spell."""
+    try:
+        return _encode(value).encode() + b"\n"
+    except UnicodeEncodeError:
+        return _encode_ascii(value).encode() + b"\n"
+
+
+class JsonlSink:
+    """Writes records to `<path>.partial` and puts the whole in place at the end.
+
+    `.gz` and `.zst` compress, with equal bytes for equal records. *size* and *digest* (SHA-256)
+    tell of the file's bytes once it is in place.
+    """
+
+    def __init__(self, spec: SinkSpec) -> None:
+        self._add, self._omit = spec.add, spec.omit
+        self._file = PartialFile(spec.path)
+        self._count = 0
+
+    @classmethod
+    def create(cls, spec: SinkSpec) -> JsonlSink:
+        """A sink from its spec. Opens nothing yet."""
+        return cls(spec)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file in place; None before `commit`."""
+        return self._file.size
+
+    @property
+    def digest(self) -> str | None:
+        """The SHA-256 of the file in place; None before `commit`."""
+        return self._file.digest
+
+    def open(self) -> None:
+        """Start writing. Raises `SinkError` if the place cannot be written."""
+        self._file.open()
+        self._count = 0
+
+    def write(self, record: Record) -> None:
+        """Take the next record. Raises `SinkError`."""
+        line = encode_line(record.to_json(self._add, self._omit))
+        with self._file.failing():
+            self._file.stream.write(line)
+        self._count += 1
+        if self._count % _FLUSH_EVERY == 0:
+            self._file.flush()
+
+    def commit(self) -> None:
+        """Put the file in place; one of the same bytes is left alone. Raises `SinkError`."""
+        self._file.commit()
+
+    def close(self) -> None:
+        """Let go of the partial file; it stays on disk if not committed."""
+        self._file.close()

@@ -1,0 +1,45 @@
+"""Records as JSON Lines on an open stream."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from ..errors import SinkError
+from ..types import Record
+from .jsonl import encode_line
+
+
+class StreamSink:
+    """Writes records to an open stream, standard output for one (`--out -`), as they come."""
+
+    size: int | None = None
+    digest: str | None = None
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        add: frozenset[str] = frozenset(),
+        omit: frozenset[str] = frozenset(),
+    ) -> None:
+        self._stream = stream
+        self._add, self._omit = add, omit
+
+    def open(self) -> None:
+        """Nothing: the stream is open."""
+
+    def write(self, record: Record) -> None:
+        """Write the record at once, so that a reader at the other end sees it."""
+        try:
+            self._stream.write(encode_line(record.to_json(self._add, self._omit)))
+            self._stream.flush()
+        except OSError as error:
+            raise SinkError(
+                f"standard output cannot be written: {error.strerror or error}",
+                "was its reader closed? the same command continues",
+            ) from error
+
+    def commit(self) -> None:
+        """Nothing: what was written is out."""
+
+    def close(self) -> None:
+        """Nothing: the stream belongs to whoever opened it."""

@@ -1,0 +1,186 @@
+"""What sources that read files have in common: which files, in which order, and their digest."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import hashlib
+import os
+import sys
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any, ClassVar
+
+from ..context import Context
+from ..errors import DbrunError, SourceError
+from ..files import COMPRESSED, bare, open_in, shown
+from ..types import Json
+
+PATH: Mapping[str, Json] = {
+    "type": "string",
+    "x-kind": "path",
+    "description": "A file, a folder, a glob (** for any depth), or - for standard input.",
+}
+
+STANDARD_INPUT = "-"
+
+Rows = Iterator[tuple[str, Mapping[str, Json]]]
+
+
+class FileSource(ABC):
+    """Rows from one file, or from several in the order of their paths.
+
+    A folder stands for the files in it whose extension is one of *extensions*; hidden ones and
+    those whose name begins with `_`, which other tools leave as marks, are passed over.
+    """
+
+    options: ClassVar[Mapping[str, Json]] = {
+        "type": "object",
+        "required": ["path"],
+        "properties": {"path": PATH},
+    }
+    extensions: ClassVar[tuple[str, ...]] = ()
+    """Extensions of the files that a folder stands for; empty means all files."""
+
+    def __init__(self, options: Mapping[str, Any], context: Context) -> None:
+        self._path: str = options["path"]
+        self._root = context.project
+        self._digest: str | None = None
+        self._began = False
+        self.folder = _folder(self._path)
+
+    @classmethod
+    def create(cls, options: Mapping[str, Any], context: Context) -> FileSource:
+        """A source from its options, already valid. Reads nothing yet."""
+        return cls(options, context)
+
+    def rows(self) -> Rows:
+        """The rows of all files, in order. Raises `SourceError` naming file and line."""
+        digest = hashlib.sha256()
+        for path in self.files():
+            yield from self.read_file(path, digest)
+        self._digest = digest.hexdigest()
+
+    @abstractmethod
+    def read_file(self, path: str, digest: hashlib._Hash) -> Rows:
+        """The rows of one file; feeds *digest* with the file's bytes."""
+
+    def columns(self) -> frozenset[str] | None:
+        """The columns' names where they can be known cheaply, else None."""
+        return None
+
+    def digest(self) -> str | None:
+        """The SHA-256 of the files' bytes, one file after the other; None before all are read."""
+        return self._digest
+
+    def files(self) -> list[str]:
+        """The files to read, in order. Raises `SourceError` if there are none."""
+        path = self._path
+        if path == STANDARD_INPUT or os.path.isfile(path):
+            return [path]
+        if os.path.isdir(path):
+            return self._in_folder(path)
+        if glob.has_magic(path):
+            found = sorted(one for one in glob.glob(path, recursive=True) if os.path.isfile(one))
+            if found:
+                return found
+            raise SourceError(f"{self.shown(path)}: no file fits", "check source.path")
+        if os.path.exists(path):
+            return [path]  # a pipe, for one
+        raise SourceError(f"{self.shown(path)}: there is no such file", _neighbours(path))
+
+    def shown(self, path: str) -> str:
+        """*path* as messages name it."""
+        return "standard input" if path == STANDARD_INPUT else shown(path, self._root)
+
+    @contextmanager
+    def opened(self, path: str, digest: hashlib._Hash | None = None) -> Iterator[IO[bytes]]:
+        """The decompressed bytes of a file; what fails in reading it becomes a `SourceError`."""
+        if path == STANDARD_INPUT:
+            if self._began:
+                raise SourceError("standard input can be read only once", "save it to a file")
+            self._began = True
+            yield sys.stdin.buffer
+            return
+        try:
+            with open_in(path, digest) as stream:
+                yield stream
+        except DbrunError:
+            raise
+        except (OSError, EOFError, zlib.error) as error:
+            raise self.unreadable(path, error) from error
+        except Exception as error:
+            if type(error).__name__ != "ZstdError":  # zstandard is optional, and so is its name
+                raise
+            raise self.unreadable(path, error) from error
+
+    def unreadable(self, path: str, error: Exception) -> SourceError:
+        """The error that *path* cannot be read."""
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        hint = "check the file's permissions" if isinstance(error, PermissionError) else ""
+        if path.endswith(COMPRESSED):
+            hint = hint or f"is it really {os.path.splitext(path)[1]}, and complete?"
+        return SourceError(f"{self.shown(path)}: cannot be read: {why}", hint)
+
+    def _in_folder(self, folder: str) -> list[str]:
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError as error:
+            raise self.unreadable(folder, error) from error
+        wanted = [
+            os.path.join(folder, name)
+            for name in names
+            if not name.startswith((".", "_"))
+            and (not self.extensions or bare(name).lower().endswith(self.extensions))
+        ]
+        found = [path for path in wanted if os.path.isfile(path)]
+        if not found:
+            what = " or ".join(self.extensions) or "a file"
+            raise SourceError(
+                f"{self.shown(folder)}: the folder holds no {what}",
+                "write a glob if the files are named otherwise",
+            )
+        return found
+
+
+def decoded(data: bytes, name: str) -> str:
+    """*data* as text; *name* is how the place of it is called. Raises `SourceError`."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise not_utf8(data, error, name) from error
+
+
+def not_utf8(data: bytes, error: UnicodeDecodeError, name: str) -> SourceError:
+    """The error that *data* is not UTF-8."""
+    what = f"byte 0x{data[error.start]:02x} is not UTF-8"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        what = "the file is UTF-16"
+    return SourceError(f"{name}: {what}", "save the file as UTF-8")
+
+
+def _folder(path: str) -> str | None:
+    if path == STANDARD_INPUT:
+        return None
+    if os.path.isdir(path):
+        return path
+    folder = os.path.dirname(path)
+    while glob.has_magic(folder) and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _neighbours(path: str) -> str:
+    folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        return f"nor is there a folder {os.path.basename(folder)}"
+    names = [one for one in sorted(os.listdir(folder)) if not one.startswith(".")]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    if not names:
+        return "its folder is empty"
+    shown_names = ", ".join(names[:8])
+    return f"its folder has {shown_names}" + (" and more" if len(names) > 8 else "")

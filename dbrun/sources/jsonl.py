@@ -1,0 +1,71 @@
+"""JSON Lines: one object a line, UTF-8, blank lines passed over."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ..errors import SourceError
+from ..types import Json
+from .file import STANDARD_INPUT, FileSource, Rows, not_utf8
+from .parsing import parse
+
+
+class JsonlSource(FileSource):
+    """Rows from JSON Lines (`.jsonl`, `.ndjson`, also `.gz` and `.zst`), streamed.
+
+    A line must be one JSON object. Refused are lines that are not UTF-8, NaN and infinities,
+    and keys given twice; lone surrogates (`"\\ud800"`) are kept.
+    """
+
+    extensions = (".jsonl", ".ndjson", ".json")
+
+    def read_file(self, path: str, digest: hashlib._Hash) -> Rows:
+        """The rows of one file; `where` is `file:line`."""
+        name = self.shown(path)
+        with self.opened(path, digest) as stream:
+            number = 0
+            for line in stream:
+                number += 1
+                content = line.strip()
+                if number == 1:
+                    content = content.removeprefix(b"\xef\xbb\xbf").strip()
+                if not content:
+                    continue
+                try:
+                    values = parse(content.decode())
+                except ValueError as error:
+                    raise _wrong(content, error, f"{name}:{number}") from error
+                if type(values) is not dict:
+                    raise _no_object(values, f"{name}:{number}")
+                yield f"{name}:{number}", values
+
+    def columns(self) -> frozenset[str] | None:
+        """The keys of the first row; None where it cannot be read (the run will say why)."""
+        if self._path == STANDARD_INPUT:
+            return None
+        try:
+            # Closed at once: only the first row is read.
+            rows = self.read_file(self.files()[0], hashlib.sha256())
+            first = next(iter(rows), None)
+            rows.close()  # type: ignore[attr-defined]
+        except SourceError:
+            return None
+        return frozenset(first[1]) if first else None
+
+
+def _wrong(content: bytes, error: ValueError, where: str) -> SourceError:
+    if isinstance(error, UnicodeDecodeError):
+        return not_utf8(content, error, where)
+    hint = "one JSON object a line is wanted"
+    if where.endswith(":1") and content in (b"[", b"{"):
+        hint += "; for a file that is one JSON array, write source.format: json"
+    return SourceError(f"{where}: not JSON: {error}", hint)
+
+
+def _no_object(values: Json, where: str) -> SourceError:
+    kinds = {list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    what = kinds.get(type(values), "a number")
+    hint = "one JSON object a line is wanted"
+    if isinstance(values, list):
+        hint += "; for a file that is one JSON array, write source.format: json"
+    return SourceError(f"{where}: the line is {what}, not an object", hint)
