@@ -40,7 +40,8 @@ dbrun validate 'pipelines/*.yaml'            check specs; nothing is called
 dbrun render pipelines/summarize.yaml        see what would be sent
 """
 
-_COMPLETE = "_DBRUN_COMPLETE"
+COMPLETE = "_DBRUN_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 
 def make_group() -> LazyGroup:
@@ -67,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The program `dbrun`. Never returns."""
-    if _COMPLETE in os.environ:
+    if COMPLETE in os.environ:
         from click.shell_completion import shell_complete
 
-        sys.exit(shell_complete(make_group(), {}, "dbrun", _COMPLETE, os.environ[_COMPLETE]))
+        sys.exit(shell_complete(make_group(), {}, "dbrun", COMPLETE, os.environ[COMPLETE]))
     code = main()
     silence_output()
     if threading.active_count() > 1:

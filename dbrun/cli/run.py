@@ -14,6 +14,7 @@ from .session import session_of, talkative
 from .specs import load_all, make_overlay, overlaid, spec_paths
 
 if TYPE_CHECKING:
+    from ..run.items import Selection
     from ..run.options import RunOptions
     from ..run.pipeline import Pipeline
 
@@ -102,18 +103,15 @@ def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
 
 
 def _run_options(given: Mapping[str, Any]) -> RunOptions:
-    from ..run.items import Selection
     from ..run.options import RunOptions
 
-    ids = [word.strip() for words in given["ids"] for word in words.split(",")]
-    selection = Selection(
-        limit=given["limit"],
-        sample=given["sample"],
-        seed=given["seed"] or 0,
-        ids=frozenset(filter(None, ids)) if given["ids"] else None,
-    )
     return RunOptions(
-        selection=selection,
+        selection=make_selection(
+            limit=given["limit"],
+            sample=given["sample"],
+            seed=given["seed"] or 0,
+            ids=given["ids"],
+        ),
         only_errors=given["only_errors"],
         out=given["out"],
         stream=sys.stdout.buffer if given["out"] == "-" else None,
@@ -121,6 +119,25 @@ def _run_options(given: Mapping[str, Any]) -> RunOptions:
         replay=given["replay"],
         grace=given["grace"],
         handle_signals=True,
+    )
+
+
+def make_selection(
+    *,
+    limit: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    ids: Sequence[str] = (),
+) -> Selection:
+    """The rows that the options take; *ids* are lists with commas."""
+    from ..run.items import Selection
+
+    wanted = [word.strip() for words in ids for word in words.split(",")]
+    return Selection(
+        limit=limit,
+        sample=sample,
+        seed=seed,
+        ids=frozenset(filter(None, wanted)) if ids else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,10 @@ from ..report.summary import describe, summary
 from ..report.words import counted
 from ..run.engines.local import run
 from ..run.opening import Surroundings
+from .output import write_json
 from .progress import Watch, watching
 from .session import Session
-from .trouble import report
+from .trouble import report, show_problems
 
 if TYPE_CHECKING:
     from ..run.options import RunOptions
@@ -43,7 +43,7 @@ class Runner:
             if code >= Interrupted().exit_code:
                 break
         if self._as_json:
-            print(json.dumps(_combined(worst, self._ended), indent=2))
+            write_json(_combined(worst, self._ended), indent=2)
         return worst
 
     def _run_one(self, pipeline: Pipeline) -> int:
@@ -64,9 +64,7 @@ class Runner:
 
     def _warn(self, pipeline: Pipeline) -> None:
         if pipeline.warnings and not self._quiet:
-            from ..spec.load import render_problems
-
-            self._session.say(render_problems(pipeline.warnings).rstrip("\n"))
+            show_problems(pipeline.warnings, self._session)
 
     def _ended_early(self, pipeline: Pipeline, error: DbrunError, watch: Watch) -> int:
         if isinstance(error, Interrupted):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
 
 from ..errors import EXIT_BUG, EXIT_INCOMPLETE, EXIT_USAGE, DbrunError, SpecError
+from ..types import Problem
 from .session import Session
 
 INTERRUPTED = 130
@@ -51,12 +52,17 @@ def report(error: DbrunError, session: Session) -> int:
     if session.debug:
         session.say(_traceback(error))
     if isinstance(error, SpecError):
-        from ..spec.load import render_problems
-
-        session.say(render_problems(error.problems).rstrip("\n"))
+        show_problems(error.problems, session)
     else:
         session.say(f"dbrun: {error}")
     return error.exit_code
+
+
+def show_problems(problems: Sequence[Problem], session: Session) -> None:
+    """Say what is wrong, each with its place and the line it stands on."""
+    from ..spec.load import render_problems
+
+    session.say(render_problems(problems).rstrip("\n"))
 
 
 def _usage(error: click.ClickException) -> str:

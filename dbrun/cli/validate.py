@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import EXIT_OK, EXIT_USAGE
+from .output import write_json, write_line
 from .session import Session, session_of, talkative
 from .specs import Overlay, make_overlay, overlaid, spec_paths
+from .trouble import show_problems
 
 if TYPE_CHECKING:
     from ..types import Problem
@@ -80,15 +81,13 @@ def _check(path: str, overlay: Overlay, *, import_functions: bool) -> _Finding:
 
 
 def _as_text(findings: Sequence[_Finding], session: Session) -> None:
-    from ..spec.load import render_problems
-
     told: list[Problem] = []
     for finding in findings:
         # A parent's problem is every child's; once is enough.
         new = [found for found in (*finding.problems, *finding.warnings) if found not in told]
         told.extend(new)
         if new:
-            session.say(render_problems(new).rstrip("\n"))
+            show_problems(new, session)
         if not finding.problems:
             session.say(f"{finding.path}: ok{_beside(len(finding.warnings))}")
 
@@ -106,7 +105,7 @@ def _as_json(findings: Sequence[_Finding], session: Session) -> None:
         for severity, problems in (("error", finding.problems), ("warning", finding.warnings))
         for problem in problems
     ]
-    print(json.dumps(said, indent=2, ensure_ascii=False))
+    write_json(said, indent=2)
 
 
 def _to_json(problem: Problem) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _as_github(findings: Sequence[_Finding], session: Session) -> None:
             for problem in problems:
                 line = annotation(severity, problem)
                 if line not in told:
-                    print(line)
+                    write_line(line)
                 told.add(line)
 
 

@@ -1,0 +1,192 @@
+"""Whether results on disk are what spec, rows and journal give; nothing is sent or written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+
+from ..canonical import digest
+from ..client.journal import Journal
+from ..context import Context
+from ..errors import UserError
+from ..registry import Registry
+from ..spec.model import Spec
+from ..types import Json, Record
+from .counters import Counters
+from .feeding import feed
+from .opening import Surroundings, create_sink, create_source, opened
+from .pairing import Pair, pairs
+from .processor import Processor
+
+MOST_NAMED = 20
+
+_CALLS_FAILED = frozenset(
+    {
+        "rate_limited",
+        "unavailable",
+        "timeout",
+        "rejected",
+        "context_length",
+        "content_filter",
+        "malformed",
+    }
+)
+"""Error classes of calls that brought no answer: the journal, which holds answers, cannot tell."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Verification:
+    """What comparing found: *records* compared, *unchecked* of them failed calls, and by what is
+    wrong (`missing`, `extra`, `different`, `unanswered`) how many ids and the first of them."""
+
+    records: int = 0
+    unchecked: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    named: list[tuple[str, str]] = field(default_factory=list)
+    moved: bool = False
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything on disk is what it should be."""
+        return not self.counts and not self.moved
+
+    def found(self, what: str, record_id: str) -> None:
+        """Count one wrong record, and name it if it is one of the first."""
+        self.counts[what] += 1
+        if len(self.named) < MOST_NAMED:
+            self.named.append((what, record_id))
+
+
+def verify_spec(spec: Spec, around: Surroundings) -> Verification:
+    """Compare the results on disk with what *spec*, its rows and its journal give.
+
+    Raises:
+        UserError: there are no results, or no plugin reads their format.
+        SourceError: rows or results cannot be read.
+    """
+    path = spec.sink.path
+    if not os.path.exists(path):
+        raise UserError(f"{path}: there are no results to verify", f"run: dbrun {spec.file}")
+    verification = Verification()
+    expected, on_disk = _Order(), _Order()
+    with _replayed(spec, around) as records, tempfile.TemporaryDirectory() as folder:
+        wanted = _as_read(records, spec, around.registry, folder)
+        found = read_records(path, spec.sink.kind, around.registry)
+        for pair in pairs(expected.note(wanted), on_disk.note(found)):
+            _judge(pair, verification)
+    verification.moved = not verification.counts and expected.digest != on_disk.digest
+    return verification
+
+
+def read_records(path: str, kind: str, registry: Registry) -> Iterator[Mapping[str, Json]]:
+    """The records of a results file, one after another, read by the source of its format.
+
+    Raises:
+        SourceError: they cannot be read.
+        PluginError: no source reads the format.
+    """
+    options = {"path": os.path.abspath(path)}
+    source = registry.get("sources", kind).create(options, Context())
+    return (values for _, values in source.rows())
+
+
+@dataclass(frozen=True, slots=True)
+class _Essence:
+    """What is compared of a record: digests of all of it, and of what was asked for which row."""
+
+    id: str
+    whole: str
+    asked: str
+    error: str | None
+
+
+class _Order:
+    """Notes the keys of a sequence as it passes by."""
+
+    def __init__(self) -> None:
+        self._keys = hashlib.sha256()
+
+    def note(self, records: Iterable[Mapping[str, Json]]) -> Iterator[tuple[Hashable, _Essence]]:
+        """Each record's key and essence."""
+        for record in records:
+            key = (str(record.get("id")), record.get("repeat"))
+            self._keys.update(repr(key).encode("utf-8", "backslashreplace"))
+            yield key, _essence(record)
+
+    @property
+    def digest(self) -> bytes:
+        """What identifies the order so far."""
+        return self._keys.digest()
+
+
+def _essence(record: Mapping[str, Json]) -> _Essence:
+    # How long a call took is told where it was made; a replay makes none.
+    steady = {name: value for name, value in record.items() if name != "timing"}
+    asked = {name: record.get(name) for name in ("id", "repeat", "row", "key", "status")}
+    error = record.get("error")
+    return _Essence(
+        id=str(record.get("id")),
+        whole=digest(steady),
+        asked=digest(asked),
+        error=error.get("class") if isinstance(error, Mapping) else None,
+    )
+
+
+def _judge(pair: Pair[_Essence], verification: Verification) -> None:
+    wanted, found = pair.left, pair.right
+    if wanted is None or found is None:
+        essence = wanted or found
+        assert essence is not None
+        verification.found("extra" if wanted is None else "missing", essence.id)
+        return
+    verification.records += 1
+    if wanted.whole == found.whole:
+        return
+    if wanted.error != "unanswered":
+        verification.found("different", wanted.id)
+    elif found.error in _CALLS_FAILED and wanted.asked == found.asked:
+        verification.unchecked += 1
+    else:
+        verification.found("unanswered", wanted.id)
+
+
+@contextmanager
+def _replayed(spec: Spec, around: Surroundings) -> Iterator[Iterator[Record]]:
+    """The records of *spec*, its answers taken from the journal only."""
+    around = replace(around, offline=True)
+    journal = Journal.open(spec.journal.path, mode="replay", writable=False, clock=around.clock)
+    with ExitStack() as stack:
+        stack.callback(journal.close)
+        parts = stack.enter_context(
+            opened(spec, around, journal=journal, counters=Counters(), halt=threading.Event())
+        )
+        source = create_source(spec.source, parts.context, around.registry)
+        processor = Processor(
+            parts.steps, variables=spec.vars, images_folder=source.folder, send=False
+        )
+        yield (record for item in feed(spec, parts, source) for record in processor.process([item]))
+
+
+def _as_read(
+    records: Iterator[Record], spec: Spec, registry: Registry, folder: str
+) -> Iterator[Mapping[str, Json]]:
+    """*records* as they would be read from a results file of the spec's format."""
+    if spec.sink.kind == "jsonl":
+        return (record.to_json(spec.sink.add, spec.sink.omit) for record in records)
+    # What a format makes of a record is best known by writing and reading it.
+    path = os.path.join(folder, os.path.basename(spec.sink.path))
+    sink = create_sink(spec.sink, path, None, registry)
+    sink.open()
+    try:
+        for record in records:
+            sink.write(record)
+        sink.commit()
+    finally:
+        sink.close()
+    return read_records(path, spec.sink.kind, registry)
