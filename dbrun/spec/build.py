@@ -1,0 +1,118 @@
+"""Merged, valid data to a `Spec`: every default applied, every path absolute.
+
+Parts of the file in which a problem was found are left out, and the rest is looked at all the
+same, so that a person sees everything that is wrong at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from ..registry import Registry
+from ..types import Json
+from . import hints
+from .build_endpoint import Endpoints, build_limits
+from .build_source import build_source
+from .build_step import build_steps
+from .formats import format_of
+from .model import Gate, JournalSpec, SinkSpec, Spec
+from .nodes import Node, plain
+from .site import Site, value_of
+
+
+def build(
+    root: Node, *, file: str, site: Site, registry: Registry, merged: Json, target: str | None
+) -> Spec | None:
+    """The spec; None if a problem was noted."""
+    limits = build_limits(site, ("limits",), root.get("limits"))
+    endpoints = Endpoints(site, root, registry, limits)
+    source = build_source(site, root.get("source"), registry)
+    steps = build_steps(site, root, endpoints)
+    name = str(value_of(site.sound(("name",), root.get("name")), "unnamed"))
+    sink = _sink(site, root.get("sink"), name, registry)
+    journal = _journal(site, root.get("journal"), sink)
+    transforms = root.get("transforms")
+    row = transforms.get("row") if transforms is not None else None
+    row = site.sound(("transforms", "row"), row)
+    if site.findings or source is None or sink is None:
+        return None
+    return Spec(
+        name=name,
+        file=file,
+        folder=os.path.dirname(os.path.abspath(file)),
+        project=site.project,
+        source=source,
+        steps=steps,
+        sink=sink,
+        journal=journal,
+        description=value_of(root.get("description"), ""),
+        vars=value_of(root.get("vars"), {}),
+        row=site.references(row, ("transforms", "row")),
+        repeats=int(value_of(root.get("repeats"), 1)),
+        limits=limits,
+        gates=_gates(root.get("gates")),
+        filters={
+            key: site.reference(node, ("templates", "filters", key))
+            for key, node in _filters(root).items()
+        },
+        merged=merged,
+        target=target,
+    )
+
+
+def _sink(site: Site, node: Node | None, name: str, registry: Registry) -> SinkSpec | None:
+    if node is None:
+        return SinkSpec(path=os.path.join(site.project, "out", f"{name}.jsonl"))
+    if site.sound(("sink",), node) is None:
+        return None
+    path = node.get("path") or (node if isinstance(node.value, str) else None)
+    if path is None:
+        site.findings.add(node.place, ("sink",), "'path' is missing", "write {path: …}")
+        return None
+    kind = node.get("format")
+    name_of_kind = kind.value if kind is not None else format_of(path.value)
+    known = registry.names("sinks")
+    if kind is not None and name_of_kind not in known:
+        hint = hints.for_name(str(name_of_kind), known)
+        site.findings.add(
+            kind.place, ("sink", "format"), f"there is no sink '{name_of_kind}'", hint
+        )
+        return None
+    if path.value.endswith(("/", os.sep)) or os.path.isdir(site.path(path)):
+        site.findings.add(path.place, ("sink",), "a folder is no results file", "name a file in it")
+        return None
+    return SinkSpec(
+        path=site.path(path),
+        kind=name_of_kind if name_of_kind in known else "jsonl",
+        add=frozenset(value_of(node.get("add"), ())),
+        omit=frozenset(value_of(node.get("omit"), ())),
+        where=node.place.mark,
+    )
+
+
+def _journal(site: Site, node: Node | None, sink: SinkSpec | None) -> JournalSpec:
+    beside = f"{sink.path}.journal" if sink is not None else ""
+    if node is None or site.sound(("journal",), node) is None:
+        return JournalSpec(path=beside)
+    path = node.get("path")
+    return JournalSpec(
+        path=site.path(path) if path is not None else beside,
+        mode=value_of(node.get("mode"), "reuse"),
+        share=value_of(node.get("share"), True),
+        publish_every=float(value_of(node.get("publish_every"), 30.0)),
+    )
+
+
+def _gates(node: Node | None) -> Mapping[str, Gate]:
+    gates = {"success": Gate(min=1.0)}
+    for name, bounds in (node.value if node is not None else {}).items():
+        given = {key: float(value) for key, value in plain(bounds).items()}
+        gates[name] = Gate(**given)
+    return gates
+
+
+def _filters(root: Node) -> Mapping[str, Node]:
+    templates = root.get("templates")
+    filters = templates.get("filters") if templates is not None else None
+    return filters.value if filters is not None else {}

@@ -1,0 +1,272 @@
+"""A pipeline file against its schema: every problem, with its place and in a person's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..types import Json
+from . import hints, pending
+from .nodes import UNKNOWN, Findings, Node, Path, children, plain
+from .schema import Rule, Schemas, foreign_errors, holds, is_type, same
+from .wording import either, found, listed, shown, wanted
+
+
+def check(root: Node, schemas: Schemas, findings: Findings) -> None:
+    """Note every problem of *root* by the schema, plug-ins' options included."""
+    _Checker(schemas, findings).value(root, [schemas.top], ())
+
+
+class _Checker:
+    def __init__(self, schemas: Schemas, findings: Findings) -> None:
+        self._schemas = schemas
+        self._findings = findings
+
+    def value(self, node: Node, rules: Sequence[Rule], path: Path) -> None:
+        """Check one value and all that it holds."""
+        if node.value is UNKNOWN or pending.report(node, path, self._findings):
+            return
+        held = self._schemas.holding(rules, node)
+        if any(rule.schema.get("x-kind") == "credential" for rule in held):
+            self._credential(node, held, path)
+            return
+        if not self._is_of_type(node, held, path):
+            return
+        for rule in held:
+            if self._scalar(node, rule.schema, path):
+                return
+        if isinstance(node.value, dict):
+            self._mapping(node, held, path)
+        elif isinstance(node.value, list):
+            self._list(node, held, path)
+        for rule in held:
+            self._foreign(node, rule, path)
+        for part, child in children(node, path):
+            self.value(child, self._schemas.below(held, part, node), (*path, part))
+
+    def _say(self, node: Node, path: Path, message: str, hint: str = "") -> None:
+        self._findings.add(node.place, path, message, hint)
+
+    def _credential(self, node: Node, held: Sequence[Rule], path: Path) -> None:
+        # What is wrong with a literal is said by `credentials`; nothing here may repeat its text.
+        if not isinstance(node.value, dict):
+            return
+        names = ("env", "secret")
+        for key, child in node.value.items():
+            if key not in names:
+                hint = hints.for_unknown(path, key, names)
+                self._findings.add(child.key_place, (*path, key), "unknown key", hint, secret=False)
+        given = [key for key in names if key in node.value]
+        if len(given) != 1:
+            self._say(node, path, "wants one of env and secret", "write {env: NAME}")
+        for key in given:
+            rules = self._schemas.inside(held, key)
+            child = node.value[key]
+            pattern = next((r.schema["pattern"] for r in self._unfolded(rules, child)), "")
+            if not isinstance(child.value, str) or not re.search(pattern, child.value):
+                words = "the name of a variable" if key == "env" else "a secret as scope/key"
+                self._findings.add(child.place, (*path, key), f"wants {words}", secret=True)
+
+    def _unfolded(self, rules: Sequence[Rule], node: Node) -> list[Rule]:
+        return [rule for rule in self._schemas.holding(rules, node) if "pattern" in rule.schema]
+
+    def _is_of_type(self, node: Node, held: Sequence[Rule], path: Path) -> bool:
+        typed = [rule.schema for rule in held if "type" in rule.schema]
+        wrong = [schema for schema in typed if not is_type(node.value, schema["type"])]
+        if not wrong:
+            return True
+        # Of several rules that want something else, the one that says it in words is quoted.
+        schema = next((one for one in wrong if "x-wants" in one), wrong[0])
+        if node.value is None:
+            self._nothing(node, schema, path)
+            return False
+        self._say(node, path, f"wants {wanted(schema)}, found {found(node)}", _advice(node, schema))
+        return False
+
+    def _nothing(self, node: Node, schema: Mapping[str, Json], path: Path) -> None:
+        hint = "write one, or remove the key"
+        if "object" in schema["type"]:
+            hint = "indent what belongs to it, or remove the key"
+        self._say(node, path, f"has no value; it wants {wanted(schema)}", hint)
+
+    def _scalar(self, node: Node, schema: Mapping[str, Json], path: Path) -> bool:
+        value = node.value
+        if "const" in schema and not same(plain(node), schema["const"]):
+            self._say(node, path, f"wants {listed([schema['const']])}, found {shown(node)}")
+            return True
+        if "enum" in schema and not any(same(plain(node), item) for item in schema["enum"]):
+            self._enum(node, schema, path)
+            return True
+        if isinstance(value, str):
+            return self._text(node, schema, path)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return self._number(node, schema, path)
+        return False
+
+    def _enum(self, node: Node, schema: Mapping[str, Json], path: Path) -> None:
+        hint = ""
+        if isinstance(node.value, str) and node.raw is None:
+            near = hints.nearest(node.value, [v for v in schema["enum"] if isinstance(v, str)])
+            hint = f"did you mean '{near}'?" if near else ""
+        self._say(node, path, f"wants {listed(schema['enum'])}, found {shown(node)}", hint)
+
+    def _text(self, node: Node, schema: Mapping[str, Json], path: Path) -> bool:
+        value = node.value
+        if len(value) < schema.get("minLength", 0):
+            least = schema["minLength"]
+            said = "is empty" if not value else f"wants at least {least} characters"
+            self._say(node, path, said)
+        elif "maxLength" in schema and len(value) > schema["maxLength"]:
+            self._say(node, path, f"wants at most {schema['maxLength']} characters")
+        elif "pattern" in schema and not re.search(schema["pattern"], value):
+            words = schema.get("x-wants", f"text that matches {schema['pattern']}")
+            self._say(node, path, f"wants {words}, found {shown(node)}")
+        elif schema.get("x-kind") == "path" and "\0" in value:
+            self._say(node, path, "a path cannot hold a NUL character")
+        else:
+            return False
+        return True
+
+    def _number(self, node: Node, schema: Mapping[str, Json], path: Path) -> bool:
+        for key, fits, words in _BOUNDS:
+            if key in schema and not fits(node.value, schema[key]):
+                kind = "a whole number" if schema.get("type") == "integer" else "a number"
+                said = f"wants {kind} {words} {schema[key]}, found {shown(node)}"
+                self._say(node, path, said)
+                return True
+        return False
+
+    def _mapping(self, node: Node, held: Sequence[Rule], path: Path) -> None:
+        unknown = self._unknown_keys(node, held, path)
+        missing = {
+            key: None
+            for rule in held
+            for key in rule.schema.get("required", ())
+            if key not in node.value
+        }
+        for key in missing:
+            # A key that was merely misspelt is not also missing.
+            if not any(f"'{key}'" in hint or hint == f"write {key}" for hint in unknown.values()):
+                self._missing(node, held, path, key)
+        for rule in held:
+            self._keys(node, rule, path)
+
+    def _unknown_keys(self, node: Node, held: Sequence[Rule], path: Path) -> dict[str, str]:
+        said: dict[str, str] = {}
+        closed = [r.schema for r in held if r.schema.get("additionalProperties") is False]
+        for key, child in node.value.items():
+            if all(key in schema.get("properties", {}) for schema in closed):
+                continue
+            known = self._known(closed)
+            said[key] = hints.for_unknown(path, key, known)
+            owner = self._meant_for(node, held, key, path)
+            if owner:
+                said[key] = f"indent it, so that it belongs to '{owner}'"
+            self._findings.add(child.key_place, (*path, key), "unknown key", said[key])
+        return said
+
+    def _known(self, closed: Sequence[Mapping[str, Json]]) -> set[str]:
+        sets = [set(schema.get("properties", {})) for schema in closed]
+        return set.intersection(*sets) if sets else set()
+
+    def _meant_for(self, node: Node, held: Sequence[Rule], key: str, path: Path) -> str | None:
+        """The sibling without a value whose key this one is, had it been indented."""
+        for name, child in node.value.items():
+            if not child.empty:
+                continue
+            stand_in = child.with_value({"adapter": node.value.get("adapter", child)})
+            inner = self._schemas.holding(self._schemas.inside(held, name), stand_in)
+            if any(key in rule.schema.get("properties", {}) for rule in inner):
+                return str(name)
+        return None
+
+    def _missing(self, node: Node, held: Sequence[Rule], path: Path, key: str) -> None:
+        rules = self._schemas.inside(held, key)
+        stand_in = node.with_value(None)
+        schemas = [rule.schema for rule in self._schemas.holding(rules, stand_in)]
+        hint = next((str(s["x-missing"]) for s in schemas if "x-missing" in s), "")
+        if not hint and (
+            examples := next((s["examples"] for s in schemas if "examples" in s), None)
+        ):
+            hint = f"there are {', '.join(examples)}"
+        self._say(node, path, f"'{key}' is missing", hint)
+
+    def _keys(self, node: Node, rule: Rule, path: Path) -> None:
+        schema, count = rule.schema, len(node.value)
+        if "not" in schema and holds(schema["not"], node, rule.root):
+            keys = schema["not"].get("required", ())
+            last = max(
+                (node.value[key] for key in keys),
+                key=lambda child: (child.key_place.line, child.key_place.column),
+                default=node,
+            )
+            message = schema.get("x-message", "is not allowed here")
+            self._findings.add(last.key_place, path, message, schema.get("x-hint", ""))
+        if count < schema.get("minProperties", 0):
+            names = schema.get("properties")
+            self._say(node, path, "is empty", f"it takes {either(names)}" if names else "")
+        if count > schema.get("maxProperties", count):
+            known = either(key for key in node.value)
+            self._say(node, path, f"wants one key, found {count}", f"keep {known}")
+        pattern = schema.get("propertyNames", {}).get("pattern")
+        for key, child in node.value.items():
+            if pattern and not re.search(pattern, key):
+                words = schema.get("x-names", f"text that matches {pattern}")
+                self._findings.add(child.key_place, (*path, key), f"a name is made of {words}")
+
+    def _list(self, node: Node, held: Sequence[Rule], path: Path) -> None:
+        count = len(node.value)
+        for rule in held:
+            least, most = rule.schema.get("minItems", 0), rule.schema.get("maxItems", count)
+            if count < least:
+                self._say(node, path, "is an empty list" if not count else f"wants {least} items")
+            elif count > most:
+                self._say(node, path, f"wants at most {most} items, found {count}")
+
+    def _foreign(self, node: Node, rule: Rule, path: Path) -> None:
+        schema: dict[str, Any] = rule.foreign
+        if isinstance(node.value, list) and rule.schema.get("uniqueItems"):
+            schema["uniqueItems"] = True
+        if not schema:
+            return
+        for inner, message in foreign_errors(
+            {**schema, "$defs": rule.root.get("$defs", {})}, plain(node)
+        ):
+            self._say(_at(node, inner), (*path, *inner), message)
+
+
+def _at(node: Node, path: Sequence[str | int]) -> Node:
+    for part in path:
+        node = node.value[part]
+    return node
+
+
+def _advice(node: Node, schema: Mapping[str, Json]) -> str:
+    value, types = node.value, schema["type"]
+    if node.raw is not None:
+        return ""
+    if "string" in types and isinstance(value, (bool, int, float)):
+        return "put it in quotes"
+    if isinstance(value, str):
+        if "boolean" in types and value.lower() in ("true", "yes", "on"):
+            return "write true"
+        if "boolean" in types and value.lower() in ("false", "no", "off"):
+            return "write false"
+        if (
+            re.fullmatch(r"[-+]?[0-9_.,]+", value) and {"integer", "number"} & {types}
+            if isinstance(types, str)
+            else False
+        ):
+            return "write it without quotes, '_' and ','"
+    if "array" in types and isinstance(value, dict):
+        return "put '- ' before each item"
+    return ""
+
+
+_BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
+    ("minimum", lambda value, bound: value >= bound, "of at least"),
+    ("exclusiveMinimum", lambda value, bound: value > bound, "above"),
+    ("maximum", lambda value, bound: value <= bound, "of at most"),
+    ("exclusiveMaximum", lambda value, bound: value < bound, "below"),
+)

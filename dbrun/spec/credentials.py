@@ -1,0 +1,68 @@
+"""Credentials are named, never written: literals where one belongs are problems.
+
+What is found is never repeated: its problems are marked secret, and their messages say where the
+text stands, not what it says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .nodes import Findings, Node, Path
+from .schema import Rule, Schemas
+
+_SPEAKING_HEADER = re.compile("auth|key|token|secret|cookie", re.IGNORECASE)
+_SECRET_REFERENCE = re.compile(r"\{\{\s*secrets/([^/\s]+/[^/\s}]+)\s*\}\}")
+_VARIABLE = re.compile(r"(.*)\$\{(\w+)[^}]*\}", re.DOTALL)
+USER_INFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#\s'\"@]+)@")
+KEY_IN_QUERY = re.compile(
+    r"[?&;]((?:[^=&;#\s]*[-_.])?(?:api_?key|access_?key|key|token|access_?token|secret|sig|signature"
+    r"|password|passwd|pwd|auth|credential|code))=([^&;#\s'\"]+)",
+    re.IGNORECASE,
+)
+_FREE_TEXT = ("prompt", "messages", "description", "rows", "vars", "when", "response_schema")
+
+
+def check_literals(root: Node, schemas: Schemas, findings: Findings) -> None:
+    """Note literals where a credential belongs. *root* is as written, `${…}` in place."""
+    for path, node, rules in schemas.walk(root):
+        if node.value is None or isinstance(node.value, (dict, list)):
+            continue
+        if any(rule.schema.get("x-kind") == "credential" for rule in rules):
+            findings.add(node.at, path, "wants a credential by name", _advice(node), secret=True)
+        elif path[-2:-1] == ("headers",) and _SPEAKING_HEADER.search(str(path[-1])):
+            message = "a header of this name wants a credential by name"
+            findings.add(node.at, path, message, _advice(node), secret=True)
+
+
+def check_urls(root: Node, schemas: Schemas, findings: Findings) -> None:
+    """Note user info and keys in URLs. *root* has every `${…}` replaced."""
+    for path, node in _urls(root, schemas):
+        if USER_INFO.search(node.value):
+            hint = "name the credential in token, api_key or headers"
+            findings.add(node.at, path, "user info in a URL", hint, secret=True)
+        if KEY_IN_QUERY.search(node.value):
+            hint = "send it as a header: {env: NAME}"
+            findings.add(node.at, path, "a key in a URL's query", hint, secret=True)
+
+
+def _urls(root: Node, schemas: Schemas) -> Iterator[tuple[Path, Node]]:
+    for path, node, rules in schemas.walk(root):
+        if isinstance(node.value, str) and not _is_free_text(path, rules):
+            yield path, node
+
+
+def _is_free_text(path: Path, rules: list[Rule]) -> bool:
+    kinds = {rule.schema.get("x-kind") for rule in rules}
+    return "template" in kinds or any(part in _FREE_TEXT for part in path)
+
+
+def _advice(node: Node) -> str:
+    text = node.value if isinstance(node.value, str) else ""
+    if (secret := _SECRET_REFERENCE.fullmatch(text.strip())) is not None:
+        return f"write {{secret: {secret[1]}}}"
+    if (variable := _VARIABLE.fullmatch(text)) is not None:
+        prefix = f', prefix: "{variable[1]}"' if variable[1].strip().lower() == "bearer" else ""
+        return f"write {{env: {variable[2]}{prefix}}}"
+    return "write {env: NAME} or {secret: scope/key}"

@@ -1,0 +1,349 @@
+"""YAML text to plain data and the place of every value; the only door to yaml.
+
+Nodes are composed here, from the parser's events: duplicate keys, tags, keys that are no text,
+second documents, deep nesting and aliases that unfold without end are problems with a place.
+libyaml parses where it is installed, PyYAML's own parser elsewhere; what is accepted, and what
+is said of the rest, is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from ..errors import SpecError
+from ..types import Json, Mark, Problem
+from .nodes import Findings, Node, Path, Place, plain, walk
+from .scalars import NotJson, read_plain
+from .text import Lines, decode, first_unprintable
+
+MAX_BYTES = 20 * 1024 * 1024
+MAX_DEPTH = 50
+MAX_UNFOLDED = 20_000
+
+_TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
+_EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ADVICE = {
+    "mapping values are not allowed here": "put text that holds ': ' in quotes",
+    "could not find expected ':'": "a key needs ': ' after it, and a long text '|' before it",
+    "expected <block end>, but found": "check the indentation, and that brackets and quotes close",
+    "did not find expected": "check the indentation, and that brackets and quotes close",
+    "expected ',' or": "check that brackets and quotes close",
+    "found unexpected end of stream": "a quote or a bracket is not closed",
+    "that cannot start any token": "put the text in quotes",
+    "found unknown escape character": "in double quotes, write a backslash as \\\\",
+    "found undefined tag handle": "put the text in quotes",
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML file. *file* is its name as a person would write it, *folder* is absolute."""
+
+    file: str
+    folder: str
+    root: Node
+
+    @cached_property
+    def data(self) -> Json:
+        """The ordinary data."""
+        return plain(self.root)
+
+    @cached_property
+    def marks(self) -> Mapping[Path, tuple[Place, Place]]:
+        """The places of every value's key and of the value itself, by its path."""
+        return {path: (node.key_place, node.at) for path, node in walk(self.root)}
+
+
+def read(path: str, text: str | None = None) -> Document:
+    """The document in the file at *path*; *text*, if given, is taken for its content.
+
+    Raises:
+        SpecError: with every problem found in it.
+    """
+    file, folder = shown(path), os.path.dirname(os.path.abspath(path))
+    if text is None:
+        text = decode(file, read_bytes(path, file))
+    return Document(file=file, folder=folder, root=parse(text, file=file, folder=folder))
+
+
+def parse(text: str, *, file: str, folder: str, place: Place | None = None) -> Node:
+    """The value of a YAML text. All of it is put at *place*, if given.
+
+    Raises:
+        SpecError: with every problem found in it.
+    """
+    text = text.removeprefix("\ufeff")
+    composer = _Composer(text, file, folder, place)
+    if (odd := first_unprintable(text)) is not None:
+        composer.fail(odd, "a character that YAML does not allow", "remove it, or write an escape")
+        raise SpecError(composer.findings.problems)
+    try:
+        root = composer.compose(_EVENTS)
+    except yaml.YAMLError as error:
+        root = None
+        _explain(composer, text, error)
+    if root is None or composer.findings:
+        raise SpecError(composer.findings.problems)
+    return root
+
+
+def shown(path: str) -> str:
+    """*path* as a person would write it: relative if it lies below the current folder."""
+    absolute = os.path.abspath(path)
+    here = os.getcwd()
+    return os.path.relpath(absolute, here) if absolute.startswith(here + os.sep) else absolute
+
+
+def read_bytes(path: str, file: str) -> bytes:
+    """The bytes of a regular file of sane size. Raises `SpecError`."""
+    try:
+        if os.path.isdir(path):
+            raise _unreadable(file, "is a folder", "name a file in it")
+        if not os.path.isfile(path) and os.path.exists(path):
+            raise _unreadable(file, "is no regular file")
+        with open(path, "rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise _unreadable(file, "there is no such file") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(file, f"cannot be read: {reason}") from error
+    if len(content) > MAX_BYTES:
+        size = MAX_BYTES // 2**20
+        raise _unreadable(file, f"is larger than {size} MB", "keep rows in a file of their own")
+    return content
+
+
+def _unreadable(file: str, message: str, hint: str = "") -> SpecError:
+    return SpecError([Problem(where=Mark(file=file), path="", message=message, hint=hint)])
+
+
+class _Stop(Exception):
+    """The rest of the text cannot be made sense of."""
+
+
+class _Composer:
+    """Makes Nodes of a parser's events, noting what is wrong on the way."""
+
+    def __init__(self, text: str, file: str, folder: str, place: Place | None) -> None:
+        self.text = text
+        self.findings = Findings()
+        self._lines = Lines(text)
+        self._file, self._folder, self._place = file, folder, place
+        self._anchors: dict[str, Node | None] = {}
+        self._unfolded = 0
+        self._covered: list[tuple[int, int]] = []
+
+    def fail(self, start: int, message: str, hint: str = "", *, end: int = 0) -> None:
+        """Note a problem at the characters from *start* to *end*."""
+        self.findings.add(self.place(start, end or start + 1), (), message, hint)
+
+    def place(self, start: int, end: int) -> Place:
+        """The characters from *start* to *end*, as far as they are on one line."""
+        if self._place is not None:
+            return self._place
+        line, column, length = self._lines.extent(start, end)
+        return Place(file=self._file, folder=self._folder, line=line, column=column, length=length)
+
+    def compose(self, loader: Any) -> Node | None:
+        """The one document of the text; None if there is none, or it is beyond sense."""
+        events: Any = yaml.parse(self.text, Loader=loader)
+        root: Node | None = None
+        documents = 0
+        try:
+            for event in events:
+                start = event.start_mark.index
+                if isinstance(event, yaml.DocumentStartEvent):
+                    documents += 1
+                    if documents > 1:
+                        self.fail(start, "a second document starts here", "a spec is one document")
+                        raise _Stop
+                    root = self._node(next(events), events, (), 0)
+        except _Stop:
+            return None
+        finally:
+            events.close()
+        if documents == 0:
+            self.fail(
+                0, "the file is empty", "the smallest spec has name, source, endpoint, prompt"
+            )
+        self._refuse_tabs()
+        return root
+
+    def _node(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Node:
+        start, end = event.start_mark.index, event.end_mark.index
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(str(event.anchor), start, end, path)
+        if depth > MAX_DEPTH:
+            self.findings.add(
+                self.place(start, end), path[:3], f"more than {MAX_DEPTH} levels deep", "flatten it"
+            )
+            raise _Stop
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event, start, end, path)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(event, events, path, depth)
+        else:
+            node = self._mapping(event, events, path, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, name: str, start: int, end: int, path: Path) -> Node:
+        at = self.place(start, end)
+        if name not in self._anchors:
+            self.findings.add(at, path, f"there is no anchor '&{name}' above")
+            return Node(value=None, at=at)
+        target = self._anchors[name]
+        if target is None:
+            self.findings.add(at, path, f"'*{name}' stands within what it names")
+            return Node(value=None, at=at)
+        self._unfolded += target.weight
+        if self._unfolded > MAX_UNFOLDED:
+            message = f"aliases unfold to more than {MAX_UNFOLDED} values"
+            self.findings.add(at, path, message, "write the values out")
+            raise _Stop
+        return Node(value=target.value, at=at, weight=target.weight)
+
+    def _scalar(self, event: Any, start: int, end: int, path: Path) -> Node:
+        self._covered.append((start, end))
+        value: Json = event.value
+        if event.style in ("|", ">"):
+            end = start + len(re.match(r"[|>][-+0-9]*", self.text[start : start + 4] or "|")[0])  # type: ignore[index]
+        at = self.place(start, end)
+        if event.tag is not None and event.tag not in _TEXT_TAGS:
+            self._refuse_tag(event, at, path)
+        elif not event.style and event.tag is None:
+            try:
+                value = read_plain(event.value)
+            except NotJson as error:
+                self.findings.add(at, path, str(error), "put it in quotes if text is meant")
+                value = None
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            self.findings.add(at, path, "half of a surrogate pair", "write the character itself")
+        empty = value is None and start == end
+        return Node(value=value, at=at, loose=empty, empty=empty)
+
+    def _sequence(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Node:
+        items: list[Node] = []
+        for inner in events:
+            if isinstance(inner, yaml.SequenceEndEvent):
+                break
+            items.append(self._node(inner, events, (*path, len(items)), depth + 1))
+        return self._collection(event, inner, items, items, path)
+
+    def _mapping(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Node:
+        found: dict[str, Node] = {}
+        for inner in events:
+            if isinstance(inner, yaml.MappingEndEvent):
+                break
+            name, key = self._key(inner, events, path, depth)
+            inside = path if name is None else (*path, name)
+            child = self._node(next(events), events, inside, depth + 1)
+            if name is not None and key is not None:
+                self._put(found, name, key, child, path)
+        return self._collection(event, inner, found, list(found.values()), path)
+
+    def _put(self, found: dict[str, Node], name: str, key: Place, child: Node, path: Path) -> None:
+        if name in found:
+            message = f"the key '{name}' is here twice, first on line {found[name].key_place.line}"
+            self.findings.add(key, (*path, name), message, "remove one")
+            return
+        found[name] = Node(
+            value=child.value,
+            at=child.at,
+            key=key,
+            loose=child.loose,
+            empty=child.empty,
+            weight=child.weight,
+        )
+
+    def _key(
+        self, event: Any, events: Iterator[Any], path: Path, depth: int
+    ) -> tuple[str | None, Place | None]:
+        start, end = event.start_mark.index, event.end_mark.index
+        at = self.place(start, max(end, start + 1))
+        if not isinstance(event, yaml.ScalarEvent):
+            hint = "a key is one word of text"
+            if self.text[start - 1 : start + 1] == "{{":
+                hint = "put the text in quotes: YAML takes {{ … }} for a mapping"
+                at = self.place(start - 1, start + 1)
+            self.findings.add(at, path, "a mapping, list or alias as a key", hint)
+            self._node(event, events, path, depth + 1)
+            return None, None
+        value: Json = self._scalar(event, start, end, path).value
+        if value == "<<" and not event.style:
+            self.findings.add(
+                at, path, "'<<' is no part of YAML 1.2", "use extends to inherit keys"
+            )
+            return None, at
+        if event.anchor is not None:
+            self._anchors[event.anchor] = Node(value=value, at=at)
+        if not isinstance(value, str):
+            spelt = event.value or "nothing"
+            self.findings.add(
+                at, path, f"the key {spelt} is no text", f"write '{event.value}' in quotes"
+            )
+            return event.value, at
+        return value, at
+
+    def _collection(self, event: Any, end: Any, value: Any, parts: list[Node], path: Path) -> Node:
+        block = not event.flow_style
+        at = self.place(event.start_mark.index, end.end_mark.index)
+        if event.tag is not None:
+            self._refuse_tag(event, at, path)
+        return Node(value=value, at=at, loose=block, weight=1 + sum(part.weight for part in parts))
+
+    def _refuse_tag(self, event: Any, at: Place, path: Path) -> None:
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        hint = "write the value plainly; a function is named by its dotted path"
+        self.findings.add(at, path, f"the tag {tag} is not read", hint)
+
+    def _refuse_tabs(self) -> None:
+        # libyaml takes tabs between tokens, PyYAML does not; neither do most editors show them.
+        if "\t" not in self.text:
+            return
+        spans = iter(sorted(self._covered))
+        start, end = next(spans, (len(self.text), len(self.text)))
+        for match in re.finditer("\t+", self.text):
+            at = match.start()
+            while end <= at and end < len(self.text):
+                start, end = next(spans, (len(self.text), len(self.text)))
+            if start <= at < end or self._in_comment(at):
+                continue
+            self.fail(at, "a tab", "YAML wants spaces", end=match.end())
+
+    def _in_comment(self, at: int) -> bool:
+        begin = self.text.rfind("\n", 0, at) + 1
+        free = max((end for _, end in self._covered if end <= at), default=0)
+        return "#" in self.text[max(begin, free) : at]
+
+
+def _explain(composer: _Composer, text: str, error: yaml.YAMLError) -> None:
+    """Say what the parser stumbled over, in PyYAML's own words whichever parser it was."""
+    if _EVENTS is not yaml.SafeLoader:
+        try:
+            composer.compose(yaml.SafeLoader)
+        except yaml.YAMLError as same:
+            error = same
+        if composer.findings:
+            return
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    start = min(mark.index, len(text)) if mark is not None else 0
+    message = getattr(error, "problem", None) or "cannot be read as YAML"
+    if "\\t" in message or text[start : start + 1] == "\t":
+        composer.fail(start, "a tab", "YAML wants spaces")
+        return
+    if (context := getattr(error, "context", None)) is not None:
+        message = f"{context}: {message}"
+    hint = next((hint for part, hint in _ADVICE.items() if part in message), "")
+    composer.fail(start, message, hint)

@@ -1,0 +1,142 @@
+"""What to say of a key that is not known: the key that was meant, if that can be told."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from .nodes import Path
+
+_PARAMS: Final = (
+    "temperature",
+    "max_tokens",
+    "max_completion_tokens",
+    "top_p",
+    "top_k",
+    "n",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logprobs",
+    "logit_bias",
+    "response_format",
+    "reasoning_effort",
+    "tools",
+    "tool_choice",
+)
+
+_ANYWHERE: Mapping[str, str] = {
+    "endpoint_name": "the endpoint's name is endpoint.name",
+    "extra_params": "write params",
+    "model_kwargs": "write params",
+    "generation_config": "write params",
+    "transform_input_fn": "write transforms.input",
+    "transform_output_fn": "write transforms.output",
+    "cluster_driver_port": "write port, in endpoint",
+    "api_token": "write token, in endpoint",
+    "system": "write messages, with a turn of role system",
+    "system_prompt": "write messages, with a turn of role system",
+    "assert": "write scores",
+    "defaultTest": "write scores",
+    "include": "write extends",
+    "imports": "write extends",
+    "variables": "write vars",
+    "providers": "write endpoint, or endpoints",
+    "prompts": "write prompt, or steps, or a matrix of prompts",
+    "environments": "write targets",
+    "profiles": "write targets",
+    "retries": "write limits.attempts",
+    "max_retries": "write limits.attempts",
+    "timeout": "write limits.timeout",
+    "concurrency": "write limits.concurrency",
+    "max_concurrency": "write limits.concurrency",
+    "batch_size": "write endpoint.batch_size",
+    "model": "write endpoint.name for databricks, endpoint.model for openai",
+    "inputs": "write source",
+    "input": "write source; a function goes into transforms.input",
+    "dataset": "write source",
+    "output": "write sink; a function goes into transforms.output",
+    "output_path": "write sink",
+    "outputPath": "write sink",
+    **{name: f"write params.{name}" for name in _PARAMS},
+}
+
+_IN_ENDPOINT: Mapping[str, str] = {
+    "endpoint_name": "write name",
+    "endpoint": "write name",
+    "model": "write name",
+    "type": "write adapter",
+    "provider": "write adapter",
+    "cluster_driver_port": "write port",
+    "api_token": "write token",
+    "api_base": "write base_url",
+    "url": "write base_url",
+    "base_url": "write url",
+    "databricks_uri": "write profile",
+    "timeout": "write limits.timeout",
+    "concurrency": "write limits.concurrency",
+    "stop": "write stop at the top of the spec, or in the step",
+    "params": "write params at the top of the spec, or in the step",
+    "api_key": "write token",
+    "token": "write api_key",
+}
+
+_IN_STEP: Mapping[str, str] = {
+    "system": "write messages, with a turn of role system",
+    "if": "write when",
+    "input": "write transforms.input",
+    "output": "write transforms.output",
+    "transform_input_fn": "write transforms.input",
+    "transform_output_fn": "write transforms.output",
+    "model": "write endpoint",
+    "extra_params": "write params",
+    "model_kwargs": "write params",
+    **{name: f"write params.{name}" for name in _PARAMS},
+}
+
+
+def for_unknown(path: Path, key: str, known: Iterable[str]) -> str:
+    """The hint for the unknown *key* of the mapping at *path*, where *known* keys may stand."""
+    names = sorted(known)
+    directed = _directed(path, key, names)
+    if directed:
+        return directed
+    if (near := nearest(key, names)) is not None:
+        return f"did you mean '{near}'?"
+    if (said := _ANYWHERE.get(key)) is not None:
+        return said if not path else f"{said}, at the top of the spec"
+    return f"there are {', '.join(names)}" if names else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that *name* is most like, if it is much like one."""
+    names = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.65)
+    return names[found[0]] if found else None
+
+
+def for_name(name: str, known: Iterable[str], *, none: str = "") -> str:
+    """The hint for an unknown *name* of something that the spec or a person has named."""
+    names = sorted(known)
+    if (near := nearest(name, names)) is not None:
+        return f"did you mean '{near}'?"
+    return f"there are {', '.join(names)}" if names else none
+
+
+def _directed(path: Path, key: str, names: list[str]) -> str | None:
+    place = path[-1] if path else ""
+    if not path:
+        return _ANYWHERE.get(key)
+    if place == "endpoint" or path[-2:-1] == ("endpoints",):
+        said = _IN_ENDPOINT.get(key)
+        target = (said or "").removeprefix("write ")
+        # Of two adapters' spellings of one thing, only the one that this adapter has is meant.
+        if said is not None and ("." in target or " " in target or target in names):
+            return said
+        if key in _PARAMS or key in ("extra_params", "model_kwargs"):
+            return f"{_ANYWHERE[key]}, at the top of the spec or in the step"
+        return None
+    if path[:1] == ("steps",) and len(path) == 2:
+        return _IN_STEP.get(key)
+    return None

@@ -1,0 +1,326 @@
+"""The layers of a spec, merged in order: what it extends, the file, a target, `--set`, `--var`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..errors import SpecError
+from ..types import Json
+from ..values import plain as plain_json
+from . import hints
+from .document import parse, read
+from .merge import overlay
+from .nodes import Findings, Node, Path, Place, from_plain, plain, walk
+from .scalars import NotJson, read_plain
+from .wording import found
+
+_LAYERING = ("extends", "targets", "default_target")
+_NOT_IN_TARGET = (*_LAYERING, "version")
+_MOST_PARENTS = 100
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A spec with all layers merged, `${NAME}` as written, and where each value came from.
+
+    *base* is the spec without its target, and *targets* are the overlays that it could have.
+    """
+
+    root: Node
+    base: Node
+    targets: Mapping[str, Node]
+    target: str | None
+
+    @cached_property
+    def data(self) -> Json:
+        """The ordinary data."""
+        return plain(self.root)
+
+    @cached_property
+    def places(self) -> Mapping[Path, Place]:
+        """Where each value was written."""
+        return {path: node.at for path, node in walk(self.root)}
+
+
+def merge_layers(
+    path: str,
+    *,
+    target: str | None,
+    overrides: Sequence[str],
+    variables: Iterable[tuple[str, str]],
+    typed_variables: Mapping[str, Json],
+) -> Merged:
+    """The spec at *path* with everything laid over it.
+
+    Raises:
+        SpecError: with every problem found in the layers.
+    """
+    findings = Findings()
+    root = _Reader(findings).merged(path)
+    _raise_if_any(findings)
+    assert root is not None
+    parts = dict(root.value)
+    parts.pop("extends", None)
+    targets = _targets(parts.pop("targets", None), findings)
+    name = _chosen(target, parts.pop("default_target", None), targets, findings)
+    base = root = root.with_value(parts)
+    if name is not None and name in targets:
+        root = overlay(root, targets[name]) or root
+    for text in overrides:
+        root = _override(root, text, findings)
+    root = _with_variables(root, list(variables), typed_variables, findings)
+    _raise_if_any(findings)
+    return Merged(root=root, base=base, targets=targets, target=name)
+
+
+class _Reader:
+    """Reads a spec and what it extends, each file once."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._seen: dict[str, Node | None] = {}
+
+    def merged(self, path: str, chain: tuple[str, ...] = ()) -> Node | None:
+        """The spec at *path* over its parents; None if a problem was noted."""
+        real = os.path.realpath(path)
+        if real not in self._seen:
+            self._seen[real] = self._read(path, (*chain, real))
+        return self._seen[real]
+
+    def _read(self, path: str, chain: tuple[str, ...]) -> Node | None:
+        try:
+            root = read(path).root
+        except SpecError as error:
+            self._findings.take(error.problems)
+            return None
+        if not isinstance(root.value, dict):
+            hint = "the smallest spec has the keys name, source, endpoint and prompt"
+            self._findings.add(root.at, (), f"wants a mapping, found {found(root)}", hint)
+            return None
+        base: Node | None = None
+        for parent in self._parents(root):
+            layer = self._parent(parent, chain)
+            if layer is not None:
+                base = overlay(base, layer)
+        return overlay(base, root)
+
+    def _parents(self, root: Node) -> list[Node]:
+        extends = root.get("extends")
+        if extends is None or extends.value is None:
+            return []
+        named = extends.value if isinstance(extends.value, list) else [extends]
+        if not all(isinstance(one.value, str) and one.value for one in named):
+            message = f"wants a path or a list of paths, found {found(extends)}"
+            self._findings.add(extends.place, ("extends",), message)
+            return []
+        return named
+
+    def _parent(self, named: Node, chain: tuple[str, ...]) -> Node | None:
+        path = os.path.join(named.at.folder, named.value)
+        problem = self._refused(named.value, path, chain)
+        if problem is None:
+            return self.merged(path, chain)
+        message, hint = problem
+        self._findings.add(named.at, ("extends",), message, hint)
+        return None
+
+    def _refused(self, name: str, path: str, chain: tuple[str, ...]) -> tuple[str, str] | None:
+        if "${" in name:
+            return "no '${…}' is replaced in extends", "write the path"
+        if "\0" in name or not os.path.exists(path):
+            return f"there is no file {name}", "paths start at the folder of this file"
+        if not os.path.isfile(path):
+            return f"{name} is no file", "name a spec"
+        real = os.path.realpath(path)
+        if real in chain:
+            names = [os.path.basename(one) for one in (*chain[chain.index(real) :], real)]
+            return f"the specs extend each other in a circle: {' → '.join(names)}", "cut it"
+        if len(chain) > _MOST_PARENTS:
+            return f"more than {_MOST_PARENTS} specs extend one another", "extend fewer"
+        return None
+
+
+def _raise_if_any(findings: Findings) -> None:
+    if findings:
+        raise SpecError(findings.problems)
+
+
+def _targets(node: Node | None, findings: Findings) -> Mapping[str, Node]:
+    if node is None or node.value is None:
+        return {}
+    if not isinstance(node.value, dict):
+        message = f"wants a mapping of targets by name, found {found(node)}"
+        findings.add(node.place, ("targets",), message)
+        return {}
+    targets: dict[str, Node] = {}
+    for name, target in node.value.items():
+        path: Path = ("targets", name)
+        if target.value is None:
+            target = target.with_value({})
+        if not isinstance(target.value, dict):
+            message = f"wants a mapping of keys to replace, found {found(target)}"
+            findings.add(target.place, path, message)
+            continue
+        for key in _NOT_IN_TARGET:
+            if (inner := target.get(key)) is not None:
+                message = f"'{key}' cannot stand in a target"
+                findings.add(inner.key_place, (*path, key), message, "move it to the top")
+        targets[name] = target
+    return targets
+
+
+def _chosen(
+    target: str | None, default: Node | None, targets: Mapping[str, Node], findings: Findings
+) -> str | None:
+    path: Path = ()
+    if target is not None:
+        place, name = Place(file="--target", folder=os.getcwd()), target
+    elif default is not None and default.value is not None:
+        place, path, name = default.place, ("default_target",), default.value
+    else:
+        return None
+    if name not in targets:
+        hint = hints.for_name(str(name), targets, none="the spec has no targets")
+        findings.add(place, path, f"there is no target '{name}'", hint)
+    return str(name)
+
+
+def _override(root: Node, text: str, findings: Findings) -> Node:
+    place = Place(file="--set", folder=os.getcwd())
+    dotted_path, equals, value = text.partition("=")
+    parts = dotted_path.strip().split(".")
+    if not equals or not all(parts):
+        findings.add(place, (), f"cannot read '{dotted_path}'", "write --set a.b.c=value")
+        return root
+    path = tuple(parts)
+    if parts[0] in _LAYERING:
+        findings.add(place, path, "cannot be set", "use --target, or edit the spec")
+        return root
+    if parts[0] == "steps" and not _has_step(root, parts, place, findings):
+        return root
+    try:
+        node = (
+            parse(value, file="--set", folder=place.folder, place=place)
+            if value.strip()
+            else Node(value=None, at=place)
+        )
+    except SpecError as error:
+        for problem in error.problems:
+            findings.add(place, path, problem.message, problem.hint)
+        return root
+    return overlay(root, _nested(parts, node, place)) or root
+
+
+def _has_step(root: Node, parts: Sequence[str], place: Place, findings: Findings) -> bool:
+    if len(parts) == 1:
+        return True
+    steps = root.get("steps")
+    listed = steps.value if steps is not None and isinstance(steps.value, list) else []
+    names = [str(name.value) for step in listed if (name := step.get("name")) is not None]
+    if parts[1] in names:
+        return True
+    hint = hints.for_name(parts[1], names, none="the spec has no steps")
+    findings.add(place, tuple(parts), f"there is no step '{parts[1]}'", hint)
+    return False
+
+
+def _nested(parts: Sequence[str], node: Node, place: Place) -> Node:
+    """*node* as the only value of mappings within each other, from the top of the spec."""
+    if parts[:1] == ["steps"] and len(parts) > 1:
+        name = Node(value=parts[1], at=place, key=place)
+        step = _nested(parts[2:], node, place)
+        named = step.with_value({"name": name, **step.value})
+        return Node(value={"steps": Node(value=[named], at=place, key=place)}, at=place)
+    for part in reversed(parts):
+        node = Node(value={part: replace(node, key=place)}, at=place)
+    return node
+
+
+def _with_variables(
+    root: Node,
+    variables: Sequence[tuple[str, str]],
+    typed: Mapping[str, Json],
+    findings: Findings,
+) -> Node:
+    if not variables and not typed:
+        return root
+    declared = root.get("vars")
+    known = dict(declared.value) if declared and isinstance(declared.value, dict) else {}
+    for name, text in variables:
+        place = Place(file="--var", folder=os.getcwd())
+        if (before := _declared(name, known, place, findings)) is not None:
+            known[name] = _from_text(name, text, before, place, findings)
+    for name, value in typed.items():
+        place = Place(file="vars", folder=os.getcwd())
+        if (before := _declared(name, known, place, findings)) is not None:
+            known[name] = _from_json(name, value, before, place, findings)
+    if declared is None:
+        return root
+    return root.with_value({**root.value, "vars": declared.with_value(known)})
+
+
+def _declared(
+    name: str, known: Mapping[str, Node], place: Place, findings: Findings
+) -> Node | None:
+    if name not in known:
+        hint = hints.for_name(name, known, none="declare it under vars")
+        findings.add(place, ("vars", name), f"there is no variable '{name}'", hint)
+    return known.get(name)
+
+
+def _from_text(name: str, text: str, before: Node, place: Place, findings: Findings) -> Node:
+    if before.value is None or isinstance(before.value, str):
+        return Node(value=text.replace("$", "$$"), at=place, key=before.key)
+    try:
+        if isinstance(before.value, (dict, list)):
+            value = plain(parse(text, file="--var", folder=place.folder))
+        else:
+            value = read_plain(text)
+    except (NotJson, SpecError):
+        value = None
+    return _typed(name, value, before, place, findings)
+
+
+def _from_json(name: str, value: Json, before: Node, place: Place, findings: Findings) -> Node:
+    try:
+        data = plain_json(value)
+    except ValueError as error:
+        findings.add(place, ("vars", name), f"wants a JSON value, found {error}")
+        return before
+    if before.value is None:
+        return replace(_escaped(from_plain(data, place)), key=before.key)
+    return _typed(name, data, before, place, findings)
+
+
+def _typed(name: str, value: Json, before: Node, place: Place, findings: Findings) -> Node:
+    given = replace(_escaped(from_plain(value, place)), key=before.key)
+    numbers = (int, float)
+    alike = type(value) is type(before.value) or (
+        isinstance(value, numbers)
+        and isinstance(before.value, numbers)
+        and not isinstance(value, bool)
+        and not isinstance(before.value, bool)
+    )
+    if not alike:
+        declared = found(before)
+        if isinstance(before.value, bool):
+            declared = "true or false"
+        message = (
+            f"wants {declared}, as it is declared on line {before.at.line} of {before.at.file}"
+        )
+        findings.add(place, ("vars", name), message)
+    return given
+
+
+def _escaped(node: Node) -> Node:
+    """Values from outside are taken as they are: a dollar in them names nothing."""
+    if isinstance(node.value, str):
+        return node.with_value(node.value.replace("$", "$$"))
+    if isinstance(node.value, dict):
+        return node.with_value({key: _escaped(one) for key, one in node.value.items()})
+    if isinstance(node.value, list):
+        return node.with_value([_escaped(one) for one in node.value])
+    return node

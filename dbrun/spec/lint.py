@@ -1,0 +1,111 @@
+"""What is allowed and still unwise: warnings in the form of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..types import Problem
+from . import hints
+from .model import EndpointSpec, Spec, StepSpec, Text
+from .nodes import Findings, Node, Path, item_part
+
+_MOST_STOPS = 4
+_ALWAYS_THERE = frozenset({"row", "vars", "steps"})
+
+
+def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
+    """Warnings that need the spec alone. *written* is the merged data with `${…}` in place."""
+    findings = Findings()
+    shared = _sharing_is_unsaid(resolved)
+    for (path, node), step in zip(_steps(resolved), spec.steps, strict=True):
+        _lint_stop(node.get("stop"), (*path, "stop"), step, findings)
+        if shared:
+            _lint_temperature(node.get("params"), (*path, "params"), findings)
+    _lint_sink(written, findings)
+    return list(findings.problems)
+
+
+def template_lints(
+    names: Mapping[Text, Iterable[str]], columns: Iterable[str], *, known: Iterable[str] = ()
+) -> list[Problem]:
+    """Warnings for template variables that are no column of the source.
+
+    Args:
+        names: the variables that each template uses.
+        columns: the columns of the source.
+        known: further names that templates may use.
+    """
+    found = frozenset(columns)
+    there = found | _ALWAYS_THERE | frozenset(known)
+    return [
+        Problem(
+            where=text.where,
+            path=text.name,
+            message=f"the source has no column '{name}'",
+            hint=hints.for_name(name, found),
+        )
+        for text, used in names.items()
+        for name in sorted(set(used) - there)
+    ]
+
+
+def _steps(root: Node) -> Iterator[tuple[Path, Node]]:
+    steps = root.get("steps")
+    if steps is None:
+        yield (), root
+        return
+    for index, node in enumerate(steps.value):
+        yield ("steps", item_part(node, index)), node
+
+
+def _lint_stop(node: Node | None, path: Path, step: StepSpec, findings: Findings) -> None:
+    if node is None:
+        return
+    listed = isinstance(node.value, list)
+    items = node.value if listed else [node]
+    seen: set[str] = set()
+    for index, item in enumerate(items):
+        at = (*path, index) if listed else path
+        if not item.value:
+            findings.add(item.at, at, "an empty stop string stops nothing", "remove it")
+        elif item.value in seen:
+            findings.add(item.at, at, "this stop string is listed twice", "remove one")
+        elif "\\n" in item.value or "\\t" in item.value:
+            message = "holds a backslash and a letter, not a line break"
+            findings.add(item.at, at, message, 'write it in double quotes: "\\n"')
+        seen.add(item.value)
+    if len(seen) > _MOST_STOPS and _is_chat(step.endpoint, step):
+        message = f"{len(seen)} stop strings; many chat endpoints take {_MOST_STOPS} at most"
+        findings.add(node.place, path, message, "set endpoint.send_stop: false to cut them here")
+
+
+def _is_chat(endpoint: EndpointSpec, step: StepSpec) -> bool:
+    task = endpoint.options.get("task")
+    if task in (None, "auto"):
+        chats = endpoint.adapter in ("openai", "local", "databricks")
+        return chats or step.prompt.messages is not None
+    return bool(task == "chat")
+
+
+def _sharing_is_unsaid(root: Node) -> bool:
+    journal = root.get("journal")
+    return journal is None or journal.get("share") is None
+
+
+def _lint_temperature(params: Node | None, path: Path, findings: Findings) -> None:
+    node = params.get("temperature") if params is not None else None
+    if node is None or not isinstance(node.value, (int, float)) or node.value <= 0:
+        return
+    message = "equal requests share one answer, although the temperature is above 0"
+    hint = "write journal.share: false to ask for each row, or true if that is meant"
+    findings.add(node.place, (*path, "temperature"), message, hint)
+
+
+def _lint_sink(root: Node, findings: Findings) -> None:
+    sink, journal = root.get("sink"), root.get("journal")
+    path = (sink.get("path") or sink) if sink is not None else None
+    if path is None or not isinstance(path.value, str) or "${" not in path.value:
+        return
+    if journal is None or journal.get("path") is None:
+        message = "the journal lies beside a sink whose path changes, so answers are not reused"
+        findings.add(path.place, ("sink",), message, "write journal.path")

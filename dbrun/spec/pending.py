@@ -1,0 +1,92 @@
+"""Keys of the spec format that this version does not run yet: said at their line, never ignored.
+
+One line for each. A feature that comes to run loses its line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .nodes import Findings, Node, Path
+
+_RUN_GATES = ("success", "rows", "truncated")
+
+
+def _always(node: Node) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A *path* (`*` is any one key) whose values that *holds* is true of are not run yet."""
+
+    path: tuple[str, ...]
+    holds: Callable[[Node], bool] = _always
+    label: str = ""
+
+    def matches(self, path: Path) -> bool:
+        """Whether *path* is one that this line is about."""
+        return len(path) == len(self.path) and all(
+            wanted in ("*", part) for wanted, part in zip(self.path, path, strict=True)
+        )
+
+
+def _is_delta(node: Node) -> bool:
+    return bool(node.value == "delta")
+
+
+def _is_not_local(node: Node) -> bool:
+    kind = node.get("type") or node
+    return isinstance(kind.value, str) and kind.value != "local"
+
+
+def _is_several(node: Node) -> bool:
+    return isinstance(node.value, int) and node.value > 1
+
+
+PENDING = (
+    Pending(("matrix",)),
+    Pending(("scores",)),
+    Pending(("tests",)),
+    Pending(("job",)),
+    Pending(("mlflow",)),
+    Pending(("engine",), _is_not_local),
+    Pending(("gates", "*")),
+    Pending(("source", "table")),
+    Pending(("source", "query")),
+    Pending(("source", "warehouse_id")),
+    Pending(("source", "format"), _is_delta, "format: delta"),
+    Pending(("source", "version")),
+    Pending(("source", "timestamp")),
+    Pending(("sink", "table")),
+    Pending(("sink", "warehouse_id")),
+    Pending(("sink", "mode")),
+    Pending(("sink", "key")),
+    Pending(("sink", "where")),
+    Pending(("sink", "columns")),
+    Pending(("sink", "errors")),
+    Pending(("sink", "publish"), lambda node: node.value != "always"),
+    Pending(("sink", "format"), _is_delta, "format: delta"),
+    Pending(("limits", "processes"), _is_several),
+    Pending(("limits", "max_cost")),
+    Pending(("endpoint", "limits", "processes"), _is_several),
+    Pending(("endpoint", "limits", "max_cost")),
+    Pending(("endpoints", "*", "limits", "processes"), _is_several),
+    Pending(("endpoints", "*", "limits", "max_cost")),
+    Pending(("steps", "*", "endpoint", "limits", "processes"), _is_several),
+    Pending(("steps", "*", "endpoint", "limits", "max_cost")),
+    Pending(("prompt", "mlflow")),
+    Pending(("steps", "*", "prompt", "mlflow")),
+)
+
+
+def report(node: Node, path: Path, findings: Findings) -> bool:
+    """Whether the value at *path* is of a feature to come; if so, that is noted."""
+    line = next((line for line in PENDING if line.matches(path) and line.holds(node)), None)
+    if line is None or (path[:1] == ("gates",) and path[-1] in _RUN_GATES):
+        return False
+    label = line.label or ".".join(str(part) for part in path)
+    message = f"`{label}` is part of the spec format, but this version of dbrun does not run it yet"
+    findings.add(node.key_place, path, message)
+    return True

@@ -1,0 +1,279 @@
+"""The schema of a pipeline file, and which of its rules hold for which value; the only door to
+jsonschema.
+
+The schema's own vocabulary is read here and in `check`, for two reasons: a problem can then say
+what a person needs, and a small spec is checked in a tenth of the time it takes to import a
+general validator. That one is used where schemas come from elsewhere: for keywords of plug-ins
+that are not read here, and to see that a `response_schema` is a schema.
+
+Annotations that the schema carries beside the standard ones:
+
+    x-kind          what a value stands for: path, reference, template or credential
+    x-environment   whether `${NAME}` is replaced here and below
+    x-scalars       texts that come from `${NAME}` are read as YAML scalars here and below
+    x-plugin        the kind of plug-in whose own options are checked here
+    x-wants, x-names, x-message, x-hint, x-missing     words for problems
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..errors import PluginError
+from ..registry import Registry
+from ..types import Json
+from .formats import source_kind
+from .nodes import Node, Path, children, plain
+
+SCHEMA_FILES = ("pipeline", "record", "manifest")
+
+_ASSERTIONS = frozenset(
+    {
+        "type",
+        "enum",
+        "const",
+        "properties",
+        "required",
+        "additionalProperties",
+        "propertyNames",
+        "minProperties",
+        "maxProperties",
+        "items",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "pattern",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "not",
+        "$ref",
+        "allOf",
+        "if",
+        "then",
+        "else",
+    }
+)
+_ANNOTATIONS = frozenset(
+    {"title", "description", "default", "examples", "deprecated", "$schema", "$defs", "$comment"}
+)
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A schema, with the document that its `$ref`s point into."""
+
+    schema: Mapping[str, Json]
+    root: Mapping[str, Json]
+
+    def sub(self, schema: Json) -> tuple[Rule, ...]:
+        """The rules of a schema within this one; `true` has none."""
+        if schema is False:
+            return (Rule({"not": {}}, self.root),)
+        return (Rule(schema, self.root),) if isinstance(schema, Mapping) else ()
+
+    @property
+    def foreign(self) -> dict[str, Json]:
+        """The part of the schema that is not read here."""
+        return {
+            key: value
+            for key, value in self.schema.items()
+            if key not in _ASSERTIONS and key not in _ANNOTATIONS and not key.startswith("x-")
+        }
+
+
+def read_schema(name: str = "pipeline") -> dict[str, Json]:
+    """The schema of a pipeline file, a record or a manifest, as data."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for folder in (os.path.join(here, "schemas"), os.path.join(os.path.dirname(here), "schemas")):
+        path = os.path.join(folder, f"{name}.schema.json")
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8") as stream:
+                return cast("dict[str, Json]", json.load(stream))
+    raise PluginError(f"the schema of the {name} is not installed", "reinstall dbrun")
+
+
+class Schemas:
+    """The rules for every value of a pipeline file, those of the plug-ins it names included."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        schema = read_schema()
+        self.top = Rule(schema, schema)
+        self._plugins: dict[tuple[str, str], Rule | None] = {}
+
+    def holding(self, rules: Iterable[Rule], node: Node) -> list[Rule]:
+        """*rules* and all that they refer to, as far as they hold for *node*."""
+        found: list[Rule] = []
+        for rule in rules:
+            self._unfold(rule, node, found)
+        return found
+
+    def inside(self, rules: Iterable[Rule], name: str) -> list[Rule]:
+        """The rules for a key of a mapping for which *rules* hold."""
+        found: list[Rule] = []
+        for rule in rules:
+            known = rule.schema.get("properties", {})
+            schema = known[name] if name in known else rule.schema.get("additionalProperties")
+            if schema is not False or name in known:
+                found += rule.sub(schema)
+        return found
+
+    def items(self, rules: Iterable[Rule]) -> list[Rule]:
+        """The rules for the items of a list for which *rules* hold."""
+        return [inner for rule in rules for inner in rule.sub(rule.schema.get("items"))]
+
+    def below(self, rules: Iterable[Rule], part: str | int, node: Node) -> list[Rule]:
+        """The rules for one part of *node*, a mapping's or a list's."""
+        if isinstance(node.value, list):
+            return self.items(rules)
+        return self.inside(rules, str(part))
+
+    def walk(
+        self, node: Node, rules: Sequence[Rule] | None = None, path: Path = ()
+    ) -> Iterator[tuple[Path, Node, list[Rule]]]:
+        """Every value in *node* with its path and the rules that hold for it."""
+        held = self.holding([self.top] if rules is None else rules, node)
+        yield path, node, held
+        for part, child in children(node, path):
+            yield from self.walk(child, self.below(held, part, node), (*path, part))
+
+    def _unfold(self, rule: Rule, node: Node, found: list[Rule]) -> None:
+        schema = rule.schema
+        found.append(rule)
+        if "$ref" in schema:
+            self._unfold(_target(rule), node, found)
+        plugin = self._plugin(rule, node) if "x-plugin" in schema else None
+        if plugin is not None:
+            self._unfold(plugin, node, found)
+        else:
+            for inner in schema.get("allOf", ()):
+                for sub in rule.sub(inner):
+                    self._unfold(sub, node, found)
+        if "if" in schema:
+            branch = "then" if holds(schema["if"], node, rule.root) else "else"
+            for sub in rule.sub(schema.get(branch)):
+                self._unfold(sub, node, found)
+
+    def _plugin(self, rule: Rule, node: Node) -> Rule | None:
+        kind = rule.schema["x-plugin"]
+        name = _plugin_name(kind, node)
+        if name is None:
+            return None
+        if (kind, name) not in self._plugins:
+            self._plugins[kind, name] = self._options(kind, name, rule)
+        return self._plugins[kind, name]
+
+    def _options(self, kind: str, name: str, rule: Rule) -> Rule | None:
+        try:
+            options = self._registry.get(kind, name).options
+        except PluginError:
+            return None  # reported where the name is looked up
+        common = dict.fromkeys(rule.schema["properties"], True)
+        if kind == "sources":
+            common = dict.fromkeys(("format", "id", "where", "limit"), True)
+        schema = {
+            **options,
+            "properties": {**common, **options.get("properties", {})},
+            "additionalProperties": False,
+        }
+        return Rule(schema, schema)
+
+
+def _plugin_name(kind: str, node: Node) -> str | None:
+    if not isinstance(node.value, dict):
+        return None
+    if kind == "sources":
+        return source_kind(node)
+    named = node.get("adapter")
+    return named.value if named is not None and isinstance(named.value, str) else None
+
+
+def _target(rule: Rule) -> Rule:
+    found: Json = rule.root
+    for part in rule.schema["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return Rule(found, rule.root)
+
+
+def holds(schema: Json, node: Node, root: Mapping[str, Json]) -> bool:
+    """Whether a condition (`if`, `not`) is true of *node*."""
+    if isinstance(schema, bool):
+        return schema
+    value = node.value
+    if "type" in schema and not is_type(value, schema["type"]):
+        return False
+    if "const" in schema and not same(plain(node), schema["const"]):
+        return False
+    if "enum" in schema and not any(same(plain(node), item) for item in schema["enum"]):
+        return False
+    if "not" in schema and holds(schema["not"], node, root):
+        return False
+    if "anyOf" in schema and not any(holds(inner, node, root) for inner in schema["anyOf"]):
+        return False
+    if not isinstance(value, dict):
+        return True
+    if any(key not in value for key in schema.get("required", ())):
+        return False
+    return all(
+        holds(inner, value[key], root)
+        for key, inner in schema.get("properties", {}).items()
+        if key in value
+    )
+
+
+def is_type(value: Json, wanted: str | Sequence[str]) -> bool:
+    """Whether *value* is of one of the JSON types; 1.0 is an integer, true is none."""
+    names = [wanted] if isinstance(wanted, str) else wanted
+    return any(_is_type(value, name) for name in names)
+
+
+def _is_type(value: Json, name: str) -> bool:
+    if isinstance(value, bool):
+        return name == "boolean"
+    if isinstance(value, float) and name == "integer":
+        return value.is_integer()
+    return isinstance(value, _TYPES[name])
+
+
+def same(left: Json, right: Json) -> bool:
+    """Whether two scalars are the same JSON value: 1 is 1.0, and not true."""
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def foreign_errors(schema: Mapping[str, Json], data: Json) -> list[tuple[list[Any], str]]:
+    """What is wrong with *data* by a schema of any vocabulary: paths within it, and messages."""
+    from jsonschema import Draft202012Validator
+
+    errors = Draft202012Validator(schema).iter_errors(data)
+    return [(list(error.absolute_path), error.message) for error in errors]
+
+
+def schema_errors(schema: Json) -> list[tuple[list[Any], str]]:
+    """What is wrong with *schema* as a JSON Schema: paths within it, and messages."""
+    from jsonschema import exceptions, validators
+
+    kind = validators.validator_for(schema, default=validators.Draft202012Validator)
+    meta = kind(kind.META_SCHEMA, format_checker=kind.FORMAT_CHECKER)
+    try:
+        found = [(list(error.absolute_path), error) for error in meta.iter_errors(schema)]
+    except RecursionError:
+        return [([], "is nested too deeply")]
+    best = exceptions.best_match(error for _, error in found)
+    return [] if best is None else [(list(best.absolute_path), best.message)]

@@ -1,0 +1,59 @@
+"""Text as lines: from a character's index to line and column, and from bytes to text."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+
+from ..errors import SpecError
+from ..types import Mark, Problem
+
+_BREAK = re.compile(r"\r\n|\n|\r")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Lines:
+    """The lines of a text as an editor counts them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts = [0, *(match.end() for match in _BREAK.finditer(text))]
+
+    def extent(self, start: int, end: int) -> tuple[int, int, int]:
+        """Line and column (from 1) of *start*, and how far it is to *end* or the line's end."""
+        if start >= len(self._text) and start > 0:
+            start = self._last_visible()
+            end = start + 1
+        line = bisect_right(self._starts, start)
+        first = self._starts[line - 1]
+        rest = self._text[start:end].splitlines() if end > start else []
+        length = len(rest[0].rstrip()) if rest else 1
+        return line, start - first + 1, max(length, 1)
+
+    def _last_visible(self) -> int:
+        # The end of a file is shown at the end of its last line that has anything on it.
+        return max(len(self._text.rstrip()), 1)
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of *text*, counted as `Lines` counts them."""
+    return _BREAK.split(text)
+
+
+def first_unprintable(text: str) -> int | None:
+    """Where the first character is that YAML does not allow (YAML 1.2.2 section 5.1)."""
+    match = _UNPRINTABLE.search(text)
+    return match.start() if match else None
+
+
+def decode(file: str, content: bytes) -> str:
+    """*content* as UTF-8 text. Raises `SpecError` with the place of the first wrong byte."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        lines = split_lines(before)
+        where = Mark(file=file, line=len(lines), column=len(lines[-1]) + 1)
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        hint = "save the file as UTF-8"
+        raise SpecError([Problem(where=where, path="", message=message, hint=hint)]) from error
