@@ -8,9 +8,14 @@ import sys
 from ..types import Json
 
 
+def write_text(text: str) -> None:
+    """Write *text*. What UTF-8 cannot hold is written as JSON would escape it."""
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+
+
 def write_line(text: str) -> None:
-    """Write *text* and a newline. What UTF-8 cannot hold is written as JSON would escape it."""
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    """Write *text* and a newline."""
+    write_text(text + "\n")
 
 
 def write_json(value: Json, *, indent: int | None = None) -> None:

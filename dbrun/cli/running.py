@@ -64,7 +64,7 @@ class Runner:
 
     def _warn(self, pipeline: Pipeline) -> None:
         if pipeline.warnings and not self._quiet:
-            show_problems(pipeline.warnings, self._session)
+            show_problems(pipeline.warnings, self._session, "warning")
 
     def _ended_early(self, pipeline: Pipeline, error: DbrunError, watch: Watch) -> int:
         if isinstance(error, Interrupted):

@@ -58,11 +58,19 @@ def report(error: DbrunError, session: Session) -> int:
     return error.exit_code
 
 
-def show_problems(problems: Sequence[Problem], session: Session) -> None:
+def show_problems(problems: Sequence[Problem], session: Session, noun: str = "problem") -> None:
     """Say what is wrong, each with its place and the line it stands on."""
-    from ..spec.load import render_problems
+    from ..spec.problems import render_problems
 
-    session.say(render_problems(problems).rstrip("\n"))
+    session.say(render_problems(problems, _text_of, noun=noun).rstrip("\n"))
+
+
+def _text_of(file: str) -> str | None:
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            return stream.read()
+    except (OSError, ValueError):
+        return None
 
 
 def _usage(error: click.ClickException) -> str:

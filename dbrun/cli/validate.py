@@ -81,15 +81,21 @@ def _check(path: str, overlay: Overlay, *, import_functions: bool) -> _Finding:
 
 
 def _as_text(findings: Sequence[_Finding], session: Session) -> None:
-    told: list[Problem] = []
+    for severity, problems in _told_once(findings).items():
+        if problems:
+            show_problems(problems, session, severity)
     for finding in findings:
-        # A parent's problem is every child's; once is enough.
-        new = [found for found in (*finding.problems, *finding.warnings) if found not in told]
-        told.extend(new)
-        if new:
-            show_problems(new, session)
         if not finding.problems:
             session.say(f"{finding.path}: ok{_beside(len(finding.warnings))}")
+
+
+def _told_once(findings: Sequence[_Finding]) -> dict[str, list[Problem]]:
+    """All warnings and all problems; a parent's is every child's, and once is enough."""
+    told: dict[str, list[Problem]] = {"warning": [], "problem": []}
+    for finding in findings:
+        for severity, found in (("warning", finding.warnings), ("problem", finding.problems)):
+            told[severity] += [problem for problem in found if problem not in told[severity]]
+    return told
 
 
 def _beside(warnings: int) -> str:

@@ -119,13 +119,10 @@ def _cost(cost: Mapping[str, Any]) -> str:
 
 def _failures(run: Run) -> list[str]:
     counts = run.manifest["counts"]
-    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts["errors"].items())
-    lines = [kinds]
-    for row_id, kind, message in run.first_failures:
-        lines.append(f"{row_id}: {kind}: {_short(message)}")
-    more = counts["error"] - len(run.first_failures)
-    if more > 0:
-        lines.append(f'and {more:,} more: records with "status":"error"')
+    lines = [f"{row_id}: {kind}: {_short(message)}" for row_id, kind, message in run.first_failures]
+    if counts["error"] > len(lines):
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts["errors"].items())
+        lines.append(f'in all {kinds}: see the records with "status":"error"')
     lines.append(_mend(counts["errors"]))
     return lines
 
@@ -133,7 +130,7 @@ def _failures(run: Run) -> list[str]:
 def _mend(errors: Mapping[str, int]) -> str:
     if "invalid_output" in errors:
         return "--only-errors asks for these rows again; otherwise the same answers are read again"
-    return "the same command tries them again"
+    return "run the same command again to try these rows again"
 
 
 def _verdict(verdict: Verdict) -> str:

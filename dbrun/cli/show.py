@@ -1,0 +1,39 @@
+"""`dbrun show SPEC`: the merged spec, with where each value came from."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from .session import talkative
+from .specs import make_overlay, overlaid
+
+
+@click.command("show", short_help="Print the merged spec with origins.")
+@click.argument("spec", metavar="SPEC", type=click.Path())
+@overlaid
+@talkative
+def command(
+    spec: str, target: str | None, variables: tuple[str, ...], overrides: tuple[str, ...]
+) -> int:
+    """Print the spec as it is after extends, target and settings.
+
+    Each value is followed by the file and line that it came from; ${NAME} is shown as written.
+    """
+    from ..registry import Registry
+    from ..spec.load import load_spec
+    from ..spec.show import show
+    from .output import write_text
+
+    overlay = make_overlay(target, variables, overrides)
+    loaded = load_spec(
+        spec,
+        environ=os.environ,
+        registry=Registry(),
+        target=overlay.target,
+        variables=overlay.variables,
+        overrides=overlay.overrides,
+    )
+    write_text(show(loaded.merged))
+    return 0
