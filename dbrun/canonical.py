@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from json.encoder import encode_basestring
-from typing import cast
 
 from .types import Json
 
@@ -68,7 +67,7 @@ def _slow(value: Json) -> str:
         return "[" + ",".join(map(_slow, value)) + "]"
     if isinstance(value, float):
         return _number(value)
-    return cast(str, _encode(value))
+    return _encode(value)
 
 
 def _number(value: float) -> str:

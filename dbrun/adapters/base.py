@@ -95,6 +95,10 @@ class Adapter(Protocol):
     def decode(self, body: Json) -> Response:
         """An answer's body in common terms. Raises `Malformed` or `ContentFilter`."""
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """The params that make the endpoint itself hold to *schema* (`response_schema.mode:
+        native`); *name* identifies it. Empty where the endpoint has no such form."""
+
     def describe(self) -> Mapping[str, Json]:
         """What the manifest says of the endpoint: host, name, task, served version."""
 

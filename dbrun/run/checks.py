@@ -165,7 +165,7 @@ class _Checks:
                 hint="write `prompt`, or set the endpoint's task to chat",
             )
         schema = step.response_schema
-        if schema is not None and schema.mode == "native" and not hasattr(adapter, "native_schema"):
+        if schema is not None and schema.mode == "native" and not _is_native(adapter):
             yield Problem(
                 where=step.where,
                 path=f"{prefix}response_schema.mode",
@@ -190,6 +190,10 @@ class _Checks:
         if problem is not None:
             raise SpecError([problem])
         return _stand_in
+
+
+def _is_native(adapter: Adapter) -> bool:
+    return bool(adapter.native_schema({"type": "object"}, "output"))
 
 
 def _stand_in(value: Any, *arguments: Any, **named: Any) -> Any:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from ..canonical import digest
 from ..client.journal import Journal
 from ..registry import Registry
+from ..spec.lint import template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
-from .checks import check
+from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
 from .items import expand, identify
@@ -53,7 +54,9 @@ class Pipeline:
                 plugin that is missing.
         """
         registry = registry or Registry()
-        more = check(spec, registry, import_functions=import_functions)
+        needed = check(spec, registry, import_functions=import_functions)
+        columns = source_columns(spec, registry)
+        more = template_lints(needed, columns) if columns is not None else []
         return cls(spec=spec, warnings=(*warnings, *more), registry=registry)
 
     @property

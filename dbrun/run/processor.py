@@ -119,8 +119,7 @@ class Processor:
             if step.when is not None and not step.when.evaluate(seen):
                 story.results[step.name] = StepResult(output=None, skipped=True)
                 return None
-            fields = step.fields(seen, self._images_folder)
-            fields = step.transform_input(fields, values)
+            fields = step.transform_input(step.fields(seen, self._images_folder), values)
             return self._asking(step, story, fields, seen)
         except RowError as error:
             story.fail(error, step)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..files import open_in
 from ..types import Json
 
 
@@ -41,11 +43,9 @@ class Run:
         Raises:
             ValueError: the results were not written as JSON Lines.
         """
-        from ..sources.jsonl import read_lines
-
-        if self.path is None:
-            raise ValueError("the results of this run were not written to a file")
-        return (record for _, record in read_lines(self.path))
+        if self.path is None or ".jsonl" not in self.path:
+            raise ValueError("the results of this run were not written as JSON Lines")
+        return _records(self.path)
 
     def to_pandas(self) -> Any:
         """The records as a pandas DataFrame, one column a field.
@@ -58,3 +58,9 @@ class Run:
         except ImportError as error:
             raise ImportError("to_pandas needs pandas: pip install pandas") from error
         return pandas.DataFrame(list(self.results))
+
+
+def _records(path: str) -> Iterator[Mapping[str, Json]]:
+    with open_in(path) as stream:
+        for line in stream:
+            yield json.loads(line)

@@ -11,6 +11,12 @@ from ..types import Record
 class Sink(Protocol):
     """Records go to a partial file; `commit` puts the whole in place, `close` alone does not."""
 
+    size: int
+    """Bytes of what was put in place; known after `commit`."""
+
+    digest: str
+    """SHA-256 of what was put in place, in hexadecimal; known after `commit`."""
+
     @classmethod
     def create(cls, spec: SinkSpec) -> Sink:
         """A sink from its spec. Opens nothing yet."""
