@@ -128,6 +128,8 @@ def _failures(run: Run) -> list[str]:
 
 
 def _mend(errors: Mapping[str, int]) -> str:
+    if "unanswered" in errors:
+        return "run without --replay to ask for the answers that are missing"
     if "invalid_output" in errors:
         return "--only-errors asks for these rows again; otherwise the same answers are read again"
     return "run the same command again to try these rows again"

@@ -26,6 +26,7 @@ from ..errors import (
     Unreachable,
 )
 from ..types import Json, Response, Usage
+from .calls import log_answers, log_failure
 from .counters import Counters
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Asker:
             except EndpointError as error:
                 self.limiter.release(_outcome(error), retry_after=error.retry_after)
                 delay = self._after_failure(error, tries, waits, started, len(bodies))
+                log_failure(self.adapter, bodies, error, self._clock.now() - sent_at, delay)
                 if delay is None:
                     return error
                 waits += isinstance(error, RateLimited)
@@ -216,6 +218,7 @@ class Asker:
                 raise
             else:
                 latency = self._clock.now() - sent_at
+                log_answers(self.adapter, bodies, answers, latency)
                 return self._keep(questions, answers, latency, tries + waits)
 
     def _keep(
