@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from .disk import BINARY, reported, sync_file, sync_folder, write_all
 from .index import Spot
 from .lines import PREFIX_DIGITS, is_tidy, key_in, tidy
-from .lock import is_at, try_lock
+from .lock import is_at, locked, try_lock
 from .segment import COMPACTED, Segment, names
 from .store import Store
 
@@ -47,7 +47,11 @@ def compact(store: Store, keep: Callable[[str], bool] | None = None) -> bool:
             # Only now: files found free do not grow any more.
             store.refresh()
             if len(store.index) or keep is not None:
-                _fold(store, beside, keep)
+                try:
+                    _fold(store, beside, keep)
+                except BaseException:
+                    store.reload()  # some answers were already read from the file that failed
+                    raise
             _remove(store, free)
         finally:
             beside.close()
@@ -107,24 +111,10 @@ def _free(folder: str) -> dict[str, int]:
     """The segments whose writers have ended, oldest first, each with its size."""
     sizes = {}
     for name in _segments(folder):
-        with _locked(os.path.join(folder, name)) as fd:
+        with locked(os.path.join(folder, name)) as fd:
             if fd is not None:
                 sizes[name] = os.fstat(fd).st_size
     return sizes
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[int | None]:
-    """The file at *path*, open and locked; None if somebody holds it or it is gone."""
-    try:
-        fd = os.open(path, os.O_RDWR | BINARY)
-    except FileNotFoundError:
-        yield None
-        return
-    try:
-        yield fd if try_lock(fd) else None
-    finally:
-        os.close(fd)
 
 
 def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> None:
@@ -157,7 +147,7 @@ def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> 
             flush()
     flush()
     _put_in_place(store, beside, compacted)
-    store.rename(number, COMPACTED)
+    store.name(number, COMPACTED)
     compacted.scanned = offset
 
 
@@ -184,7 +174,7 @@ def _remove(store: Store, free: dict[str, int]) -> None:
         path = os.path.join(store.folder, name)
         if not _LETS_RENAME_OPEN_FILES:
             store.release(name)
-        with _locked(path) as fd:
+        with locked(path) as fd:
             if fd is None or os.fstat(fd).st_size != size:
                 continue
             with contextlib.suppress(FileNotFoundError, PermissionError):

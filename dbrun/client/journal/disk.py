@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 
 from ...errors import SinkError
@@ -39,7 +40,7 @@ def reported(path: str) -> Iterator[None]:
 
 def trouble(error: OSError, path: str) -> SinkError:
     """The `SinkError` that says where, what, and what to do."""
-    said = error.strerror or type(error).__name__
+    said = error.strerror or "the disk refused"
     mend = _MENDS.get(error.errno or 0, "mend this and run the same command again")
     return SinkError(f"journal {path}: {said[:1].lower()}{said[1:]}", mend)
 
@@ -66,10 +67,24 @@ def sync_folder(folder: str) -> None:
 
 def make_folder(folder: str) -> None:
     """Create *folder* with its parents, lastingly; nothing if it exists."""
-    if os.path.isdir(folder):
-        return
-    os.makedirs(folder, exist_ok=True)
-    sync_folder(os.path.dirname(os.path.abspath(folder)))
+    made = False
+    while not os.path.isdir(folder):
+        try:
+            os.makedirs(folder)
+            made = True
+        except FileExistsError:
+            if _is_in_the_way(folder):
+                raise
+            # Otherwise another process has just made it, or given it up while it was empty.
+    if made:
+        sync_folder(os.path.dirname(os.path.abspath(folder)))
+
+
+def _is_in_the_way(folder: str) -> bool:
+    try:
+        return not stat.S_ISDIR(os.lstat(folder).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -35,6 +35,11 @@ class Spot(NamedTuple):
     generation: int
 
 
+GivesWay = Callable[[Spot, bytes, int, int], "bool | None"]
+"""Given an old spot, and key, generation and file of a new line: None if the old line is of
+another key, else whether the new one takes its place."""
+
+
 class Index:
     """Not safe for threads by itself: the store holds its lock around every call."""
 
@@ -81,32 +86,30 @@ class Index:
             extent >> _SIZE_BITS,
         )
 
-    def add(self, file: int, lines: Iterable[Line], is_of: Callable[[Spot, bytes], bool]) -> None:
-        """Take in lines of *file*, each unless an older one of its key is of a later generation.
+    def add(self, file: int, lines: Iterable[Line], gives_way: GivesWay) -> None:
+        """Take in lines of *file*, in their order, each unless there is a newer one of its key.
 
-        *is_of* tells whether the line at a spot is of the very key.
+        *gives_way* tells which of two lines that share the first bits of their keys to keep.
         """
         slots, prefixes, extents = self._slots, self._prefixes, self._extents
         add_prefix, add_place, add_extent = prefixes.append, self._places.append, extents.append
-        file <<= _OFFSET_BITS
+        first_place = file << _OFFSET_BITS
         mask = len(slots) - 1
         for offset, size, prefix, key, generation in lines:
             if generation > self.newest:
                 self.newest = generation
             at = prefix & mask
             while number := slots[at]:
-                if (
-                    prefixes[number - 1] == prefix
-                    and extents[number - 1]
-                    and is_of(old := self.spot(number - 1), key)
-                ):
-                    if generation >= old.generation:
-                        self._places[number - 1] = file | offset
-                        extents[number - 1] = generation << _SIZE_BITS | size
-                    break
+                if prefixes[number - 1] == prefix and extents[number - 1]:
+                    decision = gives_way(self.spot(number - 1), key, generation, file)
+                    if decision is not None:
+                        if decision:
+                            self._places[number - 1] = first_place | offset
+                            extents[number - 1] = generation << _SIZE_BITS | size
+                        break
                 at = (at + 1) & mask
             else:
-                add_place(file | offset)
+                add_place(first_place | offset)
                 add_extent(generation << _SIZE_BITS | size)
                 add_prefix(prefix)
                 slots[at] = len(prefixes)

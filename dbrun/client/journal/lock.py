@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 
 from ...clock import Clock
@@ -52,6 +53,37 @@ def is_at(fd: int, path: str) -> bool:
         return False
 
 
+def create_locked(path: str) -> int:
+    """A new file at *path*, locked; -1 if it was taken away meanwhile.
+
+    Whoever clears up may see the file before it is locked, and take it for a dead one; whoever
+    gives the sink back may remove the folder while it is empty.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | BINARY
+    try:
+        fd = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        return -1
+    if try_lock(fd) is not False and is_at(fd, path):
+        return fd
+    os.close(fd)
+    return -1
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[int | None]:
+    """The file at *path*, open and locked; None if somebody holds it or it is gone."""
+    try:
+        fd = os.open(path, os.O_RDWR | BINARY)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield fd if try_lock(fd) else None
+    finally:
+        os.close(fd)
+
+
 class SinkLock:
     """The right to write a sink: one run at a time, by an OS lock on `<journal>/lock`.
 
@@ -71,20 +103,22 @@ class SinkLock:
             SinkInUse: if another run holds it; says which, where known.
             SinkError: if the folder cannot be written.
         """
-        with reported(self._folder):
-            make_folder(self._folder)
         while self._fd is None:
+            with reported(self._folder):
+                make_folder(self._folder)
             with reported(self.path):
                 self._fd = self._try()
 
     def release(self) -> None:
-        """Give the lock back; nothing if it is not held."""
+        """Give the lock back; nothing if it is not held. An empty folder goes with it."""
         if self._fd is None:
             return
         with contextlib.suppress(OSError):  # Windows refuses: then the file stays, unlocked
             os.unlink(self.path)
         os.close(self._fd)
         self._fd = None
+        with contextlib.suppress(OSError):
+            os.rmdir(self._folder)
 
     def __enter__(self) -> SinkLock:
         self.acquire()
@@ -99,21 +133,26 @@ class SinkLock:
         self.release()
 
     def _try(self) -> int | None:
-        """The locked file; None if its name was taken away between opening and locking."""
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+        """The locked file; None if somebody who let go took it, or the folder, away meanwhile."""
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+        except FileNotFoundError:
+            return None
         try:
             if try_lock(fd) is False:
                 raise SinkInUse(
                     f"{self._folder}: another run is writing this sink{_holder(fd)}",
                     "wait for it or stop it; another sink or journal.path can run beside it",
                 )
-            if not is_at(fd, self.path):
-                os.close(fd)
-                return None
-            self._sign(fd)
+            ours = is_at(fd, self.path)
+            if ours:
+                self._sign(fd)
         except BaseException:
             os.close(fd)
             raise
+        if not ours:
+            os.close(fd)
+            return None
         return fd
 
     def _sign(self, fd: int) -> None:

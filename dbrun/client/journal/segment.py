@@ -17,7 +17,7 @@ from ...clock import Clock
 from .disk import BINARY, make_folder, sync_file, sync_folder, write_all
 from .index import Line
 from .lines import glance
-from .lock import is_at, try_lock
+from .lock import create_locked, is_at
 
 COMPACTED = "answers.jsonl"
 """The one file, sorted by key, into which a finished run folds all segments."""
@@ -28,16 +28,30 @@ _OWN_NAME = re.compile(r"(\d{8}T\d{12})-[0-9a-f]{8}\.jsonl")
 _READ_AHEAD = 1 << 20
 
 
-def names(folder: str) -> list[str]:
-    """The files that hold answers, oldest first.
+Rank = tuple[int, str]
+"""Of two lines of one key and generation, the one in the file of higher rank is the newer."""
 
-    The compacted one, then files that somebody put there, then segments by their start.
+GONE: Rank = (-1, "")
+"""The rank of a file that is no longer in the folder: what replaced it is at least as new."""
+
+
+def rank(name: str) -> Rank:
+    """The age of a file: first the compacted one, then segments by their start.
+
+    A file that somebody else put there counts as older than any segment.
     """
+    if name == COMPACTED:
+        return (0, "")
+    return (2 if _OWN_NAME.match(name) else 1, name)
+
+
+def names(folder: str) -> list[str]:
+    """The files that hold answers, oldest first."""
     try:
         found = [name for name in os.listdir(folder) if name.endswith(_SUFFIX)]
     except FileNotFoundError:
         return []
-    return sorted(found, key=lambda name: (name != COMPACTED, bool(_OWN_NAME.match(name)), name))
+    return sorted(found, key=rank)
 
 
 class Segment:
@@ -110,16 +124,11 @@ class Writer:
     """A segment of this process's own, newest of all, with its lock held until `close`."""
 
     def __init__(self, folder: str, clock: Clock) -> None:
-        make_folder(folder)
-        while True:
+        self.path, self._fd = "", -1
+        while self._fd < 0:
+            make_folder(folder)
             self.path = os.path.join(folder, _new_name(folder, clock))
-            self._fd = os.open(
-                self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | BINARY, 0o666
-            )
-            # Somebody who folds segments may have seen the file before it was locked.
-            if try_lock(self._fd) is not False and is_at(self._fd, self.path):
-                break
-            os.close(self._fd)
+            self._fd = create_locked(self.path)
         sync_folder(folder)
         self._dirty = False
         self.is_sound = True

@@ -9,9 +9,11 @@ import secrets
 from typing import Any
 
 from ...types import Json
-from .disk import BINARY, make_folder, reported, sync_file, sync_folder, write_all
+from .disk import make_folder, reported, sync_file, sync_folder, write_all
+from .lock import create_locked, locked
 
 _NAME = "state.json"
+_BESIDE = ".partial"
 
 
 class State:
@@ -90,14 +92,12 @@ class State:
         return _sane(said)
 
     def _write(self) -> None:
+        """Written beside and moved into place: a kill leaves the old file or the new one."""
         assert self._folder is not None
         path = os.path.join(self._folder, _NAME)
         text = json.dumps(self._said, indent=1, sort_keys=True) + "\n"
         with reported(path):
-            make_folder(self._folder)
-            # Written beside and moved into place: a kill leaves the old file or the new one.
-            beside = f"{path}.{secrets.token_hex(4)}.partial"
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
+            beside, fd = self._create_beside(path)
             try:
                 try:
                     write_all(fd, text.encode("ascii"))
@@ -110,6 +110,23 @@ class State:
                     os.unlink(beside)
                 raise
             sync_folder(self._folder)
+
+    def _create_beside(self, path: str) -> tuple[str, int]:
+        """A new file of our own, once those that killed processes left are cleared away."""
+        assert self._folder is not None
+        make_folder(self._folder)
+        for name in os.listdir(self._folder):
+            if name.startswith(_NAME + ".") and name.endswith(_BESIDE):
+                dead = os.path.join(self._folder, name)
+                with locked(dead) as found, contextlib.suppress(OSError):
+                    if found is not None:
+                        os.unlink(dead)
+        while True:
+            make_folder(self._folder)
+            beside = f"{path}.{secrets.token_hex(4)}{_BESIDE}"
+            fd = create_locked(beside)
+            if fd >= 0:
+                return beside, fd
 
 
 def _sane(said: Any) -> dict[str, Any]:

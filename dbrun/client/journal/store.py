@@ -11,7 +11,7 @@ from ...clock import Clock
 from .disk import reported, trouble
 from .index import Index, Spot
 from .lines import PREFIX_DIGITS, Entry, decode, glance
-from .segment import COMPACTED, Segment, Writer, names
+from .segment import COMPACTED, GONE, Rank, Segment, Writer, names, rank
 
 _KEPT_OPEN = 128
 
@@ -26,6 +26,7 @@ class Store:
         self._closing = threading.Lock()
         self.index = Index()
         self._segments: list[Segment] = []
+        self._ranks: list[Rank] = []
         self._numbers: dict[str, int] = {}
         self._clock = clock
         self._writer: Writer | None = None
@@ -41,11 +42,21 @@ class Store:
         with self.lock, reported(self.folder):
             found = names(self.folder)
             for name in set(self._numbers).difference(found):
-                del self._numbers[name]
+                self.forget(name)
             for name in found:
                 number = self._number(name)
                 if number is not None:
                     self._scan(number)
+
+    def reload(self) -> None:
+        """Forget what is known of the folder and look at all of it anew."""
+        self.stop_writing()
+        with self.lock:
+            for name in list(self._numbers):
+                self.forget(name)
+            self.index = Index()
+            self.damaged = 0
+            self.refresh()
 
     def find(self, key: str, since: int) -> Entry | None:
         """The newest answer to *key* if it is of generation *since* or later.
@@ -80,7 +91,7 @@ class Store:
                     self.stop_writing()
                 raise trouble(error, writer.path) from error
             place = (offset, len(line), int(key[:PREFIX_DIGITS], 16), key.encode(), generation)
-            self.index.add(self._written_to, (place,), self._is_of)
+            self.index.add(self._written_to, (place,), self._gives_way)
             self._segments[self._written_to].scanned = offset + len(line)
 
     def sync(self) -> None:
@@ -147,6 +158,7 @@ class Store:
         """Take *segment* into the table of files; gives its number."""
         with self.lock:
             self._segments.append(segment)
+            self._ranks.append(GONE)
             return len(self._segments) - 1
 
     def move(self, moved: Iterable[tuple[Spot, int, int]], file: int) -> None:
@@ -155,15 +167,19 @@ class Store:
             for spot, offset, size in moved:
                 self.index.move(spot, file, offset, size)
 
-    def rename(self, number: int, name: str) -> None:
+    def name(self, number: int, name: str) -> None:
         """File *number* is now the one called *name* in the folder."""
         with self.lock:
+            self.forget(name)
             self._numbers[name] = number
+            self._ranks[number] = rank(name)
 
     def forget(self, name: str) -> None:
-        """No file called *name* is in the folder any more."""
+        """The file that was called *name* is not in the folder any more."""
         with self.lock:
-            self._numbers.pop(name, None)
+            number = self._numbers.pop(name, None)
+            if number is not None:
+                self._ranks[number] = GONE
 
     def release(self, name: str) -> None:
         """Close the file called *name*; it is opened anew for each further read."""
@@ -194,7 +210,7 @@ class Store:
             segment = Segment(writer.path)
         self._written_to = self.adopt(segment)
         self._written.add(self._written_to)
-        self.rename(self._written_to, segment.name)
+        self.name(self._written_to, segment.name)
         self._writer = writer
         return writer
 
@@ -207,18 +223,21 @@ class Store:
             segment = Segment(os.path.join(self.folder, name))
         except FileNotFoundError:  # folded by somebody else just now
             return None
-        number = self._numbers[name] = self.adopt(segment)
+        number = self.adopt(segment)
+        self.name(number, name)
         return number
 
     def _scan(self, number: int) -> None:
         segment = self._segments[number]
         with contextlib.suppress(FileNotFoundError):  # folded by somebody else just now
-            self.index.add(number, segment.scan(self._count_damaged), self._is_of)
+            self.index.add(number, segment.scan(self._count_damaged), self._gives_way)
         if number >= _KEPT_OPEN and segment.name != COMPACTED:
             segment.release()
 
-    def _is_of(self, spot: Spot, key: bytes) -> bool:
-        return self.key_of(spot) == key
+    def _gives_way(self, old: Spot, key: bytes, generation: int, file: int) -> bool | None:
+        if self.key_of(old) != key:
+            return None
+        return (generation, self._ranks[file]) >= (old.generation, self._ranks[old.file])
 
     def _count_damaged(self) -> None:
         self.damaged += 1
