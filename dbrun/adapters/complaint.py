@@ -90,8 +90,9 @@ def _parsed(text: str) -> Json:
         return None
 
 
-def _message(said: Json, depth: int = 4) -> str:
-    """The innermost sentence of *said*; an `error` key beats the others (Databricks API 1.2)."""
+def _message(said: Json, depth: int = 8) -> str:
+    """The innermost sentence of *said*; an `error` key beats the others (Databricks API 1.2),
+    unless it is but a word beside a message."""
     if isinstance(said, str):
         inner = _parsed(said.strip()) if depth else None
         return (_message(inner, depth - 1) if isinstance(inner, (dict, list)) else "") or said
@@ -101,7 +102,10 @@ def _message(said: Json, depth: int = 4) -> str:
         return "; ".join(filter(None, (_item(item, depth) for item in said[:5])))
     if not isinstance(said, dict):
         return ""
-    for name in ("external_model_error", "error", *_TEXTS, "errors", "details"):
+    names = ["external_model_error", "error", *_TEXTS, "errors", "details"]
+    if isinstance(said.get("error"), str) and " " not in said["error"]:
+        names.append(names.pop(1))
+    for name in names:
         found = _message(said.get(name), depth - 1) if said.get(name) else ""
         if found:
             return found
@@ -117,7 +121,7 @@ def _item(item: Json, depth: int) -> str:
     return message
 
 
-def _codes(said: Json, depth: int = 5) -> Iterator[str]:
+def _codes(said: Json, depth: int = 8) -> Iterator[str]:
     """Every machine code in *said*, outermost first."""
     if isinstance(said, str):
         said = _parsed(said.strip()) if said.lstrip().startswith("{") else None
@@ -135,7 +139,7 @@ def _codes(said: Json, depth: int = 5) -> Iterator[str]:
             yield from _codes(said[name], depth - 1)
 
 
-def _find(said: Json, name: str, depth: int = 4) -> Json:
+def _find(said: Json, name: str, depth: int = 8) -> Json:
     """The first value under *name* in *said* or in JSON within its strings."""
     if isinstance(said, str) and said.lstrip().startswith("{"):
         said = _parsed(said.strip())

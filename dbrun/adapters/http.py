@@ -27,6 +27,8 @@ _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 _ODD_NUMBER = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}")
 """What may be a number that JSON does not have; Python's parser reads such all the same."""
 
+_WAIT = ("retry-after", "retry-after-ms")
+
 
 class HttpAdapter:
     """An endpoint behind a URL: *wire* says how it speaks, *auth* who speaks to it.
@@ -171,7 +173,12 @@ class HttpAdapter:
         return error_of(status, complaint, self.place, self._wait(response, complaint.body))
 
     def _wait(self, response: HttpResponse, body: Json) -> float | None:
-        return parse_retry_after(response.headers, body, self.context.clock.wall())
+        """The seconds that an answer asks to wait."""
+        headers = response.headers
+        if response.status >= 500:
+            # Many servers send rate-limit headers with everything: a fault is then no limit.
+            headers = {name: headers[name] for name in _WAIT if name in headers}
+        return parse_retry_after(headers, body, self.context.clock.wall())
 
     def _parse(self, response: HttpResponse) -> tuple[Json, bool]:
         """The JSON of an answer, and whether its bytes are exactly that."""

@@ -1,0 +1,133 @@
+"""Reading a server's reason out of every body in which servers have put one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbrun.adapters.complaint import LONGEST, of, phrase, read
+
+NESTED = json.dumps(
+    {
+        "external_model_provider": "anthropic",
+        "external_model_error": {
+            "type": "error",
+            "error": {"type": "permission_error", "message": "no access to claude"},
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        ({"error_code": "BAD_REQUEST", "message": "no\n"}, "no", "BAD_REQUEST"),
+        ({"error_code": 401, "message": "who?"}, "who?", ""),
+        ({"error": {"message": "m", "type": "invalid", "code": None}}, "m", "invalid"),
+        ({"error": {"message": "m", "type": "t", "code": "c"}}, "m", "c"),
+        ({"error": "plain"}, "plain", ""),
+        ({"error": "Token is old", "message": "M"}, "Token is old", ""),
+        ({"error": "invalid_request", "message": "M"}, "M", ""),
+        ({"detail": "Not Found"}, "Not Found", ""),
+        (
+            {
+                "detail": [
+                    {"loc": ["body", "stop", 0], "msg": "bad", "type": "missing"},
+                    {"msg": "b"},
+                ]
+            },
+            "body.stop.0: bad; b",
+            "missing",
+        ),
+        ({"detail": "scim", "scimType": "mutability", "status": "400"}, "scim", "mutability"),
+        ({"errors": [{"message": "one"}, {"message": "two"}]}, "one; two", ""),
+        ({"message": '{"error":{"message":"inner","code":"c"}}'}, "inner", "c"),
+        (
+            {"error_code": "PERMISSION_DENIED", "message": NESTED},
+            "anthropic: no access to claude",
+            "PERMISSION_DENIED",
+        ),
+        (
+            {"type": "error", "error": {"type": "overloaded_error"}},
+            "Bad Request",
+            "overloaded_error",
+        ),
+        ({}, "Bad Request", ""),
+        ([], "Bad Request", ""),
+        ("just text", "just text", ""),
+    ],
+)
+def test_the_message_is_found(body: Any, message: str, code: str) -> None:
+    said = read(400, json.dumps(body).encode())
+    assert (said.message, said.code) == (message, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Bad Gateway"),
+        (b"  plain\n text ", "plain text"),
+        (b"<html><head><title>502 Bad\nGateway</title></head></html>", "502 Bad Gateway"),
+        (
+            b"<html><title>t</title><body><pre>Error 403 <b>Invalid</b> access token.</pre></body>",
+            "Error 403 Invalid access token.",
+        ),
+        (b"<p>only this</p>", "only this"),
+        (b"\xff\xfe{", "\ufffd\ufffd{"),
+        (b"{broken", "{broken"),
+        (b"[" * 100_000, "[" * LONGEST + "…"),
+    ],
+)
+def test_what_is_no_json_is_read_as_text(body: bytes, message: str) -> None:
+    assert read(502, body).message == message
+
+
+def test_all_codes_are_kept_outermost_first() -> None:
+    said = of({"error_code": "A", "message": NESTED}, 400)
+    assert said.code == "A"
+    assert {"a", "permission_error"} <= said.codes
+    assert said.provider == "anthropic"
+
+
+def test_the_reason_of_a_guardrail_is_a_code() -> None:
+    said = of({"choices": [{"finish_reason": "input_guardrail_triggered"}]}, 400)
+    assert "input_guardrail_triggered" in said.codes
+
+
+def test_a_long_message_is_trimmed() -> None:
+    assert len(read(400, json.dumps({"message": "x" * 9999}).encode()).message) == LONGEST + 1
+
+
+def test_a_stack_trace_is_kept_only_for_debugging() -> None:
+    body = json.dumps({"message": "m", "stack_trace": "Traceback"}).encode()
+    assert read(400, body).trace is None
+    assert read(400, body, traces=True).trace == "Traceback"
+
+
+def test_a_status_without_a_phrase_is_its_number() -> None:
+    assert phrase(529) == "status 529"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["error", "message", "detail", "code", "error_code", "choices", "x"]
+                ),
+                inner,
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_nothing_that_a_server_says_is_too_odd(body: Any) -> None:
+    said = read(400, json.dumps(body).encode())
+    assert said.message
+    assert "\n" not in said.message
