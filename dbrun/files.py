@@ -162,6 +162,10 @@ class HashingWriter(io.RawIOBase):
         self.size += count
         return count
 
+    def tell(self) -> int:
+        """How much was written."""
+        return self.size
+
     def fileno(self) -> int:
         """The descriptor of the stream below."""
         return self._raw.fileno()

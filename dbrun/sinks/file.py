@@ -38,17 +38,19 @@ _MENDS = {
 class PartialFile:
     """A file at *path* in the making: `open`, write to `stream`, then `commit`.
 
-    Until then it lies under `partial`, where it stays if it is never committed. The content is
-    compressed by the extension of *path*. After `commit`, *size* and *digest* (SHA-256) are
+    Until then it lies under `partial` (*suffix* is put behind that name), where it stays if it is
+    never committed. The content is compressed by the extension of *path* (unless *compress* is
+    false). After `commit`, *size* and *digest* (SHA-256) are
     those of the file's bytes.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, suffix: str = "", compress: bool = True) -> None:
         self.path = os.path.realpath(path)  # a link stays a link; what it names is replaced
-        self.partial = spool_path(self.path)
+        self.partial = spool_path(self.path) + suffix
         self.size: int | None = None
         self.digest: str | None = None
         self._shown = path
+        self._compress = compress
         self._writer: HashingWriter | None = None
         self._buffer: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
@@ -70,7 +72,7 @@ class PartialFile:
             raw = open(self.partial, "wb", buffering=0)  # noqa: SIM115 - closed by `close`
             self._writer = HashingWriter(cast(IO[bytes], raw))
             self._buffer = cast(IO[bytes], io.BufferedWriter(self._writer, _BUFFER))
-            self._stream = compressed(self.path, self._buffer)
+            self._stream = compressed(self.path, self._buffer) if self._compress else self._buffer
 
     def flush(self) -> None:
         """Let readers of the partial file see what was written. Raises `SinkError`."""

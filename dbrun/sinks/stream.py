@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import IO
 
 from ..errors import SinkError
+from ..spec.model import SinkSpec
 from ..types import Record
 from .jsonl import encode_line
 
@@ -23,6 +25,11 @@ class StreamSink:
     ) -> None:
         self._stream = stream
         self._add, self._omit = add, omit
+
+    @classmethod
+    def create(cls, spec: SinkSpec) -> StreamSink:
+        """A sink that writes to standard output, whatever path *spec* has."""
+        return cls(sys.stdout.buffer, spec.add, spec.omit)
 
     def open(self) -> None:
         """Nothing: the stream is open."""

@@ -53,18 +53,23 @@ def parse(text: str) -> Json:
     """
     try:
         value, end = scan(text, 0)
-    except StopIteration as error:
-        raise ValueError(f"no value at column {error.value + 1}") from None
-    except json.JSONDecodeError as error:
-        said = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
-        raise ValueError(f"{said} at column {error.pos + 1}") from None
-    except _Refused:
-        raise
-    except ValueError:
-        # CPython limits the digits of an integer that it reads (`sys.set_int_max_str_digits`).
-        raise ValueError("a number has too many digits") from None
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
+    except (StopIteration, ValueError, RecursionError) as error:
+        at = f" at column {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(why_not(error) + at) from error
     if end != len(text):
         raise ValueError(f"more text after the value, at column {end + 1}")
     return value
+
+
+def why_not(error: BaseException) -> str:
+    """Why `scan` failed, in a few words."""
+    if isinstance(error, StopIteration):
+        return "a value is missing"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
+    if isinstance(error, _Refused):
+        return str(error)
+    # CPython limits the digits of an integer that it reads (`sys.set_int_max_str_digits`).
+    return "a number has too many digits"

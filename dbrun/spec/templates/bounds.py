@@ -2,7 +2,7 @@
 
 Templates are reviewed text, so this guards against slips (a loop over the wrong thing, a
 width with too many digits) rather than against an attacker with time: each rendering may take
-`MAX_STEPS` turns of loops and calls and make texts of `MAX_TEXT` characters.
+`MAX_STEPS` turns of loops (a call counts as five) and make texts of `MAX_TEXT` characters.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-MAX_STEPS = 1_000_000
+MAX_STEPS = 500_000
+CALL = 5
 MAX_TEXT = 32 * 1024 * 1024
 MAX_RANGE = 100_000
 
+_COUNTED = 64
 _MAX_BITS = 100_000
 _WIDE = re.compile(r"%[^a-zA-Z%]*\d{7}|\{[^{}]*\d{7}")  # a field of seven digits or more
 _GIVEN = re.compile(r"%[^a-zA-Z%]*\*|\{[^{}]*:[^{}]*\{")  # a field whose width is an argument
@@ -62,9 +64,14 @@ class Budget(threading.local):
         return self._counted(items)
 
     def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        count = 0
         for item in items:
-            self.spend()
+            count += 1
+            if count == _COUNTED:
+                self.spend(count)
+                count = 0
             yield item
+        self.spend(count)
 
 
 def joined(pieces: Iterable[str]) -> str:

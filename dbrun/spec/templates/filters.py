@@ -50,7 +50,7 @@ def truncate_tokens(text: Any, count: int) -> str:
     while end and data[end] & 0xC0 == 0x80:  # inside a character
         end -= 1
     kept: str = data[:end].decode("utf-8", "surrogatepass")
-    if whole[len(kept)].isspace():
+    if whole[len(kept)].isspace() or kept[-1:].isspace():
         return kept.rstrip()
     words = kept.rsplit(None, 1)
     if len(words) == 2 and len(words[0]) >= len(kept) // 2:

@@ -109,7 +109,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call *obj* from a template, within bounds."""
-        self.budget.spend()
+        self.budget.spend(bounds.CALL)
         bounds.check_call(obj, (*args, *kwargs.values()))
         return super().call(context, obj, *args, **kwargs)
 
