@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from ..types import Json
 
 _TASK = re.compile(r"^(llm|agent)/v\d+/(chat|completions|embeddings|responses)$")
-_EMBEDDER = re.compile(r"embed|\b(gte|bge)\b", re.I)
+_EMBEDDER = re.compile(r"embed|(?<![a-z])(gte|bge)(?![a-z])", re.I)
 
 
 def task_of(detail: Mapping[str, Json]) -> str | None:
