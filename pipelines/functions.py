@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 TOPICS = {
     "communication": ("communication", "telegraph", "mail", "press"),
     "culture": ("culture", "library", "history", "art", "education"),
@@ -27,15 +29,16 @@ def topic(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """One line without the model's preamble, ended by a full stop.
+    """The first sentence of an answer, without the model's preamble, ended by a full stop.
 
-    >>> sentence("This article is about the Mint and its branches")
-    'The Mint and its branches.'
+    >>> sentence("This article is about the Mint. It mentions F. Roosevelt")
+    'The Mint.'
     """
     line = " ".join(text.split())
-    for opening in ("This article is about ", "This article discusses ", "This article explores "):
-        line = line.removeprefix(opening)
-    line = line.rstrip(".")
+    for preamble in ("This article is about ", "This article discusses ", "This article explores "):
+        line = line.removeprefix(preamble)
+    # A full stop after a single letter belongs to an abbreviation.
+    line = re.split(r"(?<=[a-z]{2})\. ", line)[0].rstrip(".")
     return f"{line[:1].upper()}{line[1:]}." if line else ""
 
 

@@ -181,6 +181,13 @@ class LocalAdapter:
         response: Response = self._wire.decode(body)
         return response
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """The params by which llama.cpp writes nothing that *schema* does not allow."""
+        if self._task == "completions":
+            return {"json_schema": schema}
+        form = {"name": name, "schema": schema}
+        return {"response_format": {"type": "json_schema", "json_schema": form}}
+
     def describe(self) -> Mapping[str, Json]:
         """The model, its weights' digest, and what runs it."""
         from importlib.metadata import version

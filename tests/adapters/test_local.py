@@ -111,17 +111,21 @@ def test_stop_strings_end_the_answer(model: LocalAdapter) -> None:
 
 
 @real
-def test_a_json_schema_is_enforced_by_grammar(model: LocalAdapter) -> None:
+@pytest.mark.parametrize("task", ["chat", "completions"])
+def test_a_json_schema_is_enforced_by_grammar(task: str) -> None:
     schema = {
         "type": "object",
         "properties": {"yes": {"type": "boolean"}},
         "required": ["yes"],
         "additionalProperties": False,
     }
-    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-    body = ask(model, prompt="Is water wet?", temperature=0, max_tokens=20, response_format=form)
+    adapter = make(threads=1, context=512, task=task)
+    adapter.prepare()
+    params = adapter.native_schema(schema, "answer")
+    body = ask(adapter, prompt="Is water wet?", temperature=0, max_tokens=20, **params)
+    adapter.close()
 
-    assert json.loads(model.decode(body).value) in ({"yes": True}, {"yes": False})
+    assert json.loads(adapter.decode(body).value) in ({"yes": True}, {"yes": False})
 
 
 @real
