@@ -1,0 +1,275 @@
+"""What a run does, seen from outside: files, requests, exit codes."""
+
+from __future__ import annotations
+
+import pytest
+from acceptance.conftest import SPEC, Project
+from fakes.workspace import FakeWorkspace, fail, throttle
+
+
+def test_a_first_run_asks_once_for_each_row_and_writes_in_their_order(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    said = project.run("run", "tickets.yaml")
+    assert said.code == 0
+    assert said.out == ""
+    records = project.records()
+    assert [record["id"] for record in records] == [f"T-{number}" for number in range(10)]
+    assert records[3]["output"].startswith("Echo: Summarize: ticket number 3")
+    assert records[3]["usage"]["input_tokens"] == 4
+    assert len(workspace.calls) == 10
+    assert project.manifest()["counts"]["rows"] == 10
+    assert "10 rows, 10 ok" in said.err
+    assert "10 sent, 0 reused" in said.err
+
+
+def test_a_spec_alone_is_run(project: Project, workspace: FakeWorkspace) -> None:
+    assert project.run("tickets.yaml").code == 0
+    assert len(project.records()) == 10
+
+
+def test_a_second_run_sends_nothing_and_leaves_every_byte(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.run("tickets.yaml")
+    before = {path: path.read_bytes() for path in project.folder.glob("out/*") if path.is_file()}
+    asked = len(workspace.requests)
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 10
+    assert len(workspace.requests) == asked
+    after = {path: path.read_bytes() for path in project.folder.glob("out/*") if path.is_file()}
+    assert after == before
+
+
+def test_new_and_edited_rows_alone_are_sent(project: Project, workspace: FakeWorkspace) -> None:
+    project.run("tickets.yaml")
+    project.rows(12, t4="another text")
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 13
+    assert "another text" in project.records()[4]["output"]
+
+
+def test_failed_rows_exit_1_and_are_tried_again(project: Project, workspace: FakeWorkspace) -> None:
+    project.rows(5, t2="[too-long]", t3="[guardrail]")
+    said = project.run("tickets.yaml")
+    assert said.code == 1
+    records = project.records()
+    assert [record["status"] for record in records] == ["ok", "ok", "error", "error", "ok"]
+    assert records[2]["error"]["class"] == "context_length"
+    assert records[3]["error"]["class"] == "content_filter"
+    assert records[2]["output"] is None
+    assert "T-2: context_length" in said.err
+    assert "success is 0.6" in said.err
+    workspace.calls.clear()
+    assert project.run("tickets.yaml").code == 1
+    assert len(workspace.calls) == 2
+
+
+def test_a_gate_says_how_many_failures_are_too_many(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.rows(5, t2="[too-long]")
+    project.write("tickets.yaml", SPEC + "gates: {success: {min: 0.8}}\n")
+    assert project.run("tickets.yaml").code == 0
+    assert project.run("tickets.yaml", "--set", "gates.success.min=0.81").code == 1
+
+
+def test_faults_of_the_server_are_tried_again(project: Project, workspace: FakeWorkspace) -> None:
+    workspace.script([throttle(at=2, retry_after=0.1), fail(503, at=5)])
+    said = project.run("tickets.yaml")
+    assert said.code == 0
+    assert len(workspace.calls) == 12
+    requests = project.manifest()["requests"]
+    assert (requests["retried"], requests["waited"]) == (1, 1)
+    assert "1 tried again" in said.err
+
+
+def test_equal_rows_share_one_request(project: Project, workspace: FakeWorkspace) -> None:
+    project.rows(6, t1="same", t3="same", t5="same")
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 4
+    outputs = [record["output"] for record in project.records()]
+    assert outputs[1] == outputs[3] == outputs[5]
+
+
+def test_a_limit_writes_part_and_is_not_paid_twice(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    assert project.run("tickets.yaml", "--limit", "4").code == 0
+    assert len(project.records("out/tickets.part.jsonl")) == 4
+    assert project.manifest("out/tickets.part.run.json")["selection"] == {"limit": 4}
+    assert not (project.folder / "out/tickets.jsonl").exists()
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 10
+
+
+def test_ids_take_their_rows(project: Project, workspace: FakeWorkspace) -> None:
+    assert project.run("tickets.yaml", "--ids", "T-7,T-2", "--ids", "T-5").code == 0
+    assert [record["id"] for record in project.records("out/tickets.part.jsonl")] == [
+        "T-2",
+        "T-5",
+        "T-7",
+    ]
+
+
+def test_a_sample_is_the_same_for_the_same_seed(project: Project, workspace: FakeWorkspace) -> None:
+    def drawn(seed: str) -> list[str]:
+        project.run("tickets.yaml", "--sample", "4", "--seed", seed)
+        return [record["id"] for record in project.records("out/tickets.part.jsonl")]
+
+    first, again, other = drawn("1"), drawn("1"), drawn("2")
+    assert first == again != other
+    assert len(first) == 4
+    assert first == sorted(first)
+
+
+def test_results_go_to_standard_output(project: Project, workspace: FakeWorkspace) -> None:
+    said = project.run("tickets.yaml", "--out", "-", "--limit", "3")
+    assert said.code == 0
+    assert [record["id"] for record in said.records] == ["T-0", "T-1", "T-2"]
+    assert "3 rows, 3 ok" in said.err
+    assert not list(project.folder.glob("out/*.jsonl"))
+
+
+def test_results_go_where_out_says(project: Project, workspace: FakeWorkspace) -> None:
+    assert project.run("tickets.yaml", "--out", "here/all.jsonl", "--limit", "3").code == 0
+    assert len(project.records("here/all.jsonl")) == 3
+    assert project.manifest("here/all.run.json")["results"]["path"] == "all.jsonl"
+    assert (project.folder / "out/tickets.jsonl.journal").is_dir()
+
+
+def test_replaying_sends_nothing(project: Project, workspace: FakeWorkspace) -> None:
+    project.run("tickets.yaml")
+    before = project.bytes()
+    asked = len(workspace.requests)
+    assert project.run("tickets.yaml", "--replay").code == 0
+    assert len(workspace.requests) == asked
+    assert project.bytes() == before
+
+
+def test_replaying_needs_no_credentials(
+    project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run("tickets.yaml")
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    monkeypatch.delenv("DATABRICKS_HOST")
+    (project.folder / "out/tickets.jsonl").unlink()
+    assert project.run("tickets.yaml", "--replay").code == 0
+    assert len(project.records()) == 10
+
+
+def test_what_the_journal_cannot_answer_leaves_the_results_alone(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.run("tickets.yaml")
+    before = project.bytes()
+    project.rows(11)
+    said = project.run("tickets.yaml", "--replay")
+    assert said.code == 1
+    assert "T-10: unanswered" in said.err
+    assert "left as they are" in said.err
+    assert project.bytes() == before
+    assert len(workspace.calls) == 10
+
+
+def test_fresh_asks_for_everything_again(project: Project, workspace: FakeWorkspace) -> None:
+    project.run("tickets.yaml")
+    assert project.run("tickets.yaml", "--fresh").code == 0
+    assert len(workspace.calls) == 20
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 20
+
+
+def test_only_errors_asks_again_for_answers_that_would_not_do(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("functions.py", FUNCTIONS)
+    project.write("tickets.yaml", SPEC + "transforms: {output: 'functions:unlucky'}\n")
+    project.rows(6)
+    assert project.run("tickets.yaml").code == 1
+    assert project.run("tickets.yaml").code == 1
+    assert len(workspace.calls) == 6, "a journalled answer is read again, not asked for again"
+    assert project.run("tickets.yaml", "--only-errors").code == 1
+    assert len(workspace.calls) == 7
+    assert project.manifest()["requests"]["sent"] == 1
+
+
+def test_a_summary_for_programs(project: Project, workspace: FakeWorkspace) -> None:
+    project.rows(4, t1="[too-long]")
+    said = project.run("tickets.yaml", "--json", "--quiet")
+    assert said.code == 1
+    assert said.err == ""
+    summary = said.summary
+    assert summary["exit_code"] == 1
+    assert summary["counts"] == {"rows": 4, "ok": 3, "error": 1, "filtered": 0, "truncated": 0}
+    assert summary["requests"]["sent"] == 4
+    [run] = summary["runs"]
+    assert run["status"] == "finished"
+    assert run["results"].endswith("out/tickets.jsonl")
+    assert run["first_failures"][0]["class"] == "context_length"
+    assert [gate["met"] for gate in run["gates"]] == [False]
+
+
+def test_answers_cut_by_max_tokens_are_told(project: Project, workspace: FakeWorkspace) -> None:
+    said = project.run("tickets.yaml", "--set", "params.max_tokens=2")
+    assert "10 answers were cut by max_tokens" in said.err
+    assert {record["finish_reason"] for record in project.records()} == {"length"}
+    assert project.manifest()["counts"]["truncated"] == 10
+
+
+def test_several_specs_run_one_after_the_other(project: Project, workspace: FakeWorkspace) -> None:
+    project.write("specs/a.yaml", second_spec("a"))
+    project.write("specs/b.yaml", second_spec("b", "other"))
+    project.write("specs/_base.yaml", "prompt: incomplete\n")
+    said = project.run("specs/*.yaml")
+    assert said.code == 0
+    assert len(project.records("specs/out/a.jsonl")) == 10
+    assert len(project.records("specs/out/b.jsonl")) == 10
+    assert "a: 10 rows" in said.err
+    assert "b: 10 rows" in said.err
+
+
+def test_the_worst_exit_code_wins_and_the_rest_still_runs(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("a.yaml", second_spec("a", endpoint="nowhere", rows="rows.jsonl"))
+    project.write("b.yaml", second_spec("b", rows="rows.jsonl"))
+    said = project.run("a.yaml", "b.yaml")
+    assert said.code == 3
+    assert len(project.records("out/b.jsonl")) == 10
+
+
+def test_specs_with_one_sink_are_refused(project: Project, workspace: FakeWorkspace) -> None:
+    project.write("other.yaml", SPEC.replace("Summarize", "Shorten"))
+    said = project.run("tickets.yaml", "other.yaml")
+    assert said.code == 2
+    assert "tickets.yaml and other.yaml both write out/tickets.jsonl" in said.err
+    assert workspace.requests == []
+
+
+def test_requests_are_logged_without_credentials(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    said = project.run("tickets.yaml", "-v", "--limit", "1")
+    assert "databricks chat: 200 in" in said.err
+    assert "ticket number" not in said.err
+
+
+def second_spec(
+    name: str, word: str = "Summarize", endpoint: str = "chat", rows: str = "../rows.jsonl"
+) -> str:
+    return f"""\
+name: {name}
+source: {{path: {rows}, id: id}}
+endpoint: {{adapter: databricks, name: {endpoint}, task: chat}}
+prompt: "{word}: {{{{ text }}}}"
+sink: out/{name}.jsonl
+"""
+
+
+FUNCTIONS = """\
+def unlucky(text):
+    if "number 3" in text:
+        raise ValueError("not this one")
+    return text
+"""
