@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--latency", type=float, nargs="+", default=[0.0, 0.05])
     parser.add_argument("--concurrency", type=int, default=64)
     arguments = parser.parse_args()
-    print(f"{'rows':>8} {'latency':>8} {'case':>8} {'wall s':>8} {'rows/s':>8} {'CPU µs/row':>11} {'peak MB':>8}")
+    print(
+        f"{'rows':>8} {'latency':>8} {'case':>8} {'wall s':>8} {'rows/s':>8} {'CPU µs/row':>11} {'peak MB':>8}"
+    )
     for rows in arguments.rows:
         for latency in arguments.latency:
             with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +48,7 @@ def _one_case(folder: Path, rows: int, latency: float, concurrency: int) -> None
     )
     try:
         assert server.stdout is not None
-        url = server.stdout.readline().split()[-1]
+        url = f"http://127.0.0.1:{server.stdout.readline().split()[-1]}"
         (folder / "spec.yaml").write_text(
             "name: bench\n"
             "source: {path: rows.jsonl, id: id}\n"
@@ -57,7 +59,9 @@ def _one_case(folder: Path, rows: int, latency: float, concurrency: int) -> None
             "sink: out.jsonl\n"
         )
         for case in ("fresh", "resumed"):
-            wall, cpu, peak = _measure([sys.executable, "-m", "dbrun", "--quiet", str(folder / "spec.yaml")])
+            wall, cpu, peak = _measure(
+                [sys.executable, "-m", "dbrun", "--quiet", str(folder / "spec.yaml")]
+            )
             print(
                 f"{rows:>8} {latency:>8.3f} {case:>8} {wall:>8.2f} {rows / wall:>8.0f}"
                 f" {cpu / rows * 1e6:>11.0f} {peak:>8.0f}",
@@ -78,7 +82,6 @@ def _measure(command: list[str]) -> tuple[float, float, float]:
         raise SystemExit(f"exit status {os.waitstatus_to_exitcode(status)}: {' '.join(command)}")
     peak = usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024 * 1024)
     return wall, usage.ru_utime + usage.ru_stime, peak
-
 
 
 if __name__ == "__main__":

@@ -101,7 +101,11 @@ def test_arrows_point_down(path: Path) -> None:
             continue
         if LAYERS[other] > LAYERS[room] or (LAYERS[other] == LAYERS[room] and LAYERS[room] == 3):
             wrong.append(imported)
-        if room in ("run", "run.engines", "report") and other in PLUGIN_ROOMS and not target.endswith(".base"):
+        if (
+            room in ("run", "run.engines", "report")
+            and other in PLUGIN_ROOMS
+            and not target.endswith(".base")
+        ):
             wrong.append(f"{imported} (plugins come through the registry)")
     assert not wrong
 

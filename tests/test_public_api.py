@@ -53,4 +53,4 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = errors.__doc__ or ""
     for kind in all_errors():
         if kind.__module__ == "dbrun.errors":
-            assert f" {kind.__name__} " in drawn.replace("\n", " ") , kind
+            assert f" {kind.__name__} " in drawn.replace("\n", " "), kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -247,9 +247,7 @@ class Asker:
                 kept.append((response, entry))
                 continue
             self._counters.count_answer(latency, response.usage)
-            reply = Reply(
-                response=response, reused=False, latency=latency, attempts=failures + 1
-            )
+            reply = Reply(response=response, reused=False, latency=latency, attempts=failures + 1)
             kept.append((reply, entry))
         return kept
 
@@ -328,6 +326,18 @@ class TokenEstimate:
         with self._lock:
             self._outputs += (outputs / len(known) - self._outputs) / 20
         return sum(usage.input_tokens or 0 for usage in known), outputs
+
+
+def wanted_workers(askers: Sequence[Asker]) -> Callable[[int], int]:
+    """How many threads should ask, given how many do: twice as many when all of them are waiting
+    for an endpoint, up to what the limits let through at a time."""
+
+    def wanted(threads: int) -> int:
+        if threads and sum(asker.limiter.in_flight for asker in askers) < threads:
+            return threads
+        return min(max(1, 2 * threads), sum(asker.limiter.limit for asker in askers))
+
+    return wanted
 
 
 def _outcome(error: EndpointError) -> Outcome:

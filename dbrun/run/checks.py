@@ -224,4 +224,3 @@ def _texts(prompt: Prompt) -> Iterator[Text]:
 
 def _said(error: UserError, where: Mark, path: str) -> Problem:
     return Problem(where=where, path=path, message=error.message, hint=error.hint)
-

@@ -64,7 +64,12 @@ class Endpoint:
         self._prepare_lock = threading.Lock()
         self._prepared = False
 
-    def invoke(self, prompt: str | Sequence[Mapping[str, Json]], stop: Sequence[str] | None = None, **params: Json) -> Json:
+    def invoke(
+        self,
+        prompt: str | Sequence[Mapping[str, Json]],
+        stop: Sequence[str] | None = None,
+        **params: Json,
+    ) -> Json:
         """The answer to *prompt*: text, or what `transform_output_fn` made of it.
 
         Args:
@@ -188,7 +193,9 @@ def make_endpoint(
     if unknown:
         from ..registry import suggest
 
-        raise UserError(f"endpoint: {adapter} has no option '{unknown[0]}'", suggest(unknown[0], known))
+        raise UserError(
+            f"endpoint: {adapter} has no option '{unknown[0]}'", suggest(unknown[0], known)
+        )
     options, environ = _literals(options, around.environ)
     spec = EndpointSpec(
         adapter=adapter,

@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _TICK = 0.1  # seconds: how often the caller looks up while nothing is ready
+_RAMP = 0.005  # seconds: the same, while threads may still be added
 _PACE = 0.002  # seconds: results that come in a burst are handed out together
 
 
@@ -30,8 +31,9 @@ class Executor(Generic[Item, Result]):
             that concerns every item (`RunError`): feeding stops, and the first such error is
             raised once what is in flight has ended.
         items: read lazily, under a lock, from several threads.
-        workers: how many threads there should be now; asked again while running, so that a
-            growing limit gets its threads when it needs them.
+        workers: how many threads there should be, given how many there are; asked again and
+            again, so that threads come when there is waiting for them to do. Threads that only
+            compute stand in each other's way.
         window: how far reading may run ahead of the oldest unfinished item.
         group: how many items one call of *function* takes at the most.
         halt: set by this executor when feeding must stop; waiting in *function* should wake.
@@ -42,7 +44,7 @@ class Executor(Generic[Item, Result]):
         function: Callable[[list[Item]], Sequence[Result]],
         items: Iterator[Item],
         *,
-        workers: Callable[[], int],
+        workers: Callable[[int], int],
         window: int,
         group: int = 1,
         halt: threading.Event | None = None,
@@ -63,6 +65,7 @@ class Executor(Generic[Item, Result]):
         self._alive = 0
         self._exhausted = False
         self._error: BaseException | None = None
+        self._ramping = True
         self._caller_waits = False
         self._window_waits = False
         self._threads: list[threading.Thread] = []
@@ -115,7 +118,7 @@ class Executor(Generic[Item, Result]):
         with self._changed:
             if self._given not in self._results and not self._over():
                 self._caller_waits = True
-                self._changed.wait(_TICK)
+                self._changed.wait(_RAMP if self._ramping else _TICK)
                 self._caller_waits = False
             ready = []
             while (result := self._results.pop(self._given, self)) is not self:
@@ -132,7 +135,9 @@ class Executor(Generic[Item, Result]):
 
     def _spawn(self) -> None:
         """Start threads up to what is wanted now; they live until there is nothing left."""
-        while len(self._threads) < max(1, self._workers()):
+        wanted = max(1, self._workers(len(self._threads)))
+        self._ramping = wanted > len(self._threads) > 0
+        while len(self._threads) < wanted:
             if self._exhausted or self._halt.is_set():
                 return
             name = f"dbrun-{len(self._threads)}"

@@ -67,7 +67,9 @@ def identify(
                 f"{where}: the row has no '{id_column}', which source.id names",
                 "give every row an id, or remove source.id (a row is then known by its hash)",
             )
-        yield Row(id=value if isinstance(value, str) else _as_text(value), index=index, values=values)
+        yield Row(
+            id=value if isinstance(value, str) else _as_text(value), index=index, values=values
+        )
 
 
 def row_hash(values: Mapping[str, Json]) -> str:
@@ -102,7 +104,9 @@ def filter_rows(
                 if keep(row.values):
                     yield row
             except RowError as error:
-                raise SourceError(f"source.where fails on row '{row.id}': {error.message}") from error
+                raise SourceError(
+                    f"source.where fails on row '{row.id}': {error.message}"
+                ) from error
 
     return islice(kept(), limit)
 

@@ -16,7 +16,16 @@ from ..spec.model import MessageTemplate, Prompt, Spec, Text
 from ..types import Json
 
 MANIFEST_VERSION = 1
-_PACKAGES = ("click", "jinja2", "jsonschema", "pyyaml", "requests", "rich", "databricks-sdk", "xllamacpp")
+_PACKAGES = (
+    "click",
+    "jinja2",
+    "jsonschema",
+    "pyyaml",
+    "requests",
+    "rich",
+    "databricks-sdk",
+    "xllamacpp",
+)
 
 
 def manifest_path(results: str) -> str:
@@ -29,7 +38,16 @@ def stem(results: str) -> str:
     base = results
     for _ in range(2):
         root, extension = os.path.splitext(base)
-        if extension.lower() in (".jsonl", ".json", ".csv", ".parquet", ".gz", ".zst", ".ndjson", ".tsv"):
+        if extension.lower() in (
+            ".jsonl",
+            ".json",
+            ".csv",
+            ".parquet",
+            ".gz",
+            ".zst",
+            ".ndjson",
+            ".tsv",
+        ):
             base = root
     return base
 

@@ -195,9 +195,7 @@ def make_asker(
     )
 
 
-def _step(
-    spec: Spec, step: StepSpec, asker: Asker, context: Context, templates: Templates
-) -> Step:
+def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates: Templates) -> Step:
     adapter = asker.adapter
     schema = step.response_schema
     params: dict[str, Json] = dict(step.params)

@@ -14,6 +14,7 @@ from ..registry import Registry
 from ..spec.lint import template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
+from .asking import wanted_workers
 from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
@@ -104,7 +105,7 @@ class Pipeline:
             executor: Executor[Item, Record] = Executor(
                 processor.process,
                 expand(found, transform, repeats=self.spec.repeats),
-                workers=lambda: sum(asker.limiter.limit for asker in parts.askers),
+                workers=wanted_workers(parts.askers),
                 window=self.spec.limits.window,
                 group=processor.group,
                 halt=halt,
@@ -137,14 +138,8 @@ class Pipeline:
         spec = self.spec
         journal = Journal.open(spec.journal.path, mode=spec.journal.mode, clock=around.clock)
         try:
-            with opened(
-                spec, around, journal=journal, counters=Counters(), halt=halt
-            ) as parts:
-                processor = Processor(
-                    parts.steps, variables=spec.vars, images_folder=spec.folder
-                )
+            with opened(spec, around, journal=journal, counters=Counters(), halt=halt) as parts:
+                processor = Processor(parts.steps, variables=spec.vars, images_folder=spec.folder)
                 yield processor, parts
         finally:
             journal.close()
-
-

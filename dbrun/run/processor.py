@@ -177,9 +177,7 @@ class Processor:
         again = self._asking(step, asking.story, fields, seen)
         return again, step.asker.ask([again.question])[0]
 
-    def _result(
-        self, step: Step, asking: Asking, reply: Reply, usage: Usage | None
-    ) -> StepResult:
+    def _result(self, step: Step, asking: Asking, reply: Reply, usage: Usage | None) -> StepResult:
         story, response = asking.story, reply.response
         story.timing.latency += reply.latency
         story.timing.attempts += reply.attempts
@@ -208,9 +206,7 @@ class Processor:
             request=asking.question.body,
         )
 
-    def _fail(
-        self, step: Step, asking: Asking, error: RowError, reply: Reply | RowError
-    ) -> None:
+    def _fail(self, step: Step, asking: Asking, error: RowError, reply: Reply | RowError) -> None:
         """The row failed after its request was made: keep what is known of the answer."""
         response: Response | None = reply.response if isinstance(reply, Reply) else None
         asking.story.last = StepResult(
@@ -246,4 +242,3 @@ def _record(story: Story, *, stepwise: bool) -> Record:
         last=story.last,
         timing=story.timing,
     )
-

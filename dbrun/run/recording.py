@@ -94,9 +94,7 @@ class Recorder:
         self._remove_partial()
         return self.manifest
 
-    def abandon(
-        self, exit_code: int, tally: Tally, counters: Counters, parts: Opened
-    ) -> None:
+    def abandon(self, exit_code: int, tally: Tally, counters: Counters, parts: Opened) -> None:
         """The run ended without results to put in place: the earlier manifest stays."""
         self._conclude("unanswered", exit_code, tally, counters, parts)
         self._remove_partial()

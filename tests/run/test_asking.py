@@ -167,7 +167,9 @@ def test_equal_questions_in_flight_wait_for_the_first(journal, clock) -> None:
     assert adapter.calls == [["a"]]
 
 
-@pytest.mark.parametrize("error", [Unavailable("down", 503), TimedOut("slow"), Unavailable("cut", None, None, True)])
+@pytest.mark.parametrize(
+    "error", [Unavailable("down", 503), TimedOut("slow"), Unavailable("cut", None, None, True)]
+)
 def test_faults_are_tried_again_up_to_the_attempts(journal, clock, error) -> None:
     adapter = Scripted(*[error] * 2)
     assert values(asker_of(adapter, journal, clock, attempts=3).ask([question("a")])) == ["re:a"]

@@ -15,7 +15,7 @@ def over(function, items, *, workers=4, window=100, group=1, grace=5.0, halt=Non
     return Executor(
         function,
         iter(items),
-        workers=lambda: workers,
+        workers=lambda threads: workers,
         window=window,
         group=group,
         grace=grace,
@@ -27,7 +27,9 @@ def over(function, items, *, workers=4, window=100, group=1, grace=5.0, halt=Non
 @pytest.mark.parametrize("group", [1, 3, 100])
 @pytest.mark.parametrize("rows", [0, 1, 2, 57])
 def test_results_come_in_order(workers: int, group: int, rows: int) -> None:
-    executor = over(lambda items: [item * 2 for item in items], range(rows), workers=workers, group=group)
+    executor = over(
+        lambda items: [item * 2 for item in items], range(rows), workers=workers, group=group
+    )
     assert list(executor.run()) == [number * 2 for number in range(rows)]
 
 
@@ -168,7 +170,7 @@ def test_workers_grow_with_the_limit() -> None:
         together.wait()
         return items
 
-    executor = Executor(work, iter(range(6)), workers=lambda: limit, window=100)
+    executor = Executor(work, iter(range(6)), workers=lambda threads: limit, window=100)
     assert sorted(executor.run()) == list(range(6))
 
 

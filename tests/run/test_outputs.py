@@ -50,7 +50,16 @@ def test_json_with_or_without_a_fence(text: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no", '{"a":1', "NaN", '{"a":Infinity}', 'so: {"a":1}', "```json\n{}\n``` and ```\n1\n```", "[" * 100_000],
+    [
+        "",
+        "no",
+        '{"a":1',
+        "NaN",
+        '{"a":Infinity}',
+        'so: {"a":1}',
+        "```json\n{}\n``` and ```\n1\n```",
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_json_is_said_so(text: str) -> None:
     with pytest.raises(InvalidOutput, match="the output is not JSON"):
@@ -62,7 +71,9 @@ def test_a_value_that_is_no_text_is_checked_as_it_is() -> None:
 
 
 def test_the_schema_problem_names_the_place() -> None:
-    with pytest.raises(InvalidOutput, match=r"response_schema: label: 'c' is not one of \['a', 'b'\]"):
+    with pytest.raises(
+        InvalidOutput, match=r"response_schema: label: 'c' is not one of \['a', 'b'\]"
+    ):
         parse_json('{"label":"c"}', LABEL)
     with pytest.raises(InvalidOutput, match="'label' is a required property"):
         parse_json("{}", LABEL)

@@ -20,6 +20,7 @@ from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
 from ...types import Json, Record
+from ..asking import wanted_workers
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
@@ -143,7 +144,7 @@ class _LocalRun:
                 selection=self._options.selection,
                 ask_again=ask_again,
             ),
-            workers=lambda: sum(asker.limiter.limit for asker in parts.askers),
+            workers=wanted_workers(parts.askers),
             window=self._spec.limits.window,
             group=processor.group,
             halt=self._halt,
