@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from dbrun.adapters.base import Answer
@@ -20,9 +20,9 @@ from dbrun.client.journal import Journal
 _TEXT = "Printer jams after the update; " * 25
 
 
-def keys(count: int) -> Iterator[str]:
+def key(number: int) -> str:
     """The same request keys each time."""
-    return (hashlib.sha256(number.to_bytes(8, "big")).hexdigest() for number in range(count))
+    return hashlib.sha256(number.to_bytes(8, "big")).hexdigest()
 
 
 def answer(number: int) -> Answer:
@@ -65,7 +65,7 @@ def main(count: int) -> None:
     """Write, open, look up, fold, and open again."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "bench.journal")
-        some = random.Random(1).sample(list(keys(count)), min(count, 50_000))
+        some = [key(number) for number in random.Random(1).sample(range(count), count // 20)]
 
         def write() -> None:
             with Journal.open(path) as journal:
@@ -77,7 +77,7 @@ def main(count: int) -> None:
             journal = opened[0]
             print(f"{'':<32} {journal.bytes_ / 1e6:7.0f} MB on disk, {journal.entries} entries")
             measured("look up, hits in random order", len(some), lambda: _look_up(journal, some))
-            misses = [key[::-1] for key in some]
+            misses = [each[::-1] for each in some]
             measured("look up, misses", len(some), lambda: _look_up(journal, misses))
             journal.close()
 
@@ -92,13 +92,13 @@ def main(count: int) -> None:
 
 
 def _record(journal: Journal, count: int) -> None:
-    for number, key in enumerate(keys(count)):
-        journal.record(key, answer(number))
+    for number in range(count):
+        journal.record(key(number), answer(number))
 
 
 def _look_up(journal: Journal, some: list[str]) -> None:
-    for key in some:
-        journal.lookup(key)
+    for each in some:
+        journal.lookup(each)
 
 
 if __name__ == "__main__":

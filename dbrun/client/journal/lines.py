@@ -16,6 +16,7 @@ from typing import Protocol
 
 from ...types import Json
 
+_BOM = b"\xef\xbb\xbf"  # some editors put it before the first line
 _LAYOUT = re.compile(rb'\{"key":"([0-9a-f]{64})","generation":(\d{1,10}),')
 _KEY = re.compile("[0-9a-f]{64}")
 _OWN_FIELDS = frozenset({"key", "generation", "model", "body"})
@@ -74,7 +75,7 @@ def encode(key: str, generation: int, answer: Answered, extra: Mapping[str, Json
 def decode(line: bytes) -> tuple[str, Entry] | None:
     """The key and entry of a line; None if it is damaged."""
     try:
-        said = json.loads(line)
+        said = json.loads(line.removeprefix(_BOM).decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     if type(said) is not dict or "body" not in said:
