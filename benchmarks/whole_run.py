@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=64)
     arguments = parser.parse_args()
     print(
-        f"{'rows':>8} {'latency':>8} {'case':>8} {'wall s':>8} {'rows/s':>8} {'CPU µs/row':>11} {'peak MB':>8}"
+        f"{'rows':>8} {'latency':>8} {'case':>8} {'wall s':>8} {'rows/s':>8}"
+        f" {'CPU µs/row':>11} {'peak MB':>8}"
     )
     for rows in arguments.rows:
         for latency in arguments.latency:

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "dbrun"
 
 LAYERS = {
-    "types": 0, "errors": 0, "clock": 0, "canonical": 0, "": 0,
+    "types": 0, "errors": 0, "clock": 0, "canonical": 0, "frames": 0, "values": 0, "": 0,
     "files": 1, "registry": 1, "spec": 1,
     "client": 2, "context": 2,
     "adapters": 3, "sources": 3, "sinks": 3,

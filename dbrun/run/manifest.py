@@ -1,4 +1,4 @@
-"""The record of a run: what ran, on what, with what outcome. Pure data, written beside the results."""
+"""The record of a run: what ran, on what, with what outcome. Pure data, beside the results."""
 
 from __future__ import annotations
 

@@ -153,8 +153,8 @@ def create_sink(
         kind: Any = registry.get("sinks", "stream")
         made: Sink = kind(stream, add=spec.add, omit=spec.omit)
         return made
-    made = registry.get("sinks", spec.kind).create(replace(spec, path=path))
-    return made
+    created: Sink = registry.get("sinks", spec.kind).create(replace(spec, path=path))
+    return created
 
 
 def function_digests(spec: Spec) -> dict[str, str]:

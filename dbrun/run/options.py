@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 from .asking import Asker
@@ -20,7 +20,7 @@ class RunOptions:
     after an interrupt; *handle_signals* makes Ctrl-C and SIGTERM stop the run in good order.
     """
 
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     only_errors: bool = False
     out: str | None = None
     stream: IO[bytes] | None = None

@@ -1,4 +1,4 @@
-"""The recipe: a spec whose every name has been found to exist. It pickles; it holds nothing open."""
+"""The recipe: a spec whose every name has been found to exist. It pickles; nothing is open."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class Pipeline:
             UserError: something to fix first; nothing was sent.
             RunError: the run could not finish; running again continues it.
         """
-        from .engines.local import run
-
+        engine = self.registry.get("engines", "local")
         around = self._around(environ)
-        return run(self.spec, options or RunOptions(), around, rows=rows, observe=observe)
+        run: Run = engine(self.spec, options or RunOptions(), around, rows=rows, observe=observe)
+        return run
 
     def stream(
         self,

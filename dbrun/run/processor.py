@@ -1,6 +1,6 @@
 """An open pipeline: `process(items)` tells each item's whole story and never raises for one.
 
-    row ── templates ──▶ request ── input ──▶ body ── key ──▶ answer ── cut, output, schema ──▶ output
+    row ─ templates ─▶ request ─ input ─▶ body ─ key ─▶ answer ─ cut, output, schema ─▶ output
 
 once for each step; trouble with a row at any stage becomes its record's `error`.
 """

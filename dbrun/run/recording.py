@@ -23,7 +23,7 @@ from .tally import Tally
 
 
 class Recorder:
-    """The manifest of one run; *results* is the path of its results (None: a stream, no manifest)."""
+    """The manifest of one run; *results* is the path of its results (None for a stream)."""
 
     def __init__(self, spec: Spec, options: RunOptions, clock: Clock, results: str | None) -> None:
         self._spec = spec

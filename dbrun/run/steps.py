@@ -1,4 +1,4 @@
-"""One step of an open pipeline: its prompt, transforms and endpoint, ready to be used on any row."""
+"""One step of an open pipeline: its prompt, transforms and endpoint, ready for any row."""
 
 from __future__ import annotations
 

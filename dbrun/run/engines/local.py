@@ -181,11 +181,8 @@ class _LocalRun:
         if allowed is None:
             return
         failed, rows = self._tally.errors, self._tally.rows
-        if allowed < 1:
-            over = rows >= _ENOUGH_ROWS and failed / rows > allowed
-        else:
-            over = failed > allowed
-        if over:
+        is_ratio = allowed < 1
+        if (failed > allowed * rows and rows >= _ENOUGH_ROWS) if is_ratio else failed > allowed:
             _, kind, message = self._tally.first_failures[0]
             raise TooManyFailures(
                 f"{failed} of {rows} rows failed, more than limits.max_failures ({allowed:g}) "
