@@ -39,6 +39,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "parquet": "dbrun.sinks.parquet:ParquetSink",
         "stream": "dbrun.sinks.stream:StreamSink",
     },
+    "engines": {"local": "dbrun.run.engines.local:run"},
 }
 """Kind → name → `module:Class`. Third parties use the entry-point groups `dbrun.<kind>`."""
 
@@ -76,6 +77,11 @@ class Registry:
             *self._third_parties(kind),
         }
         return sorted(found)
+
+    def knows(self, kind: str, name: str) -> bool:
+        """Whether *name* is registered; for built-in names without reading any entry point."""
+        own = name in self._extra.get(kind, {}) or name in self._built_in.get(kind, {})
+        return own or name in self._third_parties(kind)
 
     def plugins(self, kind: str) -> list[Plugin]:
         """Every registration of *kind*, in order of name; a name claimed twice is there twice."""
