@@ -152,8 +152,8 @@ def test_truncation_is_a_prefix_of_bounded_size(value: str, count: int) -> None:
     [
         (
             "{{ txt }}",
-            "'txt' is undefined; the row has text, id, items, a b, none, vars; did you mean 'text'?""
-            ",
+            "'txt' is undefined; the row has text, id, items, a b, none, vars; "
+            "did you mean 'text'?",
             "prompt:1:4",
         ),
         (
