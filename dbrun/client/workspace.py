@@ -135,7 +135,7 @@ class Workspace:
         response = self.get("/api/2.0/secrets/get?" + urlencode({"scope": scope, "key": key}))
         if response.status == 200:
             try:
-                return base64.b64decode(json.loads(response.body)["value"]).decode()
+                return base64.b64decode(json.loads(response.body)["value"], validate=True).decode()
             except (ValueError, KeyError, TypeError) as error:
                 raise AuthError(f"secret {scope}/{key} is not text", "set it anew") from error
         said = f"secret {scope}/{key} cannot be read from {self.url} ({response.status})"
