@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from .. import __version__
 from .group import CommandTable, LazyGroup
 from .session import Session
-from .trouble import ending, silence_output
+from .trouble import INTERRUPTED, ending, silence_output
 
 COMMANDS: CommandTable = {
     "Run": {
@@ -74,8 +74,9 @@ def entry() -> None:
         sys.exit(shell_complete(make_group(), {}, "dbrun", COMPLETE, os.environ[COMPLETE]))
     code = main()
     silence_output()
-    if threading.active_count() > 1:
+    if code >= INTERRUPTED or threading.active_count() > 1:
         # Calls that were given up may block in a socket for minutes more; nothing that they
-        # could still bring is waited for, and everything that was answered is on disk.
+        # could still bring is waited for, and everything that was answered is on disk. And
+        # Python may remember an interrupt that was handled, and end by its signal all the same.
         os._exit(code)
     sys.exit(code)

@@ -1,0 +1,166 @@
+"""What ends a run before it has begun, or before it is done: exit codes 2 and 3."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from acceptance.conftest import SPEC, Project
+from fakes.workspace import FakeWorkspace
+
+
+@pytest.mark.parametrize("task", ["chat", "auto"])
+def test_a_missing_endpoint_exits_3(task: str, project: Project, workspace: FakeWorkspace) -> None:
+    spec = SPEC.replace("name: chat", "name: chad").replace("task: chat", f"task: {task}")
+    project.write("tickets.yaml", spec)
+    said = project.run("tickets.yaml")
+    assert said.code == 3
+    assert "chad" in said.err
+    assert "Traceback" not in said.err
+    assert not (project.folder / "out/tickets.jsonl").exists()
+
+
+def test_missing_credentials_exit_3(project: Project) -> None:
+    said = project.run("tickets.yaml")
+    assert said.code == 3
+    assert "DATABRICKS" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_refused_token_exits_3_and_the_command_continues_later(
+    project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi" + "f" * 32)
+    assert project.run("tickets.yaml").code == 3
+    monkeypatch.setenv("DATABRICKS_TOKEN", workspace.token)
+    assert project.run("tickets.yaml").code == 0
+
+
+def test_a_token_that_dies_in_mid_run_costs_nothing_that_was_answered(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    assert project.run("tickets.yaml", "--limit", "4").code == 0
+    workspace.revoke()
+    assert project.run("tickets.yaml").code == 3
+    workspace.tokens[workspace.token] = float("inf")
+    workspace.calls.clear()
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 6
+
+
+def test_an_unreachable_endpoint_exits_3(
+    project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
+    said = project.run("tickets.yaml", "--set", "limits.attempts=2", "--set", "limits.retry_for=1")
+    assert said.code == 3
+    assert "127.0.0.1:9" in said.err
+
+
+def test_missing_rows_exit_3(project: Project, workspace: FakeWorkspace) -> None:
+    (project.folder / "rows.jsonl").unlink()
+    said = project.run("tickets.yaml")
+    assert said.code in (2, 3)
+    assert "rows.jsonl" in said.err
+    assert workspace.calls == []
+
+
+def test_a_broken_row_names_its_line(project: Project, workspace: FakeWorkspace) -> None:
+    rows = (project.folder / "rows.jsonl").read_text().splitlines(keepends=True)
+    rows[6] = '{"id": "T-6", "text": \n'
+    project.write("rows.jsonl", "".join(rows))
+    said = project.run("tickets.yaml")
+    assert said.code == 3
+    assert "rows.jsonl:7" in said.err
+    assert not (project.folder / "out/tickets.jsonl").exists()
+
+
+def test_too_many_failures_exit_3(project: Project, workspace: FakeWorkspace) -> None:
+    project.rows(10, **{f"t{number}": f"[too-long] {number}" for number in range(3)})
+    project.write("tickets.yaml", SPEC + "limits: {max_failures: 2}\n")
+    said = project.run("tickets.yaml")
+    assert said.code == 3
+    assert "max_failures" in said.err
+
+
+def test_problems_of_all_specs_are_reported_together_and_nothing_is_sent(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("one.yaml", SPEC.replace("name: chat", "nmae: chat"))
+    project.write("two.yaml", SPEC.replace("{{ text }}", "{{ text"))
+    said = project.run("tickets.yaml", "one.yaml", "two.yaml")
+    assert said.code == 2
+    assert "one.yaml:3:" in said.err
+    assert "did you mean 'name'?" in said.err
+    assert "two.yaml:4:" in said.err
+    assert workspace.requests == []
+    assert not (project.folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["tickets.yaml", "--fresh", "--replay"], "--fresh and --replay exclude each other"),
+        (["tickets.yaml", "--only-errors", "--replay"], "--only-errors and --replay exclude"),
+        (["tickets.yaml", "--only-errors", "--fresh"], "--only-errors and --fresh exclude"),
+        (["tickets.yaml", "--json", "--out", "-"], "both write to standard output"),
+        (["tickets.yaml", "--seed", "3"], "--seed goes with --sample"),
+        (["tickets.yaml", "--engine", "spark"], "this version has one engine, 'local'"),
+        (["tickets.yaml", "--limit", "0"], "--limit"),
+        (["tickets.yaml", "--limit", "some"], "--limit"),
+        (["tickets.yaml", "--var", "day"], "--var day: write it as NAME=VALUE"),
+        (["tickets.yaml", "--set", "prompt"], "--set prompt: write it as PATH=VALUE"),
+        (["tickets.yaml", "--grace", "-1"], "--grace"),
+        (["tickets.yaml", "other.yaml", "--out", "x.jsonl"], "--out takes the results of one"),
+        (["run"], "missing argument"),
+        (["tickets.yaml", "--limt", "3"], "--limit"),
+        (["nothing-*.yaml"], "no file matches 'nothing-*.yaml'"),
+        (["nothing.yaml"], "nothing.yaml: there is no such file"),
+        (["tickets.yaml", "--only-errors"], "there are no results"),
+        (["."], "'./*.yaml'"),
+        (["tickets"], "did you mean 'tickets.yaml'?"),
+        (["verfy"], "did you mean 'verify'?"),
+    ],
+)
+def test_a_wrong_command_exits_2_and_sends_nothing(
+    words: list[str], expected: str, project: Project, workspace: FakeWorkspace
+) -> None:
+    said = project.run(*words)
+    assert said.code == 2
+    assert expected in said.err
+    assert "Traceback" not in said.err
+    assert workspace.requests == []
+
+
+def test_a_bug_leaves_a_log_without_credentials(
+    project: Project,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def broken(*given: object, **more: object) -> None:
+        raise RuntimeError(f"with {os.environ['DATABRICKS_TOKEN']} in it")
+
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(logs))
+    monkeypatch.setattr("dbrun.api.load", broken)
+    said = project.run("tickets.yaml", "--var", "password=hunter2-hunter2")
+    assert said.code == 4
+    [log] = logs.iterdir()
+    assert str(log) in said.err
+    assert "Traceback" not in said.err
+    text = log.read_text()
+    assert "RuntimeError: with *** in it" in text
+    assert "--var 'password=***'" in text
+    assert "Traceback" in text
+    assert workspace.token not in text
+
+
+def test_debug_adds_the_traceback(project: Project, workspace: FakeWorkspace) -> None:
+    project.write("tickets.yaml", SPEC.replace("name: chat", "name: chad"))
+    said = project.run("--debug", "tickets.yaml")
+    assert said.code == 3
+    assert "Traceback" in said.err
