@@ -70,25 +70,32 @@ def _sink(site: Site, node: Node | None, name: str, registry: Registry) -> SinkS
     if path is None:
         site.findings.add(node.place, ("sink",), "'path' is missing", "write {path: …}")
         return None
-    kind = node.get("format")
-    name_of_kind = kind.value if kind is not None else format_of(path.value)
-    known = registry.names("sinks")
-    if kind is not None and name_of_kind not in known:
-        hint = hints.for_name(str(name_of_kind), known)
-        site.findings.add(
-            kind.place, ("sink", "format"), f"there is no sink '{name_of_kind}'", hint
-        )
-        return None
     if path.value.endswith(("/", os.sep)) or os.path.isdir(site.path(path)):
-        site.findings.add(path.place, ("sink",), "a folder is no results file", "name a file in it")
+        hint = "name a file in it"
+        site.findings.add(path.place, ("sink",), "a folder is no results file", hint)
+        return None
+    kind = _sink_kind(site, node.get("format"), path.value, registry)
+    if kind is None:
         return None
     return SinkSpec(
         path=site.path(path),
-        kind=name_of_kind if name_of_kind in known else "jsonl",
+        kind=kind,
         add=frozenset(value_of(node.get("add"), ())),
         omit=frozenset(value_of(node.get("omit"), ())),
         where=node.place.mark,
     )
+
+
+def _sink_kind(site: Site, named: Node | None, path: str, registry: Registry) -> str | None:
+    if named is None:
+        told = format_of(path)
+        return told if told is not None and registry.knows("sinks", told) else "jsonl"
+    if registry.knows("sinks", named.value):
+        return str(named.value)
+    hint = hints.for_name(named.value, registry.names("sinks"))
+    message = f"there is no sink '{named.value}'"
+    site.findings.add(named.place, ("sink", "format"), message, hint)
+    return None
 
 
 def _journal(site: Site, node: Node | None, sink: SinkSpec | None) -> JournalSpec:

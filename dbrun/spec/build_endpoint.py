@@ -22,6 +22,7 @@ _COMMON: Final = (
     "limits",
 )
 _WHOLE: Final = ("attempts", "window")
+_NOT_RUN: Final = ("processes", "max_cost")
 
 
 class Endpoints:
@@ -57,9 +58,8 @@ class Endpoints:
             return None
         name = node.value
         if name not in self._named:
-            known = self._registry.names("adapters")
             hint = hints.for_name(name, self._named, none="declare it under endpoints")
-            if name in known:
+            if self._registry.knows("adapters", name):
                 hint = f"an adapter is written {{adapter: {name}, …}}"
             self._site.findings.add(node.place, path, f"there is no endpoint '{name}'", hint)
             return None
@@ -69,9 +69,8 @@ class Endpoints:
         adapter = node.get("adapter")
         if adapter is None or not isinstance(adapter.value, str):
             return None
-        known = self._registry.names("adapters")
-        if adapter.value not in known:
-            hint = hints.for_name(adapter.value, known)
+        if not self._registry.knows("adapters", adapter.value):
+            hint = hints.for_name(adapter.value, self._registry.names("adapters"))
             message = f"there is no adapter '{adapter.value}'"
             self._site.findings.add(adapter.place, (*path, "adapter"), message, hint)
         if self._site.sound(path, node) is None:
@@ -107,15 +106,14 @@ def _verify(site: Site, node: Node | None) -> bool | str:
 def build_limits(site: Site, path: Path, node: Node | None, base: Limits | None = None) -> Limits:
     """The limits at *path* over those of *base*, key by key."""
     base = base or Limits()
-    if node is None or site.sound(path, node) is None:
-        return base
-    given: dict[str, Any] = {
-        key: int(child.value) if key in _WHOLE else float(child.value)
-        for key, child in node.value.items()
-        if key not in ("concurrency", "processes", "max_cost")
-    }
-    if (calls := node.get("concurrency")) is not None:
-        given["concurrency"] = _concurrency(site, (*path, "concurrency"), calls)
+    given: dict[str, Any] = {}
+    for key, child in node.value.items() if node and isinstance(node.value, dict) else ():
+        if key in _NOT_RUN or site.sound((*path, key), child) is None:
+            continue
+        if key == "concurrency":
+            given[key] = _concurrency(site, (*path, key), child)
+        else:
+            given[key] = int(child.value) if key in _WHOLE else float(child.value)
     return replace(base, **given)
 
 

@@ -6,7 +6,8 @@ import os
 from dataclasses import replace
 
 from ..errors import SpecError
-from .document import parse, shown
+from .document import parse
+from .files import shown
 from .merge import RESPONSE_SCHEMA_KEYS
 from .model import ResponseSchema
 from .nodes import Node, Path, dotted, plain
@@ -64,7 +65,7 @@ def _checked(site: Site, made: ResponseSchema, node: Node, path: Path) -> Respon
     problems = schema_errors(made.schema)
     for inner, message in problems:
         at = _at(node, inner)
-        said = f"no JSON Schema: {message}"
+        said = f"no JSON Schema: {message}" if inner[-1:] != ["type"] else message
         site.findings.add(at.place, (*path, *inner), said)
     return None if problems else made
 

@@ -20,10 +20,9 @@ def build_source(site: Site, node: Node | None, registry: Registry) -> SourceSpe
     kind = source_kind(node)
     if not _is_one_kind(site, node, kind) or kind is None:
         return None
-    known = registry.names("sources")
-    if kind not in known:
+    if not registry.knows("sources", kind):
         place = (node.get("format") or node).place
-        hint = hints.for_name(kind, known)
+        hint = hints.for_name(kind, registry.names("sources"))
         site.findings.add(place, ("source", "format"), f"there is no source '{kind}'", hint)
         return None
     where, limit = node.get("where"), node.get("limit")

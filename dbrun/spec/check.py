@@ -8,6 +8,7 @@ from typing import Any
 
 from ..types import Json
 from . import hints, pending
+from .formats import source_kind
 from .nodes import UNKNOWN, Findings, Node, Path, children, plain
 from .schema import Rule, Schemas, foreign_errors, holds, is_type, same
 from .wording import either, found, listed, shown, wanted
@@ -33,8 +34,9 @@ class _Checker:
             return
         if not self._is_of_type(node, held, path):
             return
+        words = next((r.schema["x-wants"] for r in held if "x-wants" in r.schema), None)
         for rule in held:
-            if self._scalar(node, rule.schema, path):
+            if self._scalar(node, {"x-wants": words, **rule.schema}, path):
                 return
         if isinstance(node.value, dict):
             self._mapping(node, held, path)
@@ -93,7 +95,8 @@ class _Checker:
     def _scalar(self, node: Node, schema: Mapping[str, Json], path: Path) -> bool:
         value = node.value
         if "const" in schema and not same(plain(node), schema["const"]):
-            self._say(node, path, f"wants {listed([schema['const']])}, found {shown(node)}")
+            wants = schema["x-wants"] or listed([schema["const"]])
+            self._say(node, path, f"wants {wants}, found {shown(node)}")
             return True
         if "enum" in schema and not any(same(plain(node), item) for item in schema["enum"]):
             self._enum(node, schema, path)
@@ -120,7 +123,8 @@ class _Checker:
         elif "maxLength" in schema and len(value) > schema["maxLength"]:
             self._say(node, path, f"wants at most {schema['maxLength']} characters")
         elif "pattern" in schema and not re.search(schema["pattern"], value):
-            words = schema.get("x-wants", f"text that matches {schema['pattern']}")
+            pattern = schema["pattern"]
+            words = schema["x-wants"] or _PATTERNS.get(pattern, f"text that matches {pattern}")
             self._say(node, path, f"wants {words}, found {shown(node)}")
         elif schema.get("x-kind") == "path" and "\0" in value:
             self._say(node, path, "a path cannot hold a NUL character")
@@ -159,12 +163,23 @@ class _Checker:
             if all(key in schema.get("properties", {}) for schema in closed):
                 continue
             known = self._known(closed)
-            said[key] = hints.for_unknown(path, key, known)
+            elsewhere = self._elsewhere(node, held, key)
+            said[key] = hints.for_unknown(path, key, known, elsewhere=elsewhere)
             owner = self._meant_for(node, held, key, path)
             if owner:
                 said[key] = f"indent it, so that it belongs to '{owner}'"
             self._findings.add(child.key_place, (*path, key), "unknown key", said[key])
         return said
+
+    def _elsewhere(self, node: Node, held: Sequence[Rule], key: str) -> str:
+        """The plug-ins that an option belongs to, if not to this one."""
+        for rule in held:
+            if rule.schema.get("x-plugin") == "adapters":
+                names = self._schemas.adapters_with(key)
+                return f"it belongs to adapter {either(names)}" if names else ""
+            if rule.schema.get("x-plugin") == "sources" and key in rule.schema["properties"]:
+                return f"it does not go with {source_kind(node)}"
+        return ""
 
     def _known(self, closed: Sequence[Mapping[str, Json]]) -> set[str]:
         sets = [set(schema.get("properties", {})) for schema in closed]
@@ -243,27 +258,27 @@ def _at(node: Node, path: Sequence[str | int]) -> Node:
 
 
 def _advice(node: Node, schema: Mapping[str, Json]) -> str:
-    value, types = node.value, schema["type"]
+    value, types = (
+        node.value,
+        {*([schema["type"]] if isinstance(schema["type"], str) else schema["type"])},
+    )
+    numeric = types & {"integer", "number"}
     if node.raw is not None:
         return ""
-    if "string" in types and isinstance(value, (bool, int, float)):
+    if "string" in types and not numeric and isinstance(value, (bool, int, float)):
         return "put it in quotes"
-    if isinstance(value, str):
-        if "boolean" in types and value.lower() in ("true", "yes", "on"):
-            return "write true"
-        if "boolean" in types and value.lower() in ("false", "no", "off"):
-            return "write false"
-        if (
-            re.fullmatch(r"[-+]?[0-9_.,]+", value) and {"integer", "number"} & {types}
-            if isinstance(types, str)
-            else False
-        ):
-            return "write it without quotes, '_' and ','"
-    if "array" in types and isinstance(value, dict):
+    if "boolean" in types and isinstance(value, str):
+        meant = {"true": _TRUE, "false": _FALSE}.items()
+        return next((f"write {word}" for word, said in meant if value.lower() in said), "")
+    if numeric and isinstance(value, str) and re.fullmatch(r"[-+]?[0-9][0-9_.,]*", value):
+        return "write it without quotes, '_' and ','"
+    if "array" in types and isinstance(value, dict) and node.loose:
         return "put '- ' before each item"
     return ""
 
 
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_PATTERNS: Mapping[str, str] = {"^https?://": "an address that begins with http:// or https://"}
 _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
     ("minimum", lambda value, bound: value >= bound, "of at least"),
     ("exclusiveMinimum", lambda value, bound: value > bound, "above"),

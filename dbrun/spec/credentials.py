@@ -31,9 +31,14 @@ def check_literals(root: Node, schemas: Schemas, findings: Findings) -> None:
             continue
         if any(rule.schema.get("x-kind") == "credential" for rule in rules):
             findings.add(node.at, path, "wants a credential by name", _advice(node), secret=True)
-        elif path[-2:-1] == ("headers",) and _SPEAKING_HEADER.search(str(path[-1])):
+        elif isinstance(node.value, str) and is_speaking_header(path):
             message = "a header of this name wants a credential by name"
             findings.add(node.at, path, message, _advice(node), secret=True)
+
+
+def is_speaking_header(path: Path) -> bool:
+    """Whether *path* is that of a header whose name tells of a credential."""
+    return path[-2:-1] == ("headers",) and bool(_SPEAKING_HEADER.search(str(path[-1])))
 
 
 def check_urls(root: Node, schemas: Schemas, findings: Findings) -> None:

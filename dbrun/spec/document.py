@@ -18,28 +18,18 @@ from typing import Any
 import yaml
 
 from ..errors import SpecError
-from ..types import Json, Mark, Problem
+from ..types import Json
+from .files import read_text, shown
+from .lines import Lines, first_unprintable
 from .nodes import Findings, Node, Path, Place, plain, walk
 from .scalars import NotJson, read_plain
-from .text import Lines, decode, first_unprintable
+from .syntax import syntax_problem
 
-MAX_BYTES = 20 * 1024 * 1024
 MAX_DEPTH = 50
 MAX_UNFOLDED = 20_000
 
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_ADVICE = {
-    "mapping values are not allowed here": "put text that holds ': ' in quotes",
-    "could not find expected ':'": "a key needs ': ' after it, and a long text '|' before it",
-    "expected <block end>, but found": "check the indentation, and that brackets and quotes close",
-    "did not find expected": "check the indentation, and that brackets and quotes close",
-    "expected ',' or": "check that brackets and quotes close",
-    "found unexpected end of stream": "a quote or a bracket is not closed",
-    "that cannot start any token": "put the text in quotes",
-    "found unknown escape character": "in double quotes, write a backslash as \\\\",
-    "found undefined tag handle": "put the text in quotes",
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ def read(path: str, text: str | None = None) -> Document:
     """
     file, folder = shown(path), os.path.dirname(os.path.abspath(path))
     if text is None:
-        text = decode(file, read_bytes(path, file))
+        text = read_text(path)
     return Document(file=file, folder=folder, root=parse(text, file=file, folder=folder))
 
 
@@ -92,37 +82,6 @@ def parse(text: str, *, file: str, folder: str, place: Place | None = None) -> N
     if root is None or composer.findings:
         raise SpecError(composer.findings.problems)
     return root
-
-
-def shown(path: str) -> str:
-    """*path* as a person would write it: relative if it lies below the current folder."""
-    absolute = os.path.abspath(path)
-    here = os.getcwd()
-    return os.path.relpath(absolute, here) if absolute.startswith(here + os.sep) else absolute
-
-
-def read_bytes(path: str, file: str) -> bytes:
-    """The bytes of a regular file of sane size. Raises `SpecError`."""
-    try:
-        if os.path.isdir(path):
-            raise _unreadable(file, "is a folder", "name a file in it")
-        if not os.path.isfile(path) and os.path.exists(path):
-            raise _unreadable(file, "is no regular file")
-        with open(path, "rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise _unreadable(file, "there is no such file") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _unreadable(file, f"cannot be read: {reason}") from error
-    if len(content) > MAX_BYTES:
-        size = MAX_BYTES // 2**20
-        raise _unreadable(file, f"is larger than {size} MB", "keep rows in a file of their own")
-    return content
-
-
-def _unreadable(file: str, message: str, hint: str = "") -> SpecError:
-    return SpecError([Problem(where=Mark(file=file), path="", message=message, hint=hint)])
 
 
 class _Stop(Exception):
@@ -273,11 +232,11 @@ class _Composer:
         start, end = event.start_mark.index, event.end_mark.index
         at = self.place(start, max(end, start + 1))
         if not isinstance(event, yaml.ScalarEvent):
-            hint = "a key is one word of text"
+            message, hint = "a key must be text", "a mapping, list or alias cannot be one"
             if self.text[start - 1 : start + 1] == "{{":
-                hint = "put the text in quotes: YAML takes {{ … }} for a mapping"
+                message, hint = "YAML takes {{ … }} for a mapping", "put the text in quotes"
                 at = self.place(start - 1, start + 1)
-            self.findings.add(at, path, "a mapping, list or alias as a key", hint)
+            self.findings.add(at, path, message, hint)
             self._node(event, events, path, depth + 1)
             return None, None
         value: Json = self._scalar(event, start, end, path).value
@@ -337,13 +296,4 @@ def _explain(composer: _Composer, text: str, error: yaml.YAMLError) -> None:
             error = same
         if composer.findings:
             return
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    start = min(mark.index, len(text)) if mark is not None else 0
-    message = getattr(error, "problem", None) or "cannot be read as YAML"
-    if "\\t" in message or text[start : start + 1] == "\t":
-        composer.fail(start, "a tab", "YAML wants spaces")
-        return
-    if (context := getattr(error, "context", None)) is not None:
-        message = f"{context}: {message}"
-    hint = next((hint for part, hint in _ADVICE.items() if part in message), "")
-    composer.fail(start, message, hint)
+    composer.fail(*syntax_problem(error, text))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..types import Json
 from . import hints
+from .credentials import is_speaking_header
 from .nodes import UNKNOWN, Findings, Node, Path, children
 from .scalars import NotJson, read_plain
 from .schema import Rule, Schemas, is_type
@@ -116,13 +117,14 @@ class Environment:
     def _text(self, node: Node, held: Sequence[Rule], path: Path, area: _Area) -> Node:
         if path[:1] == ("vars",) and len(path) == 2:
             return self._variable(str(path[1]))
-        if "$" not in node.value:
+        if "$" not in node.value or is_speaking_header(path):
             return node
         if not area.active:
-            if not area.free and "${vars." in node.value:
-                message = "'${vars.…}' is not replaced here"
-                self._findings.add(node.place, path, message, "write the value itself")
-            return node
+            if area.free or "${vars." not in node.value:
+                return node
+            message = "'${vars.…}' is not replaced here"
+            self._findings.add(node.place, path, message, "write the value itself")
+            return node.with_value(UNKNOWN)
         if (alone := _ALONE.fullmatch(node.value)) is not None:
             return self._alone(node, alone[1], held, path, area)
         return self._replaced(node, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -96,24 +95,47 @@ _IN_STEP: Mapping[str, str] = {
 }
 
 
-def for_unknown(path: Path, key: str, known: Iterable[str]) -> str:
-    """The hint for the unknown *key* of the mapping at *path*, where *known* keys may stand."""
+def for_unknown(path: Path, key: str, known: Iterable[str], *, elsewhere: str = "") -> str:
+    """The hint for the unknown *key* of the mapping at *path*, where *known* keys may stand.
+
+    *elsewhere* says where exactly this key would be known.
+    """
     names = sorted(known)
     directed = _directed(path, key, names)
-    if directed:
-        return directed
+    if directed or elsewhere:
+        return directed or elsewhere
     if (near := nearest(key, names)) is not None:
         return f"did you mean '{near}'?"
     if (said := _ANYWHERE.get(key)) is not None:
         return said if not path else f"{said}, at the top of the spec"
-    return f"there are {', '.join(names)}" if names else ""
+    return f"it takes {', '.join(names)}" if names else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that *name* is most like, if it is much like one."""
-    names = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.65)
-    return names[found[0]] if found else None
+    wanted = name.lower()
+    slips = {candidate: _slips(wanted, candidate.lower()) for candidate in known}
+    best = min(slips, key=lambda candidate: (slips[candidate], candidate), default=None)
+    if best is None or slips[best] > 1 + (len(name) > 5) + (len(name) > 9):
+        longer = [one for one in slips if len(name) > 2 and one.lower().startswith(wanted)]
+        return longer[0] if len(longer) == 1 else None
+    return best
+
+
+def _slips(left: str, right: str) -> int:
+    """How many letters to add, drop, change or swap with their neighbour to make *right*."""
+    before: list[int] = []
+    above = list(range(len(right) + 1))
+    for row, letter in enumerate(left, start=1):
+        current = [row]
+        for column, other in enumerate(right, start=1):
+            least = min(above[column] + 1, current[-1] + 1, above[column - 1] + (letter != other))
+            swapped = (
+                row > 1 and column > 1 and left[row - 2 : row] == right[column - 2 : column][::-1]
+            )
+            current.append(min(least, before[column - 2] + 1) if swapped else least)
+        before, above = above, current
+    return above[-1]
 
 
 def for_name(name: str, known: Iterable[str], *, none: str = "") -> str:
@@ -121,6 +143,8 @@ def for_name(name: str, known: Iterable[str], *, none: str = "") -> str:
     names = sorted(known)
     if (near := nearest(name, names)) is not None:
         return f"did you mean '{near}'?"
+    if len(names) == 1:
+        return f"there is only '{names[0]}'"
     return f"there are {', '.join(names)}" if names else none
 
 

@@ -9,16 +9,15 @@ from functools import cached_property
 
 from ..errors import SpecError
 from ..types import Json
-from ..values import plain as plain_json
 from . import hints
 from .document import parse, read
 from .merge import overlay
-from .nodes import Findings, Node, Path, Place, from_plain, plain, walk
-from .scalars import NotJson, read_plain
+from .nodes import Findings, Node, Path, Place, plain, walk
+from .variables import with_variables
 from .wording import found
 
 _LAYERING = ("extends", "targets", "default_target")
-_NOT_IN_TARGET = (*_LAYERING, "version")
+_NOT_IN_TARGET = frozenset({*_LAYERING, "version"})
 _MOST_PARENTS = 100
 
 
@@ -52,16 +51,16 @@ def merge_layers(
     overrides: Sequence[str],
     variables: Iterable[tuple[str, str]],
     typed_variables: Mapping[str, Json],
+    findings: Findings,
 ) -> Merged:
-    """The spec at *path* with everything laid over it.
+    """The spec at *path* with everything laid over it. What is wrong with a layer is noted.
 
     Raises:
-        SpecError: with every problem found in the layers.
+        SpecError: if a file cannot be read or makes no sense, with every problem found.
     """
-    findings = Findings()
     root = _Reader(findings).merged(path)
-    _raise_if_any(findings)
-    assert root is not None
+    if root is None or findings:
+        raise SpecError(findings.problems)
     parts = dict(root.value)
     parts.pop("extends", None)
     targets = _targets(parts.pop("targets", None), findings)
@@ -71,8 +70,7 @@ def merge_layers(
         root = overlay(root, targets[name]) or root
     for text in overrides:
         root = _override(root, text, findings)
-    root = _with_variables(root, list(variables), typed_variables, findings)
-    _raise_if_any(findings)
+    root = with_variables(root, list(variables), typed_variables, findings)
     return Merged(root=root, base=base, targets=targets, target=name)
 
 
@@ -143,11 +141,6 @@ class _Reader:
         return None
 
 
-def _raise_if_any(findings: Findings) -> None:
-    if findings:
-        raise SpecError(findings.problems)
-
-
 def _targets(node: Node | None, findings: Findings) -> Mapping[str, Node]:
     if node is None or node.value is None:
         return {}
@@ -164,11 +157,11 @@ def _targets(node: Node | None, findings: Findings) -> Mapping[str, Node]:
             message = f"wants a mapping of keys to replace, found {found(target)}"
             findings.add(target.place, path, message)
             continue
-        for key in _NOT_IN_TARGET:
-            if (inner := target.get(key)) is not None:
-                message = f"'{key}' cannot stand in a target"
-                findings.add(inner.key_place, (*path, key), message, "move it to the top")
-        targets[name] = target
+        for key in _NOT_IN_TARGET & target.value.keys():
+            message = f"'{key}' cannot stand in a target"
+            findings.add(target.value[key].key_place, (*path, key), message, "move it to the top")
+        allowed = target.value.items()
+        targets[name] = target.with_value({k: v for k, v in allowed if k not in _NOT_IN_TARGET})
     return targets
 
 
@@ -236,91 +229,4 @@ def _nested(parts: Sequence[str], node: Node, place: Place) -> Node:
         return Node(value={"steps": Node(value=[named], at=place, key=place)}, at=place)
     for part in reversed(parts):
         node = Node(value={part: replace(node, key=place)}, at=place)
-    return node
-
-
-def _with_variables(
-    root: Node,
-    variables: Sequence[tuple[str, str]],
-    typed: Mapping[str, Json],
-    findings: Findings,
-) -> Node:
-    if not variables and not typed:
-        return root
-    declared = root.get("vars")
-    known = dict(declared.value) if declared and isinstance(declared.value, dict) else {}
-    for name, text in variables:
-        place = Place(file="--var", folder=os.getcwd())
-        if (before := _declared(name, known, place, findings)) is not None:
-            known[name] = _from_text(name, text, before, place, findings)
-    for name, value in typed.items():
-        place = Place(file="vars", folder=os.getcwd())
-        if (before := _declared(name, known, place, findings)) is not None:
-            known[name] = _from_json(name, value, before, place, findings)
-    if declared is None:
-        return root
-    return root.with_value({**root.value, "vars": declared.with_value(known)})
-
-
-def _declared(
-    name: str, known: Mapping[str, Node], place: Place, findings: Findings
-) -> Node | None:
-    if name not in known:
-        hint = hints.for_name(name, known, none="declare it under vars")
-        findings.add(place, ("vars", name), f"there is no variable '{name}'", hint)
-    return known.get(name)
-
-
-def _from_text(name: str, text: str, before: Node, place: Place, findings: Findings) -> Node:
-    if before.value is None or isinstance(before.value, str):
-        return Node(value=text.replace("$", "$$"), at=place, key=before.key)
-    try:
-        if isinstance(before.value, (dict, list)):
-            value = plain(parse(text, file="--var", folder=place.folder))
-        else:
-            value = read_plain(text)
-    except (NotJson, SpecError):
-        value = None
-    return _typed(name, value, before, place, findings)
-
-
-def _from_json(name: str, value: Json, before: Node, place: Place, findings: Findings) -> Node:
-    try:
-        data = plain_json(value)
-    except ValueError as error:
-        findings.add(place, ("vars", name), f"wants a JSON value, found {error}")
-        return before
-    if before.value is None:
-        return replace(_escaped(from_plain(data, place)), key=before.key)
-    return _typed(name, data, before, place, findings)
-
-
-def _typed(name: str, value: Json, before: Node, place: Place, findings: Findings) -> Node:
-    given = replace(_escaped(from_plain(value, place)), key=before.key)
-    numbers = (int, float)
-    alike = type(value) is type(before.value) or (
-        isinstance(value, numbers)
-        and isinstance(before.value, numbers)
-        and not isinstance(value, bool)
-        and not isinstance(before.value, bool)
-    )
-    if not alike:
-        declared = found(before)
-        if isinstance(before.value, bool):
-            declared = "true or false"
-        message = (
-            f"wants {declared}, as it is declared on line {before.at.line} of {before.at.file}"
-        )
-        findings.add(place, ("vars", name), message)
-    return given
-
-
-def _escaped(node: Node) -> Node:
-    """Values from outside are taken as they are: a dollar in them names nothing."""
-    if isinstance(node.value, str):
-        return node.with_value(node.value.replace("$", "$$"))
-    if isinstance(node.value, dict):
-        return node.with_value({key: _escaped(one) for key, one in node.value.items()})
-    if isinstance(node.value, list):
-        return node.with_value([_escaped(one) for one in node.value])
     return node

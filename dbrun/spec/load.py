@@ -12,8 +12,8 @@ from ..types import Json, Problem
 from .build import build
 from .check import check
 from .credentials import check_literals, check_urls
-from .document import shown
 from .environment import Environment
+from .files import shown
 from .layers import Merged, merge_layers
 from .lint import lint
 from .merge import overlay
@@ -56,14 +56,16 @@ def load_spec(
         SpecError: with every problem that was found.
     """
     given = variables.items() if isinstance(variables, Mapping) else variables
+    findings = Findings()
     merged = merge_layers(
         path,
         target=target,
         overrides=overrides,
         variables=list(given),
         typed_variables=typed_variables or {},
+        findings=findings,
     )
-    findings, schemas = Findings(), Schemas(registry)
+    schemas = Schemas(registry)
     resolved = _checked(merged.root, schemas, environ, findings)
     _refuse_missing_variables(resolved, findings)
     _check_other_targets(merged, schemas, environ, findings)

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..types import Problem
 from .credentials import KEY_IN_QUERY, USER_INFO
-from .text import split_lines
+from .lines import split_lines
 
 MASK = "***"
 _WIDEST = 110
 _LEAD = 40
 _SECRET_KEY = re.compile(
-    r"""["']?[\w-]*(?:token|api_?key|secret|password|passwd|authorization|cookie)[\w-]*["']?
-        \s*[:=]\s*(?!\{|\$\{|\s|[\[&*|>]|$)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\s\#][^,}]*)""",
+    r"""["']?(?P<key>[\w-]*(?:token(?!s)|api_?key|secret|password|passwd|authorization|cookie)[\w-]*)
+        ["']?\s*[:=]\s*(?!["']?\$\{[^}]*\}["']?\s*(?:[,}]|$)|[{\[&*|>]|$)
+        (?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\s\#][^,}]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SAFE_VALUE = re.compile(r"\s*(?:\d+|true|false|null|~)\s*")
+_SAFE_VALUE = re.compile(r"\s*(?:[-+.\deE]+|true|false|null|~)\s*")
+_SCOPE_AND_KEY = re.compile(r"[\"']?[\w.-]+/[\w.-]+[\"']?\s*")
 _BEARER = re.compile(r"\b(?:Bearer|Basic)\s+([\w.~+/=-]{6,})", re.IGNORECASE)
 _Span = tuple[int, int]
 
@@ -80,13 +82,18 @@ def _excerpt(problem: Problem, text: str, secrets: Sequence[_Span]) -> list[str]
 
 def _speaking(line: str) -> list[_Span]:
     """What looks like a credential in a line, whatever is wrong with it."""
-    spans = [
-        match.span(1)
-        for pattern in (_SECRET_KEY, USER_INFO, _BEARER)
-        for match in pattern.finditer(line)
-        if not _SAFE_VALUE.fullmatch(match[1])
+    return [
+        *(match.span("value") for match in _SECRET_KEY.finditer(line) if not _is_safe(match)),
+        *(match.span(1) for match in USER_INFO.finditer(line)),
+        *(match.span(1) for match in _BEARER.finditer(line)),
+        *(match.span(2) for match in KEY_IN_QUERY.finditer(line)),
     ]
-    return spans + [match.span(2) for match in KEY_IN_QUERY.finditer(line)]
+
+
+def _is_safe(match: re.Match[str]) -> bool:
+    """Whether what follows a speaking key is no credential: a number, or a secret's name."""
+    named = match["key"].lower() == "secret" and _SCOPE_AND_KEY.fullmatch(match["value"])
+    return bool(named or _SAFE_VALUE.fullmatch(match["value"]))
 
 
 def _masked(line: str, start: int, end: int, spans: Iterable[_Span]) -> tuple[str, int, int]:

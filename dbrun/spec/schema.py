@@ -28,6 +28,7 @@ from ..registry import Registry
 from ..types import Json
 from .formats import source_kind
 from .nodes import Node, Path, children, plain
+from .wording import either
 
 SCHEMA_FILES = ("pipeline", "record", "manifest")
 
@@ -64,6 +65,7 @@ _ASSERTIONS = frozenset(
 _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "deprecated", "$schema", "$defs", "$comment"}
 )
+_COMMON_OF_SOURCES = ("format", "id", "where", "limit")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -145,6 +147,15 @@ class Schemas:
             return self.items(rules)
         return self.inside(rules, str(part))
 
+    def adapters_with(self, option: str) -> list[str]:
+        """The built-in adapters that have an option of this name."""
+        definitions = self.top.root["$defs"].items()
+        return [
+            name.removeprefix("adapter_")
+            for name, schema in definitions
+            if name.startswith("adapter_") and option in schema["properties"]
+        ]
+
     def walk(
         self, node: Node, rules: Sequence[Rule] | None = None, path: Path = ()
     ) -> Iterator[tuple[Path, Node, list[Rule]]]:
@@ -159,6 +170,9 @@ class Schemas:
         found.append(rule)
         if "$ref" in schema:
             self._unfold(_target(rule), node, found)
+        if "x-kind" in schema and rule.root is not self.top.root:
+            for sub in self._usual(schema):
+                self._unfold(sub, node, found)
         plugin = self._plugin(rule, node) if "x-plugin" in schema else None
         if plugin is not None:
             self._unfold(plugin, node, found)
@@ -170,6 +184,13 @@ class Schemas:
             branch = "then" if holds(schema["if"], node, rule.root) else "else"
             for sub in rule.sub(schema.get(branch)):
                 self._unfold(sub, node, found)
+
+    def _usual(self, schema: Mapping[str, Json]) -> tuple[Rule, ...]:
+        """What a plug-in need not say of a value of a kind: its form in the file."""
+        kind = schema["x-kind"]
+        if kind in ("credential", "reference"):
+            return (Rule(self.top.root["$defs"][kind], self.top.root),)
+        return () if "type" in schema else (Rule({"type": "string"}, self.top.root),)
 
     def _plugin(self, rule: Rule, node: Node) -> Rule | None:
         kind = rule.schema["x-plugin"]
@@ -185,15 +206,21 @@ class Schemas:
             options = self._registry.get(kind, name).options
         except PluginError:
             return None  # reported where the name is looked up
-        common = dict.fromkeys(rule.schema["properties"], True)
-        if kind == "sources":
-            common = dict.fromkeys(("format", "id", "where", "limit"), True)
-        schema = {
-            **options,
-            "properties": {**common, **options.get("properties", {})},
-            "additionalProperties": False,
+        common = _COMMON_OF_SOURCES if kind == "sources" else rule.schema["properties"]
+        own = {
+            key: {**_area_of(rule, name, key), **option} if isinstance(option, dict) else option
+            for key, option in options.get("properties", {}).items()
         }
+        properties = {**dict.fromkeys(common, True), **own}
+        schema = {**options, "properties": properties, "additionalProperties": False}
         return Rule(schema, schema)
+
+
+def _area_of(rule: Rule, name: str, key: str) -> dict[str, Json]:
+    """Whether `${…}` is replaced in an option, which the schema says of built-in plug-ins."""
+    known = rule.root["$defs"].get(f"adapter_{name}", rule.schema)["properties"].get(key)
+    area = known.get("x-environment") if isinstance(known, dict) else None
+    return {} if area is None else {"x-environment": area}
 
 
 def _plugin_name(kind: str, node: Node) -> str | None:
@@ -276,4 +303,8 @@ def schema_errors(schema: Json) -> list[tuple[list[Any], str]]:
     except RecursionError:
         return [([], "is nested too deeply")]
     best = exceptions.best_match(error for _, error in found)
-    return [] if best is None else [(list(best.absolute_path), best.message)]
+    if best is None:
+        return []
+    if best.validator == "anyOf" and list(best.absolute_path)[-1:] == ["type"]:
+        return [(list(best.absolute_path), f"wants {either(_TYPES)}, or a list of these")]
+    return [(list(best.absolute_path), best.message)]

@@ -9,12 +9,11 @@ from typing import Any
 
 from ..errors import SpecError
 from ..types import Json, Mark
-from .document import read_bytes, shown
+from .files import read_text, shown
 from .formats import STANDARD_INPUT
 from .model import Reference, Text
-from .nodes import Findings, Node, Path, children, dotted, plain
+from .nodes import UNKNOWN, Findings, Node, Path, children, dotted, plain, walk
 from .schema import Rule, Schemas
-from .text import decode
 
 _MARKERS = (".git", "pyproject.toml", "databricks.yml")
 
@@ -41,7 +40,10 @@ class Site:
 
     def sound(self, path: Path, node: Node | None) -> Node | None:
         """*node*, if nothing in it is known to be wrong."""
-        return None if node is None or self.findings.spoils(path) else node
+        if node is None or self.findings.spoils(path):
+            return None
+        # What is unknown has been reported where it comes from, which may be elsewhere.
+        return None if any(inner.value is UNKNOWN for _, inner in walk(node)) else node
 
     def path(self, node: Node) -> str:
         """An absolute path; standard input stays `-`."""
@@ -85,9 +87,7 @@ class Site:
         """The absolute path and the text of a file that the spec names, noting problems."""
         found = self.path(node)
         try:
-            return found, decode(shown(found), read_bytes(found, shown(found))).removeprefix(
-                "\ufeff"
-            )
+            return found, read_text(found).removeprefix("\ufeff")
         except SpecError as error:
             first = error.problems[0]
             message = f"{node.value}: {first.message}"
@@ -101,7 +101,7 @@ class Site:
     def _file(self, node: Node, path: Path) -> Text | None:
         real = os.path.realpath(self.path(node))
         if not real.startswith(os.path.realpath(self.project).rstrip(os.sep) + os.sep):
-            message = f"{node.value} lies outside the project {shown(self.project)}"
+            message = f"{node.value} lies outside the project"
             self.findings.add(node.at, path, message, "keep template files in the project")
             return None
         found = self.file(node, path)

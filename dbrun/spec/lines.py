@@ -1,12 +1,9 @@
-"""Text as lines: from a character's index to line and column, and from bytes to text."""
+"""Text as lines: from a character's index to its line and column."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-
-from ..errors import SpecError
-from ..types import Mark, Problem
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -44,16 +41,3 @@ def first_unprintable(text: str) -> int | None:
     """Where the first character is that YAML does not allow (YAML 1.2.2 section 5.1)."""
     match = _UNPRINTABLE.search(text)
     return match.start() if match else None
-
-
-def decode(file: str, content: bytes) -> str:
-    """*content* as UTF-8 text. Raises `SpecError` with the place of the first wrong byte."""
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
-        lines = split_lines(before)
-        where = Mark(file=file, line=len(lines), column=len(lines[-1]) + 1)
-        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
-        hint = "save the file as UTF-8"
-        raise SpecError([Problem(where=where, path="", message=message, hint=hint)]) from error
