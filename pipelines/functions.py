@@ -14,6 +14,9 @@ TOPICS = {
 }
 """Label → beginnings of the words by which a model may mean it."""
 
+SENTENCE_END = re.compile(r"(?<=[a-z0-9]{2})\. ")
+"""A full stop, but not that of an initial or a short abbreviation."""
+
 
 def topic(text: str) -> str:
     """The label that a model's free words mean; `other` if they mean none.
@@ -37,15 +40,14 @@ def sentence(text: str) -> str:
     line = " ".join(text.split())
     for preamble in ("This article is about ", "This article discusses ", "This article explores "):
         line = line.removeprefix(preamble)
-    # A full stop after a single letter belongs to an abbreviation.
-    line = re.split(r"(?<=[a-z]{2})\. ", line)[0].rstrip(".")
+    line = SENTENCE_END.split(line)[0].rstrip(".")
     return f"{line[:1].upper()}{line[1:]}." if line else ""
 
 
 def first_sentence(prompt: str) -> str:
     """A stand-in for a model: the first sentence of what it is asked.
 
-    >>> first_sentence("One thing. And another.")
-    'One thing.'
+    >>> first_sentence("James K. Polk spoke. They listened.")
+    'James K. Polk spoke.'
     """
-    return prompt.split(". ")[0].rstrip(".") + "."
+    return SENTENCE_END.split(prompt)[0].rstrip(".") + "."
