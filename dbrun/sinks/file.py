@@ -22,6 +22,7 @@ from ..files import (
 )
 
 _BUFFER = 1 << 16
+_FLUSH_EVERY = 64
 
 _MENDS = {
     errno.ENOSPC: "free some space and run the same command again; it continues",
@@ -31,6 +32,7 @@ _MENDS = {
     errno.EROFS: "the file system is read-only; choose another sink",
     errno.EISDIR: "the sink must be a file; add a file name",
     errno.ENOTDIR: "a part of the path is a file; choose another sink",
+    errno.EEXIST: "a part of the path is a file; choose another sink",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
@@ -51,6 +53,7 @@ class PartialFile:
         self.digest: str | None = None
         self._shown = path
         self._compress = compress
+        self._lines = 0
         self._writer: HashingWriter | None = None
         self._buffer: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
@@ -74,12 +77,19 @@ class PartialFile:
             self._buffer = cast(IO[bytes], io.BufferedWriter(self._writer, _BUFFER))
             self._stream = compressed(self.path, self._buffer) if self._compress else self._buffer
 
-    def flush(self) -> None:
-        """Let readers of the partial file see what was written. Raises `SinkError`."""
-        # A compressed stream is not flushed: that would cost compression.
-        if self._stream is self._buffer:
-            with self.failing():
+    def write_line(self, line: bytes) -> None:
+        """Write *line*; every so many of them readers can see. Raises `SinkError`."""
+        with self.failing():
+            self.stream.write(line)
+            self._lines += 1
+            # A compressed stream is not flushed: that would cost compression.
+            if self._lines % _FLUSH_EVERY == 0 and self._stream is self._buffer:
                 self.stream.flush()
+
+    def flush(self) -> None:
+        """Let readers of the partial file see all that was written. Raises `SinkError`."""
+        with self.failing():
+            self.stream.flush()
 
     def commit(self) -> None:
         """Put the file in place; one of the same bytes is left alone. Raises `SinkError`."""

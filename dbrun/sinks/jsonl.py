@@ -8,8 +8,6 @@ from ..spec.model import SinkSpec
 from ..types import Json, Record
 from .file import PartialFile
 
-_FLUSH_EVERY = 64
-
 _encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
 ).encode
@@ -37,7 +35,6 @@ class JsonlSink:
     def __init__(self, spec: SinkSpec) -> None:
         self._add, self._omit = spec.add, spec.omit
         self._file = PartialFile(spec.path)
-        self._count = 0
 
     @classmethod
     def create(cls, spec: SinkSpec) -> JsonlSink:
@@ -57,16 +54,10 @@ class JsonlSink:
     def open(self) -> None:
         """Start writing. Raises `SinkError` if the place cannot be written."""
         self._file.open()
-        self._count = 0
 
     def write(self, record: Record) -> None:
         """Take the next record. Raises `SinkError`."""
-        line = encode_line(record.to_json(self._add, self._omit))
-        with self._file.failing():
-            self._file.stream.write(line)
-        self._count += 1
-        if self._count % _FLUSH_EVERY == 0:
-            self._file.flush()
+        self._file.write_line(encode_line(record.to_json(self._add, self._omit)))
 
     def commit(self) -> None:
         """Put the file in place; one of the same bytes is left alone. Raises `SinkError`."""

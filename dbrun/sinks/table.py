@@ -67,8 +67,7 @@ class TableSink(ABC):
 
     def write(self, record: Record) -> None:
         """Take the next record. Raises `SinkError`."""
-        with self._spool.failing():
-            self._spool.stream.write(encode_line(record.to_json(self._add, self._omit)))
+        self._spool.write_line(encode_line(record.to_json(self._add, self._omit)))
 
     def commit(self) -> None:
         """Write the table and put it in place; one of the same bytes is left alone.

@@ -1,0 +1,467 @@
+"""Sinks: what they write, that it is put in place whole, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import gzip
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from dbrun import files
+from dbrun.errors import PluginError, SinkError
+from dbrun.registry import Registry
+from dbrun.sinks.stream import StreamSink
+from dbrun.spec.model import SinkSpec
+from dbrun.types import Failure, Record, StepResult, Usage
+
+LENIENT = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+KINDS = ["jsonl", "csv", "parquet"]
+
+
+def record(number: int = 0, **changes: Any) -> Record:
+    known: dict[str, Any] = {
+        "id": f"T-{number}",
+        "index": number,
+        "status": "ok",
+        "row": {"text": "a", "n": number},
+        "output": "one",
+        "last": StepResult(
+            output="one", finish_reason="stop", usage=Usage(input_tokens=3), key="k"
+        ),
+    }
+    return Record(**{**known, **changes})
+
+
+FAILED = record(
+    1,
+    status="error",
+    output=None,
+    failure=Failure(kind="timeout", message="late", retryable=True),
+    last=None,
+)
+
+
+def create(kind: str, path: Path | str, **options: Any) -> Any:
+    spec = SinkSpec(path=str(path), kind=kind, **options)
+    return Registry(entry_points=False).get("sinks", kind).create(spec)
+
+
+def write(kind: str, path: Path | str, records: list[Record], **options: Any) -> Any:
+    sink = create(kind, path, **options)
+    sink.open()
+    try:
+        for one in records:
+            sink.write(one)
+        sink.commit()
+    finally:
+        sink.close()
+    return sink
+
+
+# JSON Lines
+
+
+def test_the_line_is_the_records_fields_in_their_order(tmp_path: Path) -> None:
+    write("jsonl", tmp_path / "x.jsonl", [record(), FAILED])
+    assert (tmp_path / "x.jsonl").read_text() == (
+        '{"id":"T-0","status":"ok","output":"one","finish_reason":"stop",'
+        '"usage":{"input_tokens":3},"row":{"text":"a","n":0},"key":"k"}\n'
+        '{"id":"T-1","status":"error","output":null,'
+        '"error":{"class":"timeout","message":"late","retryable":true},"row":{"text":"a","n":1}}\n'
+    )
+
+
+def test_fields_are_added_and_left_out(tmp_path: Path) -> None:
+    write(
+        "jsonl",
+        tmp_path / "x.jsonl",
+        [record()],
+        add=frozenset({"index"}),
+        omit=frozenset({"row", "usage", "key"}),
+    )
+    assert json.loads((tmp_path / "x.jsonl").read_text()) == {
+        "id": "T-0",
+        "status": "ok",
+        "output": "one",
+        "finish_reason": "stop",
+        "index": 0,
+    }
+
+
+@LENIENT
+@given(
+    st.lists(st.tuples(st.text(), JSON_VALUES, st.dictionaries(st.text(), JSON_VALUES)), max_size=4)
+)
+def test_jsonl_gives_back_what_was_written(tmp_path: Path, values: Any) -> None:
+    records = [record(id=one, output=output, row=row) for one, output, row in values]
+    path = tmp_path / "x.jsonl"
+    sink = write("jsonl", path, records)
+    data = path.read_bytes()
+    assert [json.loads(line) for line in data.splitlines()] == [one.to_json() for one in records]
+    assert (sink.size, sink.digest) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_text_is_kept_readable_and_lone_surrogates_survive(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    write("jsonl", path, [record(output="ä\u2028"), record(output="ä\ud800")])
+    first, second = path.read_bytes().split(b"\n")[:2]
+    assert "ä\u2028".encode() in first
+    assert b"\\u00e4\\ud800" in second
+    assert json.loads(second)["output"] == "ä\ud800"
+
+
+# All kinds
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_lie_in_the_partial_file_until_all_are_there(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "new" / "folder" / f"x.{kind}"
+    sink = create(kind, path)
+    sink.open()
+    for number in range(200):
+        sink.write(record(number))
+    assert not path.exists()
+    partial = Path(f"{path}.partial").read_bytes()
+    assert json.loads(partial.splitlines()[0])["id"] == "T-0"
+    sink.commit()
+    assert os.listdir(path.parent) == [path.name]
+    data = path.read_bytes()
+    assert (sink.size, sink.digest) == (len(data), hashlib.sha256(data).hexdigest())
+    sink.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closing_without_commit_leaves_the_partial_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(b"before")
+    sink = create(kind, path)
+    sink.open()
+    sink.write(record())
+    sink.close()
+    sink.close()
+    assert path.read_bytes() == b"before"
+    assert (tmp_path / f"x.{kind}.partial").read_bytes().startswith(b'{"id":"T-0"')
+    assert sink.size is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("records", [[], [record(), FAILED]])
+def test_equal_records_leave_the_file_alone(
+    tmp_path: Path, kind: str, records: list[Record]
+) -> None:
+    path = tmp_path / f"x.{kind}"
+    first = write(kind, path, records)
+    os.utime(path, (1, 1))
+    os.chmod(path, 0o640)
+    second = write(kind, path, records)
+    assert os.stat(path).st_mtime == 1
+    assert (first.size, first.digest) == (second.size, second.digest)
+    assert os.listdir(tmp_path) == [path.name]
+    write(kind, path, [*records, record(7)])
+    assert os.stat(path).st_mtime > 1
+    assert os.stat(path).st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_compressed_files_repeat(tmp_path: Path, kind: str, ending: str) -> None:
+    path = tmp_path / f"x.{kind}{ending}"
+    sink = write(kind, path, [record(n) for n in range(500)])
+    data = path.read_bytes()
+    assert (sink.size, sink.digest) == (len(data), hashlib.sha256(data).hexdigest())
+    write(kind, tmp_path / f"y.{kind}{ending}", [record(n) for n in range(500)])
+    assert (tmp_path / f"y.{kind}{ending}").read_bytes() == data
+    with files.open_in(str(path)) as stream:
+        content = stream.read()
+    write(kind, tmp_path / f"x.{kind}", [record(n) for n in range(500)])
+    assert content == (tmp_path / f"x.{kind}").read_bytes()
+    if ending == ".gz":
+        assert gzip.decompress(data) == content
+        assert data[4:8] == b"\0\0\0\0"  # no time
+    else:
+        assert zstandard.ZstdDecompressor().decompressobj().decompress(data) == content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_link_stays_a_link(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / f"x.{kind}").symlink_to(tmp_path / "real" / f"x.{kind}")
+    write(kind, tmp_path / f"x.{kind}", [record()])
+    assert (tmp_path / f"x.{kind}").is_symlink()
+    assert os.listdir(tmp_path / "real") == [f"x.{kind}"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_volume_the_file_is_one_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    volume = tmp_path / "volume"
+    monkeypatch.setattr(files, "REMOTE_ROOTS", (f"{volume}/",))
+    path = volume / "out" / f"x.{kind}"
+    sink = create(kind, path)
+    sink.open()
+    assert os.listdir(volume / "out") == []
+    sink.write(record())
+    sink.commit()
+    assert os.listdir(volume / "out") == [path.name]
+    assert not os.path.exists(files.spool_path(str(path)))
+    os.utime(path, (1, 1))
+    write(kind, path, [record()])
+    assert os.stat(path).st_mtime == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("folder", "is a directory; the sink must be a file; add a file name"),
+        ("file/x", "; a part of the path is a file; choose another sink"),
+        ("n" * 300, "file name too long; choose a shorter name"),
+    ],
+)
+def test_places_that_cannot_be_written_are_said_at_once(
+    tmp_path: Path, kind: str, path: str, said: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SinkError) as caught:
+        create(kind, tmp_path / path).open()
+    assert str(caught.value).startswith(f"{tmp_path / path}: the results cannot be written: ")
+    assert str(caught.value).endswith(said)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "no space left on device; free some space and run the same command again"),
+        (errno.EACCES, "permission denied; check the permissions of the folder"),
+        (errno.EROFS, "the file system is read-only; choose another sink"),
+        (errno.EIO, "mend the storage and run the same command again"),
+    ],
+)
+def test_storage_that_fails_at_the_end_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, code: int, said: str
+) -> None:
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(b"before")
+    sink = create(kind, path)
+    sink.open()
+    sink.write(record())
+
+    def fail(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SinkError) as caught:
+        sink.commit()
+    sink.close()
+    assert said in str(caught.value)
+    assert path.read_bytes() == b"before"
+    assert os.path.exists(f"{path}.partial")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk_is_said_while_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    sink = create(kind, tmp_path / "x")
+    sink.open()
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.HashingWriter, "write", fail)
+
+    def fill() -> None:
+        for _ in range(200):
+            sink.write(record())
+
+    with pytest.raises(SinkError, match="no space left on device; free some space"):
+        fill()
+    sink.close()
+
+
+# CSV
+
+
+def test_csv_columns_and_cells(tmp_path: Path) -> None:
+    records = [
+        record(0, output='x,"y"\nz', row={"text": "ä", "tags": ["a", 1], "none": None}),
+        FAILED,
+        record(2, output={"label": True}, row={"more": 1.5, "text": True}),
+    ]
+    write("csv", tmp_path / "x.csv", records, omit=frozenset({"usage"}))
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream, strict=True))
+    assert rows[0] == [
+        "id",
+        "status",
+        "output",
+        "finish_reason",
+        "error",
+        "row.text",
+        "row.tags",
+        "row.none",
+        "row.n",
+        "row.more",
+        "key",
+    ]
+    assert rows[1] == ["T-0", "ok", 'x,"y"\nz', "stop", "", "ä", '["a", 1]', "", "", "", "k"]
+    assert rows[2] == [
+        "T-1",
+        "error",
+        "",
+        "",
+        '{"class": "timeout", "message": "late", "retryable": true}',
+        "a",
+        "",
+        "",
+        "1",
+        "",
+        "",
+    ]
+    assert rows[3] == ["T-2", "ok", '{"label": true}', "stop", "", "true", "", "", "", "1.5", "k"]
+
+
+@LENIENT
+@given(st.lists(st.text(), min_size=1, max_size=4), st.text())
+def test_csv_texts_can_be_read_back(tmp_path: Path, outputs: list[str], column: str) -> None:
+    records = [record(output=one, row={column: one}) for one in outputs]
+    write("csv", tmp_path / "x.csv", records)
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, strict=True))
+
+    def spelled(text: str) -> str:
+        return text.encode("utf-8", "backslashreplace").decode()
+
+    assert [row["output"] for row in rows] == [spelled(one) for one in outputs]
+    assert [row[spelled(f"row.{column}")] for row in rows] == [spelled(one) for one in outputs]
+
+
+def test_a_table_without_records_has_its_first_columns(tmp_path: Path) -> None:
+    write("csv", tmp_path / "x.csv", [])
+    assert (tmp_path / "x.csv").read_text() == "id,status,output\n"
+    write("parquet", tmp_path / "x.parquet", [])
+    assert parquet.read_table(tmp_path / "x.parquet").schema.names == ["id", "status", "output"]
+
+
+# Parquet
+
+
+def test_parquet_kinds(tmp_path: Path) -> None:
+    outputs: list[Any] = [[1, 2], "text", None, "\ud800"]
+    records = [record(number, output=one) for number, one in enumerate(outputs)]
+    write("parquet", tmp_path / "x.parquet", records, add=frozenset({"index"}))
+    table = parquet.read_table(tmp_path / "x.parquet")
+    assert {field.name: str(field.type) for field in table.schema} == {
+        "id": "string",
+        "status": "string",
+        "output": "string",
+        "finish_reason": "string",
+        "usage": "string",
+        "row": "string",
+        "key": "string",
+        "index": "int64",
+    }
+    assert table["output"].to_pylist() == ["[1, 2]", "text", None, "\\ud800"]
+    assert json.loads(table["row"][1].as_py()) == {"text": "a", "n": 1}
+    assert json.loads(table["usage"][0].as_py()) == {"input_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kind", "made"),
+    [
+        ([1, None, 2], "int64", [1, None, 2]),
+        ([1, 2.5], "double", [1.0, 2.5]),
+        ([True, None], "bool", [True, None]),
+        ([True, 1], "string", ["true", "1"]),
+        ([2**60, 1], "int64", [2**60, 1]),
+        ([2**60, 0.5], "string", [str(2**60), "0.5"]),
+        ([2**70], "string", [str(2**70)]),
+        ([None], "string", [None]),
+        (["a", 1], "string", ["a", "1"]),
+        ([{"a": "ä"}], "string", ['{"a": "ä"}']),
+    ],
+)
+def test_parquet_outputs(tmp_path: Path, outputs: list[Any], kind: str, made: list[Any]) -> None:
+    write("parquet", tmp_path / "x.parquet", [record(output=one) for one in outputs])
+    column = parquet.read_table(tmp_path / "x.parquet")["output"]
+    assert str(column.type) == kind
+    assert column.to_pylist() == made
+
+
+def test_parquet_is_written_in_batches(tmp_path: Path) -> None:
+    write("parquet", tmp_path / "x.parquet", [record(number) for number in range(2500)])
+    ids = parquet.read_table(tmp_path / "x.parquet")["id"].to_pylist()
+    assert ids == [f"T-{number}" for number in range(2500)]
+
+
+def test_pyarrow_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(PluginError, match=r"pip install 'dbrun\[parquet\]'"):
+        create("parquet", tmp_path / "x.parquet").open()
+
+
+# Streams
+
+
+def test_a_stream_gets_each_record_at_once() -> None:
+    stream = io.BytesIO()
+    sink = StreamSink(stream, add=frozenset({"index"}), omit=frozenset({"row"}))
+    sink.open()
+    sink.write(record())
+    assert json.loads(stream.getvalue())["index"] == 0
+    sink.commit()
+    sink.close()
+    assert not stream.closed
+    assert sink.size is None
+
+
+def test_a_stream_that_nobody_reads_is_said() -> None:
+    class Closed(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, _: Any) -> int:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(SinkError, match="standard output cannot be written: Broken pipe"):
+        StreamSink(Closed()).write(record())  # type: ignore[arg-type]
+
+
+def test_the_stream_plugin_is_standard_output(capfdbinary: Any) -> None:
+    write("stream", "-", [record()], omit=frozenset({"row"}))
+    assert json.loads(capfdbinary.readouterr().out)["id"] == "T-0"
+
+
+def test_every_sink_is_a_plugin() -> None:
+    made: list[Callable[..., Any]] = [
+        Registry(entry_points=False).get("sinks", kind) for kind in (*KINDS, "stream")
+    ]
+    assert all(callable(getattr(one, "create", None)) for one in made)
