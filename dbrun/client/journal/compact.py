@@ -65,24 +65,26 @@ class _Beside:
         self.path = path
         self.target = target
         self._fd: int | None = fd
-        self.size = 0
 
     @classmethod
     def lock(cls, folder: str) -> _Beside | None:
-        """The empty file; None if another process is folding, or locks are not to be had."""
+        """The file, ours now; None if another process is folding, or locks are not to be had."""
         target = os.path.join(folder, COMPACTED)
         path = target + ".partial"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
         if try_lock(fd) is not True or not is_at(fd, path):
             os.close(fd)
             return None
-        os.ftruncate(fd, 0)
         return cls(fd, path, target)
+
+    def clear(self) -> None:
+        """Drop what a process that was killed left in it."""
+        assert self._fd is not None
+        os.ftruncate(self._fd, 0)
 
     def write(self, block: bytes) -> None:
         assert self._fd is not None
         write_all(self._fd, block)
-        self.size += len(block)
 
     def move_into_place(self) -> None:
         assert self._fd is not None
@@ -119,6 +121,7 @@ def _free(folder: str) -> dict[str, int]:
 
 def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> None:
     """Write the newest line of every key into *beside* and put it in place."""
+    beside.clear()
     compacted = Segment(beside.path)
     number = store.adopt(compacted)
     block: list[bytes] = []

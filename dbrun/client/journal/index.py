@@ -19,7 +19,6 @@ _SIZE_MASK = (1 << _SIZE_BITS) - 1
 _FIRST_SLOTS = 1 << 10
 _BUCKETS = 256
 
-
 Line = tuple[int, int, int, bytes, int]
 """A whole line in a file: offset, size, first 64 bits of the key, key, generation."""
 

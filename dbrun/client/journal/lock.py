@@ -72,10 +72,10 @@ def create_locked(path: str) -> int:
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[int | None]:
-    """The file at *path*, open and locked; None if somebody holds it or it is gone."""
+    """The file at *path*, open and locked; None if it is gone, held, or not ours to write."""
     try:
         fd = os.open(path, os.O_RDWR | BINARY)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         yield None
         return
     try:

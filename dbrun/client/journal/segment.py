@@ -6,6 +6,7 @@ writers safe. It holds an OS lock on it while alive, so that others know what th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -26,7 +27,6 @@ _SUFFIX = ".jsonl"
 _STAMP = "%Y%m%dT%H%M%S%f"
 _OWN_NAME = re.compile(r"(\d{8}T\d{12})-[0-9a-f]{8}\.jsonl")
 _READ_AHEAD = 1 << 20
-
 
 Rank = tuple[int, str]
 """Of two lines of one key and generation, the one in the file of higher rank is the newer."""
@@ -180,6 +180,7 @@ def _new_name(folder: str, clock: Clock) -> str:
     now = clock.wall()
     for name in names(folder):
         if own := _OWN_NAME.match(name):
-            other = datetime.strptime(own[1], _STAMP).replace(tzinfo=timezone.utc)
-            now = max(now, other + timedelta(microseconds=1))
+            with contextlib.suppress(ValueError, OverflowError):  # digits that are no time
+                other = datetime.strptime(own[1], _STAMP).replace(tzinfo=timezone.utc)
+                now = max(now, other + timedelta(microseconds=1))
     return f"{now.strftime(_STAMP)}-{secrets.token_hex(4)}{_SUFFIX}"

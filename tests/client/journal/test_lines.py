@@ -69,6 +69,12 @@ def test_raw_text_that_cannot_be_kept_is_written_anew(raw, written):
     assert decode(line) is not None
 
 
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff\ud800b", "\U0001f600\ud83d", "ä\u2028\x00"])
+def test_texts_that_utf_8_cannot_hold_survive(text):
+    line = line_of({text: [text]}, model=text, extra={text: text})
+    assert decode(line)[1] == Entry(body={text: [text]}, model=text, extra={text: text})
+
+
 def test_a_line_reads_as_it_is_documented():
     line = line_of({"text": "ä"}, model="m-1", generation=3, extra={"usage": {"input_tokens": 2}})
     assert line.decode() == (

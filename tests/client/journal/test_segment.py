@@ -63,6 +63,14 @@ def test_names_tell_the_time_and_never_go_back(folder, clock):
     assert made[4].startswith("20260321T111530000000-")
 
 
+@pytest.mark.parametrize("stamp", ["20261399T990000000000", "99991231T235959999999"])
+def test_a_name_that_is_no_time_does_not_hinder(folder, clock, stamp):
+    written(folder, b"", f"{stamp}-00000000.jsonl").release()
+    writer = Writer(folder, clock)
+    writer.close()
+    assert len(names(folder)) == 2
+
+
 def test_files_are_read_oldest_first(folder):
     for name in (
         "20260321T101530000001-00000000.jsonl",

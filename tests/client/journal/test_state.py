@@ -146,7 +146,7 @@ def test_a_kill_leaves_the_old_facts_or_the_new(folder):
         "setattr(os, sys.argv[2], dead)\n"
         "state.remember('a', 2)\n"
     )
-    for call in ("write", "fsync", "replace", "close"):
+    for call in ("close", "write", "fsync", "replace"):
         State(folder, writable=True).remember("a", 1)
         done = subprocess.run([sys.executable, "-c", script, folder, call], check=False)
         assert done.returncode == 9
