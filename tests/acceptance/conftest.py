@@ -113,6 +113,11 @@ class Project:
         """The records of a results file."""
         return [json.loads(line) for line in self.bytes(name).splitlines()]
 
+    def files(self, folder: str = "out") -> dict[str, bytes]:
+        """What every file below a folder holds."""
+        paths = (path for path in (self.folder / folder).rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
+
     def manifest(self, name: str = "out/tickets.run.json") -> dict[str, Any]:
         """A manifest."""
         return dict(json.loads(self.bytes(name)))

@@ -32,13 +32,12 @@ def test_a_second_run_sends_nothing_and_leaves_every_byte(
     project: Project, workspace: FakeWorkspace
 ) -> None:
     project.run("tickets.yaml")
-    before = {path: path.read_bytes() for path in project.folder.glob("out/*") if path.is_file()}
+    before = project.files()
     asked = len(workspace.requests)
     assert project.run("tickets.yaml").code == 0
     assert len(workspace.calls) == 10
     assert len(workspace.requests) == asked
-    after = {path: path.read_bytes() for path in project.folder.glob("out/*") if path.is_file()}
-    assert after == before
+    assert project.files() == before
 
 
 def test_new_and_edited_rows_alone_are_sent(project: Project, workspace: FakeWorkspace) -> None:
