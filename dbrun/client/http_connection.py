@@ -27,7 +27,9 @@ _SLACK = 0.05  # seconds by which a socket's timeout may be off before it is set
 _LATE = 1.0  # seconds to wait for the answer of a server that stopped reading the request
 
 _HEAD_END = re.compile(rb"\n\r?\n")
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: |$)")
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?:[ \r\n]|$)")
+_FIELD = re.compile(r"^([^:\s]+)[ \t]*:(.*)", re.MULTILINE)
+_FOLD = re.compile(r"\r?\n[ \t]+")
 _KEEP_ALIVE = re.compile(r"timeout=([0-9]{1,6})")
 _HEX = frozenset(string.hexdigits)
 
@@ -178,12 +180,11 @@ class Connection:
         if end is None or end.start() > MAX_HEAD:
             raise BadAnswer(f"the head of the answer exceeds {MAX_HEAD // 1024} KiB")
         # Header bytes outside ASCII are legal leftovers; Latin-1 keeps each as it is.
-        head = data[: end.start()].decode("latin-1").replace("\r", "")
-        first, *lines = head.split("\n")
-        said = _STATUS_LINE.match(first)
+        head = data[: end.start()].decode("latin-1")
+        said = _STATUS_LINE.match(head)
         if said is None:
             raise BadAnswer("the answer does not start like HTTP/1")
-        return said[1], int(said[2]), _headers(lines), data[end.end() :]
+        return said[1], int(said[2]), _headers(head, said.end()), data[end.end() :]
 
     def _body(self, status: int, headers: dict[str, str], data: bytes) -> bytes:
         """The body by the framing that *headers* tell (RFC 9112, section 6.3)."""
@@ -270,33 +271,32 @@ class Connection:
         return data[at:end].rstrip(b"\r"), data, end + 1
 
 
-def _headers(lines: list[str]) -> dict[str, str]:
-    """Header lines as a mapping with lower-case names; repeated ones are joined by commas."""
-    headers: dict[str, str] = {}
-    name = ""
-    for line in lines:
-        if line[:1] in " \t":  # a folded line continues the one before (RFC 9112, section 5.2)
-            if name:
-                headers[name] = f"{headers[name]} {line.strip()}"
-            continue
-        name, colon, value = line.partition(":")
-        name = name.strip().lower()
-        if not colon:
-            name = ""
-        elif name in headers:
-            headers[name] = f"{headers[name]}, {value.strip()}"
-        else:
-            headers[name] = value.strip()
+def _headers(head: str, start: int) -> dict[str, str]:
+    """Header lines as a mapping with lower-case names; repeated ones are joined by commas.
+
+    Lines that are none are passed over, as every client does.
+    """
+    if "\n " in head or "\n\t" in head:  # lines may be folded (RFC 9112, section 5.2)
+        head = _FOLD.sub(" ", head)
+    fields = _FIELD.findall(head, start)
+    headers = {name.lower(): value.strip() for name, value in fields}
+    if len(headers) != len(fields):
+        several: dict[str, list[str]] = {}
+        for name, value in fields:
+            several.setdefault(name.lower(), []).append(value.strip())
+        headers = {name: ", ".join(values) for name, values in several.items()}
     return headers
 
 
 def _length(said: str) -> int:
     """The number in a `Content-Length`, which proxies may have repeated: `5, 5`."""
-    values = {value.strip() for value in said.split(",")}
-    value = values.pop()
-    if values or not (value.isascii() and value.isdigit()) or len(value) > 18:
-        raise BadAnswer(f"the answer's Content-Length is {said[:40]!r}")
-    return int(value)
+    if not said.isdigit():
+        said, *others = {value.strip() for value in said.split(",")}
+        if others:
+            said = ""
+    if not (said.isascii() and said.isdigit()) or len(said) > 18:
+        raise BadAnswer("the answer's Content-Length is no number")
+    return int(said)
 
 
 def _chunk_size(line: bytes) -> int:

@@ -85,23 +85,44 @@ class Address:
         return cls(scheme=parts.scheme, host=host, port=port, target=target, authority=authority)
 
 
-def request_head(request: HttpRequest, address: Address) -> bytes:
-    """The head of *request*, blank line included.
+class Heads:
+    """Writes the heads of requests to one address.
 
-    Raises:
-        UserError: for a header that would not be one line of its own.
+    From request to request of a run only the length of the body changes, so the rest of the last
+    head is kept.
     """
+
+    __slots__ = ("_address", "_last")
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._last: tuple[str, dict[str, str], bytes] = ("", {}, b"")
+
+    def of(self, request: HttpRequest) -> bytes:
+        """The head of *request*, blank line included.
+
+        Raises:
+            UserError: for a header that would not be one line of its own.
+        """
+        method, headers, lines = self._last
+        if request.method != method or request.headers != headers:
+            lines = _lines(request, self._address)
+            self._last = (request.method, dict(request.headers), lines)
+        if request.body is None and request.method not in ("POST", "PUT", "PATCH"):
+            return lines + b"\r\n"
+        return b"%bContent-Length: %d\r\n\r\n" % (lines, len(request.body or b""))
+
+
+def _lines(request: HttpRequest, address: Address) -> bytes:
     lines = [f"{request.method} {address.target} HTTP/1.1"]
     headers = all_headers(request, address)
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    if request.body is not None or request.method in ("POST", "PUT", "PATCH"):
-        lines.append(f"Content-Length: {len(request.body or b'')}")
-    head = "\r\n".join(lines)
-    breaks = len(lines) - 1
+    head = "".join(f"{line}\r\n" for line in lines)
+    breaks = len(lines)
     if head.count("\n") != breaks or head.count("\r") != breaks or not all(map(_NAME, headers)):
         raise _unsendable(request.headers)
     try:
-        return f"{head}\r\n\r\n".encode("latin-1")
+        return head.encode("latin-1")
     except UnicodeEncodeError as error:
         raise _unsendable(request.headers) from error
 

@@ -7,13 +7,10 @@ import ssl
 import threading
 from collections.abc import Callable
 
-from ..errors import EndpointMissing, RunError, Unreachable
+from ..errors import EndpointMissing, Unreachable
 from .http_connection import Connection
+from .http_errors import reason, untrusted
 
-_CERTIFICATE_MEND = (
-    "set `verify` of the endpoint, or REQUESTS_CA_BUNDLE, to the file of the authority that "
-    "signed it"
-)
 # The operating systems' codes for a name that does not exist, or has no address.
 _NO_SUCH_NAME = {
     getattr(socket, name) for name in ("EAI_NONAME", "EAI_NODATA") if hasattr(socket, name)
@@ -46,7 +43,9 @@ class Pool:
         self._open = 0
         self._closed = False
         self._reached = False
-        self._room = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._waiting = 0
 
     def take(self, deadline: float) -> tuple[Connection, bool]:
         """A connection for the caller alone, and whether it was used before.
@@ -73,17 +72,18 @@ class Pool:
         """Take *connection* back: kept if another exchange may follow on it, else closed."""
         if connection.reusable:
             connection.idle_since = self._now()
-            with self._room:
+            with self._lock:
                 if not self._closed:
                     self._idle.append(connection)
-                    self._room.notify()
+                    if self._waiting:
+                        self._room.notify()
                     return
         connection.close()
         self._leave()
 
     def close(self) -> None:
         """Close what is idle; what is in use is closed when it is given back."""
-        with self._room:
+        with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
             self._open -= len(idle)
@@ -92,19 +92,20 @@ class Pool:
 
     def _idle_one(self, deadline: float) -> Connection | None:
         """An idle connection, or None with the right to open a new one."""
-        with self._room:
-            while True:
-                if self._idle:
-                    return self._idle.pop()
+        with self._lock:
+            while not self._idle:
                 if self._open < self._size:
                     self._open += 1
                     return None
-                left = deadline - self._now()
-                if left <= 0 or not self._room.wait(left):
+                self._waiting += 1
+                came = self._room.wait(max(0.0, deadline - self._now()))
+                self._waiting -= 1
+                if not came:
                     raise TimeoutError
+            return self._idle.pop()
 
     def _leave(self) -> None:
-        with self._room:
+        with self._lock:
             self._open -= 1
             self._room.notify()
 
@@ -163,20 +164,6 @@ class Pool:
         if isinstance(error, TimeoutError):
             return Unreachable(f"cannot connect to {where}: no answer to the connection")
         return Unreachable(f"cannot connect to {where}: {reason(error)}")
-
-
-def untrusted(where: str, error: ssl.SSLCertVerificationError) -> RunError:
-    """The error for a server whose certificate is refused."""
-    why = error.verify_message or reason(error)
-    return RunError(f"the TLS certificate of {where} is not trusted: {why}", _CERTIFICATE_MEND)
-
-
-def reason(error: Exception) -> str:
-    """What the system says of *error*, without Python's numbers."""
-    if isinstance(error, ssl.SSLError):
-        said = (error.reason or str(error)).replace("_", " ").lower()
-        return f"TLS failed: {said}"
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
 def _keep_alive(sock: socket.socket) -> None:
