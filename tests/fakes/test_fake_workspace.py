@@ -1,0 +1,168 @@
+"""The fake is believed by many tests: what it promises is checked here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.workspace import CLUSTER, FakeWorkspace, cut, delay, login_page, reset, throttle
+
+from dbrun.client.transport import HttpRequest, HttpResponse, Transport
+from dbrun.errors import Unavailable
+
+PROGRAM = Path(__file__).parent / "workspace.py"
+CHAT = "/serving-endpoints/chat/invocations"
+HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+Ask = Callable[..., HttpResponse]
+
+
+@pytest.fixture
+def workspace() -> Iterator[FakeWorkspace]:
+    with FakeWorkspace() as fake:
+        yield fake
+
+
+@pytest.fixture
+def send() -> Iterator[Callable[..., HttpResponse]]:
+    with Transport(environ={}) as transport:
+
+        def make(url: str, body: Any = None, method: str = "POST", **headers: str) -> HttpResponse:
+            raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            request = HttpRequest(method=method, url=url, headers=headers, body=raw)
+            return transport.send(request, 5.0)
+
+        yield make
+
+
+@pytest.fixture
+def ask(workspace: FakeWorkspace, send: Callable[..., HttpResponse]) -> Ask:
+    def make(path: str, body: Any = None, method: str = "POST") -> HttpResponse:
+        bearer = f"Bearer {workspace.token}"
+        return send(workspace.url + path, body, method, Authorization=bearer)
+
+    return make
+
+
+def test_credentials_are_wanted(
+    workspace: FakeWorkspace, send: Callable[..., HttpResponse]
+) -> None:
+    basic = base64.b64encode(f"token:{workspace.token}".encode()).decode()
+    url = workspace.url + CHAT
+    assert send(url, HI).status == 401
+    assert send(url, HI, Authorization="Bearer nope").status == 403
+    assert send(url, HI, Authorization=f"Basic {basic}").status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("chat", {**HI, "seed": 1}, 'unknown field \\"seed\\"'),
+        ("external", {**HI, "stop": None}, "List[String]: null"),
+        ("custom", {"dataframe_records": [], "inputs": []}, "exactly one of the input fields"),
+        ("custom", {"dataframe_records": [{"x": 1}]}, "missing inputs ['prompt']"),
+        (
+            "custom",
+            {"dataframe_records": [{"prompt": "a", "stop": []}, {"prompt": "b"}]},
+            "Failed to convert column stop",
+        ),
+        ("custom", {"dataframe_records": [{"prompt": "a", "stop": None}]}, "convert column stop"),
+        ("custom", {"inputs": {"prompt": ["a"]}}, "array element with a sequence"),
+        ("custom", {"inputs": [{"prompt": "[boom]"}]}, "stack_trace"),
+        ("chat", [], "no JSON object"),
+    ],
+)
+def test_models_are_strict(ask: Ask, name: str, body: Any, said: str) -> None:
+    answer = ask(f"/serving-endpoints/{name}/invocations", body)
+    assert answer.status == 400
+    assert said in answer.body.decode()
+
+
+def test_the_unified_form_is_answered_with_a_bare_list(ask: Ask) -> None:
+    answer = ask("/serving-endpoints/custom/invocations", {"prompt": "a b", "stop": [" b"]})
+    assert json.loads(answer.body) == ["Echo: a"]
+
+
+def test_a_stream_ends_with_done_and_counts_as_it_goes(ask: Ask) -> None:
+    answer = ask(CHAT, {**HI, "stream": True})
+    events = answer.body.decode().split("\n\n")
+    assert events[-2:] == ["data: [DONE]", ""]
+    chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+    text = "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks)
+    assert text == "Echo: hi That was 1 words. END"
+    counts = [chunk["usage"]["completion_tokens"] for chunk in chunks]
+    assert counts == sorted(counts)
+
+
+def test_faults_happen_in_their_turn(workspace: FakeWorkspace, ask: Ask) -> None:
+    workspace.script([throttle(at=1), login_page(every=3), delay(0.01, contains="slow"), cut(at=4)])
+    statuses = [ask(CHAT, HI).status for _ in range(3)]
+    assert statuses == [429, 200, 200]
+    with pytest.raises(Unavailable):
+        ask(CHAT, HI)
+    workspace.script([reset(times=1)])
+    with pytest.raises(Unavailable):
+        ask(CHAT, HI)
+    assert ask(CHAT, HI).status == 200
+    assert len(workspace.calls) == 6
+    assert workspace.distinct_bodies == 1
+    assert workspace.peak_in_flight == 1
+
+
+def test_tokens_expire_by_the_clock(send: Callable[..., HttpResponse]) -> None:
+    basic = "Basic " + base64.b64encode(b"client-id-1:client-secret-1").decode()
+    form = b"grant_type=client_credentials&scope=all-apis"
+    with FakeWorkspace(lifetime=0.0) as workspace:
+        told = send(workspace.url + "/oidc/v1/token", form, Authorization=basic)
+        token = json.loads(told.body)["access_token"]
+        answer = send(workspace.url + CHAT, HI, Authorization=f"Bearer {token}")
+    assert (told.status, answer.status) == (200, 403)
+
+
+def test_files_of_volumes(ask: Ask) -> None:
+    path = "/api/2.0/fs/files/Volumes/a/b/c.jsonl"
+    assert ask(path, b"x", "PUT").status == 204
+    assert ask(path, b"y", "PUT").status == 409
+    assert ask(path + "?overwrite=true", b"y", "PUT").status == 204
+    assert ask(path, None, "GET").body == b"y"
+    assert ask(path, None, "DELETE").status == 204
+    assert ask(path, None, "GET").status == 404
+
+
+def test_who_am_i_tells_the_workspace_s_id(ask: Ask) -> None:
+    me = ask("/api/2.0/preview/scim/v2/Me", None, "GET")
+    assert me.headers["x-databricks-org-id"] == "1234567890"
+
+
+def test_as_a_program_it_logs_every_request(
+    tmp_path: Path, send: Callable[..., HttpResponse]
+) -> None:
+    log, script = tmp_path / "requests.log", tmp_path / "script.json"
+    script.write_text(json.dumps([{"at": 2, "status": 503}]), encoding="utf-8")
+    command = [sys.executable, str(PROGRAM), "--port", "0", "--log", str(log), "--token", "t"]
+    process = subprocess.Popen(
+        [*command, "--script", str(script)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        path = f"/driver-proxy-api/o/0/{CLUSTER}/7777"
+        statuses = [
+            send(url + path, {"prompt": "hi"}, Authorization="Bearer t").status for _ in range(2)
+        ]
+    finally:
+        process.kill()
+        process.communicate()
+    assert statuses == [200, 503]
+    digest = hashlib.sha256(b'{"prompt": "hi"}').hexdigest()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["n"] for line in lines] == [1, 2]
+    assert {(line["method"], line["path"], line["body"]) for line in lines} == {
+        ("POST", path, digest)
+    }
