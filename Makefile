@@ -53,7 +53,7 @@ wheel: $(VENV)/.dev ## build the wheel and use it in a clean environment, withou
 	cd build/wheel/project && test "$$(wc -l < out/function.jsonl)" -eq 10
 
 bench: $(VENV)/.dev ## measure a run's cost per row against a server on loopback
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/whole_run.py
 
 clean: ## remove what the other targets made (results in out/ stay)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
@@ -62,18 +62,21 @@ clean: ## remove what the other targets made (results in out/ stay)
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dbrun needs Python 3.10 or newer; say which: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --upgrade 'pip>=25.1' # the first that installs dependency groups
+	@echo "making an environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1' # the first that installs dependency groups
 	@touch $@
 
 $(VENV)/.dbrun: $(VENV)/.venv pyproject.toml
-	$(PIP) install --editable .
+	@echo "installing dbrun into $(VENV)"
+	@$(PIP) install --editable .
 	@touch $@
 
 $(VENV)/.model: $(VENV)/.dbrun
-	$(BIN)/dbrun local install
+	@$(BIN)/dbrun local install
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.dbrun
-	$(PIP) install --editable '.[all]' --group dev
+	@echo "installing extras and the tools of development"
+	@$(PIP) install --editable '.[all]' --group dev
 	@touch $@
