@@ -39,12 +39,14 @@ class Text:
     """The source of a template. *name* is how messages call it (a file's path or `prompt`).
 
     For a template of its own file, *line* is 0; for one inside the spec, *where* is its mark.
+    *folder* is that of the spec that wrote it, where its includes start; None for the pipeline's.
     """
 
     source: str
     name: str
     where: Mark = NOWHERE
     file: str | None = None
+    folder: str | None = None
 
 
 Part: TypeAlias = Mapping[str, Any]

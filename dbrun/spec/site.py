@@ -76,7 +76,8 @@ class Site:
 
     def text(self, node: Node, path: Path) -> Text:
         """A template written in the spec."""
-        return Text(source=node.value, name=dotted(path), where=node.at.mark)
+        at = node.at
+        return Text(source=node.value, name=dotted(path), where=at.mark, folder=at.folder)
 
     def template(self, node: Node, path: Path) -> Text | None:
         """A template written in the spec, or `{file: path}`; None if the file is not to be had."""

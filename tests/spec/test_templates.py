@@ -370,6 +370,18 @@ def test_files_include_from_their_own_folder_then_from_the_root(
     assert made.render(seen(txt=3)) == "root 3"
 
 
+def test_inherited_templates_include_from_the_folder_that_wrote_them(
+    templates: Templates, project: Path
+) -> None:
+    (project / "base").mkdir()
+    (project / "base" / "part.j2").write_text("base")
+    (project / "pipelines" / "part.j2").write_text("own")
+    source = "{% include 'part.j2' %}"
+    assert templates.compile(text(source)).render(seen()) == "own"
+    inherited = text(source, folder=str(project / "base"))
+    assert templates.compile(inherited).render(seen()) == "base"
+
+
 def test_links_do_not_lead_out_of_the_project(templates: Templates, project: Path) -> None:
     (project.parent / "secret.txt").write_text("secret")
     (project / "pipelines" / "link.j2").symlink_to(project.parent / "secret.txt")

@@ -115,7 +115,8 @@ class Templates:
         # The folder of this name is where the template's own includes start.
         if text.file is not None:
             return self._files.name_of(text.file)
-        return posixpath.join(self._folder, f"<{text.name}>")
+        folder = self._folder if text.folder is None else self._files.name_of(text.folder)
+        return posixpath.join(folder, f"<{text.name}>")
 
     def _origin(self, text: Text) -> Origin:
         return Origin(text, self._project)
