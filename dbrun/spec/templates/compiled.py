@@ -134,13 +134,14 @@ class Templates:
             ) from error
 
     def _failed(
-        self, error: BaseException, text: Text, jinja: JinjaTemplate, seen: Mapping[str, Any]
+        self, error: BaseException, origin: Origin, jinja: JinjaTemplate, seen: Mapping[str, Any]
     ) -> NoReturn:
         message, needle = describe(error, seen)
+        text = origin.text
         template, line = innermost(error) or (jinja, 1)
         included = self._files.loaded.get(template.name or "")
         if template is jinja or included is None:
-            place = self._origin(text).place(*find_column(text.source, line, needle))
+            place = origin.place(*find_column(text.source, line, needle))
         else:
             line, column = find_column(included, line, needle)
             place = f"{template.name}:{line}:{column}"
@@ -161,6 +162,7 @@ class _Compiled:
         self.names = frozenset(names)
         self.columns = frozenset(columns)
         self._templates = templates
+        self._origin = templates._origin(text)
         self._budget = templates._sandbox.budget
         self._jinja = templates._load(text, tree)
         self._pieces = self._jinja.root_render_func
@@ -168,7 +170,7 @@ class _Compiled:
     @property
     def place(self) -> str:
         """Where the template begins, as messages name it."""
-        return self._templates._origin(self.text).place(1, 1)
+        return self._origin.place(1, 1)
 
 
 class Template(_Compiled):
@@ -184,7 +186,7 @@ class Template(_Compiled):
         try:
             return bounds.joined(self._pieces(self._jinja.new_context(dict(scope))))
         except (Exception, SystemExit) as error:
-            self._templates._failed(error, self.text, self._jinja, scope)
+            self._templates._failed(error, self._origin, self._jinja, scope)
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """The value for one row, the text being taken as an expression.
@@ -219,4 +221,4 @@ class Expression(_Compiled):
                 return plain(list(value) if isinstance(value, GeneratorType) else value)
             return printable(value)
         except (Exception, SystemExit) as error:
-            self._templates._failed(error, self.text, self._jinja, scope)
+            self._templates._failed(error, self._origin, self._jinja, scope)

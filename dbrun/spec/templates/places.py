@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...types import Mark
+from ..lines import split_lines
 from ..model import NOWHERE, Text
 
 _TAG = re.compile(r"\{[{%]")
@@ -23,25 +25,54 @@ class Origin:
     """
 
     def __init__(self, text: Text, project: str) -> None:
-        self._text = text
+        self.text = text
         self._project = project
 
     def mark(self, line: int, column: int) -> Mark:
         """The place of a line and column of the template, as the person knows the file."""
-        text = self._text
+        text = self.text
         if text.file is not None:
             known = text.where is not NOWHERE and not text.where.line
             return Mark(file=text.where.file if known else text.name, line=line, column=column)
         if not text.where.line:
             return Mark(file=text.name, line=line, column=column)
-        line, column = _within(text.where, line, column)
+        line, column = self._within(text.where, line, column)
         return Mark(file=text.where.file, line=line, column=column)
 
     def place(self, line: int, column: int) -> str:
         """The same place, the file named from the project's root."""
         mark = self.mark(line, column)
-        file = self._text.file or mark.file
+        file = self.text.file or mark.file
         return str(Mark(file=_from(self._project, file), line=mark.line, column=mark.column))
+
+    @functools.cached_property
+    def _lines(self) -> list[str]:
+        # Read once: thousands of rows may fail at the same place.
+        try:
+            with open(self.text.where.file, encoding="utf-8") as stream:
+                return split_lines(stream.read())
+        except (OSError, ValueError):
+            return []
+
+    def _within(self, where: Mark, line: int, column: int) -> tuple[int, int]:
+        # How a YAML scalar was written decides where its lines are; the file tells.
+        known = self._lines[where.line - 1 : where.line]
+        written = known[0][where.column - 1 :] if known else ""
+        if written[:1] in ("|", ">"):
+            body = (text for text in self._lines[where.line :] if text.strip())
+            first = next(body, "")
+            return where.line + line, len(first) - len(first.lstrip()) + column
+        start = 1 if written[:1] in ("'", '"') else 0
+        if written[:1] == '"':
+            for _ in range(line - 1):
+                found = written.find("\\n", start)
+                if found < 0:
+                    return where.line, where.column
+                start = found + 2
+            return where.line, where.column + start + column - 1
+        if line > 1:
+            return where.line + line - 1, column
+        return where.line, where.column + start + column - 1
 
 
 def find_column(source: str, line: int, needle: str | None) -> tuple[int, int]:
@@ -49,7 +80,7 @@ def find_column(source: str, line: int, needle: str | None) -> tuple[int, int]:
 
     Jinja knows lines only, and of a statement over several lines the first.
     """
-    lines = source.splitlines() or [""]
+    lines = split_lines(source)
     line = min(max(line, 1), len(lines))
     if needle:
         word = re.compile(_bounded(needle))
@@ -120,28 +151,3 @@ def _from(project: str, file: str) -> str:
     if real.startswith(root + os.sep) and os.path.exists(real):
         return os.path.relpath(real, root).replace(os.sep, "/")
     return file
-
-
-def _within(where: Mark, line: int, column: int) -> tuple[int, int]:
-    # How a YAML scalar was written decides where its lines are; the file tells.
-    try:
-        with open(where.file, encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-        written = lines[where.line - 1][where.column - 1 :]
-    except (OSError, ValueError, IndexError):
-        return where.line + line - 1, column if line > 1 else where.column + column - 1
-    if written[:1] in ("|", ">"):
-        body = (text for text in lines[where.line :] if text.strip())
-        first = next(body, "")
-        return where.line + line, len(first) - len(first.lstrip()) + column
-    start = 1 if written[:1] in ("'", '"') else 0
-    if written[:1] == '"':
-        for _ in range(line - 1):
-            found = written.find("\\n", start)
-            if found < 0:
-                return where.line, where.column
-            start = found + 2
-        return where.line, where.column + start + column - 1
-    if line > 1:
-        return where.line + line - 1, column
-    return where.line, where.column + start + column - 1

@@ -1,0 +1,92 @@
+"""Where in a user's code something was raised."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbrun.frames import definition, raised, user_frame
+
+HERE = str(Path(__file__).parent)
+PROJECT = str(Path(__file__).parent.parent)
+
+
+def direct() -> None:
+    raise ValueError("no")
+
+
+def deep() -> None:
+    json.loads("{")
+
+
+class Callable_:
+    def __call__(self) -> None:
+        direct()
+
+
+class Made:
+    def __init__(self) -> None:
+        direct()
+
+
+def wrapped() -> None:
+    @functools.wraps(direct)
+    def inner() -> None:
+        direct()
+
+    inner()
+
+
+@pytest.mark.parametrize(
+    ("function", "line"),
+    [
+        (direct, direct.__code__.co_firstlineno + 1),
+        (deep, deep.__code__.co_firstlineno + 1),
+        (functools.partial(deep), deep.__code__.co_firstlineno + 1),
+        (Callable_(), direct.__code__.co_firstlineno + 1),
+        (Made, direct.__code__.co_firstlineno + 1),
+        (wrapped, direct.__code__.co_firstlineno + 1),
+    ],
+)
+def test_the_innermost_line_of_the_users_folder(function: Callable[[], Any], line: int) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        function()
+    assert user_frame(caught.value, function, HERE) == f"test_frames.py:{line}"
+    assert user_frame(caught.value, function, PROJECT) == f"tests/test_frames.py:{line}"
+
+
+def test_code_outside_the_project_is_named_by_its_module(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        json.loads("{")
+    place = user_frame(caught.value, json.loads, str(tmp_path))
+    assert place is not None
+    assert place.startswith("json/decoder.py:")
+    assert os.sep + "lib" not in place
+
+
+def test_functions_without_a_file_have_no_place() -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        int("x")
+    assert user_frame(caught.value, int, HERE) is None
+    assert definition(len) is None
+    assert definition(direct, PROJECT) == (f"tests/test_frames.py:{direct.__code__.co_firstlineno}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("label"), "raised KeyError: 'label'"),
+        (ValueError(), "raised ValueError"),
+        (ValueError("a\n  b"), "raised ValueError: a b"),
+        (ValueError(object()), "raised ValueError: <object object>"),
+    ],
+)
+def test_an_exception_is_one_line(error: Exception, said: str) -> None:
+    assert raised(error) == said
+    assert len(raised(ValueError("x" * 10_000))) < 600

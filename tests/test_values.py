@@ -1,0 +1,64 @@
+"""Values from elsewhere: made plain, and copied."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict, UserDict
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dbrun.values import copied, plain
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def containers(value: Any) -> list[int]:
+    if isinstance(value, dict):
+        return [id(value), *(one for item in value.values() for one in containers(item))]
+    if isinstance(value, list):
+        return [id(value), *(one for item in value for one in containers(item))]
+    return []
+
+
+@settings(deadline=None)
+@given(JSON_VALUES)
+def test_json_stays_equal_and_shares_nothing_that_can_be_altered(value: Any) -> None:
+    for made in (plain(value), copied(value)):
+        assert made == value
+        assert json.dumps(made) == json.dumps(value)
+        assert not set(containers(made)) & set(containers(value))
+
+
+def test_mappings_and_tuples_of_other_kinds_become_plain() -> None:
+    value = OrderedDict(a=UserDict(b=(1, [2])))
+    assert plain(value) == {"a": {"b": [1, [2]]}}
+    assert type(plain(value)) is dict
+    assert copied(UserDict(a=[1])) == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (float("inf"), "infinity"),
+        ([0, {"a": [float("nan")]}], "NaN at [1].a[0]"),
+        ({"a": {"b": object}}, "a type at a.b"),
+        ({("a",): 1}, "a key that is a tuple"),
+        (iter([]), "a list_iterator"),
+        (Exception("x"), "an Exception"),
+    ],
+)
+def test_what_json_cannot_hold_is_named_with_its_place(value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        plain(value)
+    assert str(caught.value) == said
