@@ -60,7 +60,8 @@ def inspect(registry: Registry, plugin: Plugin) -> dict[str, Json]:
         "version": plugin.version,
     }
     try:
-        schema = registry.get(plugin.kind, plugin.name).options
+        # Sinks have no options of their own.
+        schema = getattr(registry.get(plugin.kind, plugin.name), "options", {})
     except PluginError as error:
         return {**said, "broken": str(error)}
     except Exception as error:  # a third party's module or class may fail in any way

@@ -6,14 +6,20 @@ import difflib
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from .session import Session, talkative
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 CommandTable: TypeAlias = Mapping[str, Mapping[str, str]]
 """Heading → command → one line of help."""
+
+WORDS = "dbrun.words"
+"""Where a context's `meta` keeps the words from the command's name on."""
 
 _DEFAULT = "run"
 
@@ -74,12 +80,20 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the first word names, or `run` if it names a spec."""
         word = args[0]
+        ctx.meta[WORDS] = list(args)
         command = self.get_command(ctx, word)
         if command is not None:
             return word, command, args[1:]
         if looks_like_spec(word) or ctx.resilient_parsing:
             return _DEFAULT, self.get_command(ctx, _DEFAULT), args
         raise click.UsageError(self._unknown(ctx, word), ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, or files where no command begins like that."""
+        from click.shell_completion import CompletionItem
+
+        found = super().shell_complete(ctx, incomplete)
+        return found or [CompletionItem(incomplete, type="file")]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands under their headings, then examples; no command is imported."""

@@ -140,8 +140,9 @@ def load_all(
 def _complete_target(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[str]:
+    from .group import WORDS
     from .targets import target_names
 
-    words = context.params.get("specs") or context.params.get("spec") or ()
-    paths = [words] if isinstance(words, str) else list(words)
+    # What stands on the line so far: an option without its value cannot be parsed.
+    paths = [word for word in context.meta.get(WORDS, ()) if os.path.isfile(word)]
     return [name for name in target_names(paths) if name.startswith(incomplete)]

@@ -44,9 +44,7 @@ def test_help_is_easy_to_get(words: list[str], capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_every_command_has_help(
-    name: str, option: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_has_help(name: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, option]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"Usage: dbrun {name}")
