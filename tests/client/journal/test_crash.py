@@ -37,7 +37,7 @@ def test_what_was_recorded_before_a_kill_is_found(folder, key):
     """`kill -9` in the middle of writing, of folding, or of both, again and again."""
     luck = random.Random(7)
     known = set()
-    for attempt in range(24):
+    for attempt in range(21):
         fold = (0, 25, 3)[attempt % 3]
         with writer(folder, first=attempt * 1000, fold=fold) as process:
             told = b""
@@ -48,7 +48,7 @@ def test_what_was_recorded_before_a_kill_is_found(folder, key):
             process.kill()
             told += process.stdout.read()
         known.update(int(line) for line in told.splitlines(keepends=True) if line.endswith(b"\n"))
-        if attempt % 6 == 5:
+        if attempt % 9 == 8:
             check(folder, key, known)
     check(folder, key, known)
     with Journal.open(folder) as journal:
