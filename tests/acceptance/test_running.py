@@ -137,6 +137,23 @@ def test_results_go_where_out_says(project: Project, workspace: FakeWorkspace) -
     assert (project.folder / "out/tickets.jsonl.journal").is_dir()
 
 
+def test_the_extension_of_out_tells_the_format(project: Project, workspace: FakeWorkspace) -> None:
+    assert project.run("tickets.yaml", "--out", "all.csv").code == 0
+    assert project.bytes("all.csv").startswith(b"id,status,output,")
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "tickets.yaml", "../project/rows.jsonl"])
+def test_results_never_take_the_place_of_what_they_are_made_from(
+    name: str, project: Project, workspace: FakeWorkspace
+) -> None:
+    before = project.bytes(name)
+    said = project.run("tickets.yaml", "--out", name)
+    assert said.code == 2
+    assert "the results would overwrite" in said.err
+    assert project.bytes(name) == before
+    assert workspace.calls == []
+
+
 def test_replaying_sends_nothing(project: Project, workspace: FakeWorkspace) -> None:
     project.run("tickets.yaml")
     before = project.bytes()
@@ -191,6 +208,15 @@ def test_only_errors_asks_again_for_answers_that_would_not_do(
     assert project.run("tickets.yaml", "--only-errors").code == 1
     assert len(workspace.calls) == 7
     assert project.manifest()["requests"]["sent"] == 1
+
+
+def test_a_row_that_speaks_of_errors_is_no_error(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("rows.jsonl", '{"id":"T-0","text":"a","status":"error"}\n')
+    assert project.run("tickets.yaml").code == 0
+    assert project.run("tickets.yaml", "--only-errors").code == 0
+    assert len(workspace.calls) == 1
 
 
 def test_a_summary_for_programs(project: Project, workspace: FakeWorkspace) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,11 @@ from ...canonical import digest
 from ...client.journal import Journal, SinkLock
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, Interrupted, TooManyFailures, UserError
 from ...files import open_in
+from ...registry import Registry
 from ...sinks.base import Sink
 from ...sources.base import Source
-from ...spec.model import Spec
+from ...spec.formats import format_of
+from ...spec.model import SinkSpec, Spec
 from ...types import Json, Record
 from ..asking import wanted_workers
 from ..counters import Counters
@@ -97,7 +99,10 @@ class _LocalRun:
         ask_again = failed_ids(spec) if self._options.only_errors else frozenset()
         since = self._generation()
         path = results_path(spec, self._options)
-        sink = create_sink(spec.sink, path, self._options.stream, self._around.registry)
+        _refuse_inputs(spec, path)
+        registry = self._around.registry
+        wanted = _sink_spec(spec, self._options, registry)
+        sink = create_sink(wanted, path, self._options.stream, registry)
         with opened(
             spec, self._around, journal=self._journal, counters=self._counters, halt=self._halt
         ) as parts:
@@ -231,6 +236,27 @@ def results_path(spec: Spec, options: RunOptions) -> str | None:
     return part_path(spec.sink.path) if options.selection.is_partial else spec.sink.path
 
 
+def _sink_spec(spec: Spec, options: RunOptions, registry: Registry) -> SinkSpec:
+    """The sink; where `--out` names a file, its extension tells the format, as in a spec."""
+    kind = format_of(options.out) if options.out is not None else None
+    if kind is None or kind not in registry.names("sinks"):
+        return spec.sink
+    return replace(spec.sink, kind=kind)
+
+
+def _refuse_inputs(spec: Spec, path: str | None) -> None:
+    """Raises `UserError` if results would take the place of what they are made from."""
+    source = spec.source.options.get("path")
+    for made_from in (spec.file, source if isinstance(source, str) else None):
+        if path is None or made_from is None or not os.path.exists(path):
+            continue
+        if os.path.exists(made_from) and os.path.samefile(path, made_from):
+            raise UserError(
+                f"the results would overwrite {path}, which they are made from",
+                "write them to another file",
+            )
+
+
 def failed_ids(spec: Spec) -> frozenset[str]:
     """The ids of the records on disk whose status is `error`.
 
@@ -244,10 +270,25 @@ def failed_ids(spec: Spec) -> frozenset[str]:
         raise UserError(f"--only-errors: there are no results at {path}", "run without it first")
     failed = set()
     with open_in(path) as stream:
-        for line in stream:
+        for number, line in enumerate(stream, start=1):
+            # Parsing is worth it for few lines only; a row may well hold the same words.
             if b'"status":"error"' in line:
-                failed.add(json.loads(line)["id"])
+                record = _parsed(line, f"{path}:{number}")
+                if record.get("status") == "error":
+                    failed.add(record["id"])
     return frozenset(failed)
+
+
+def _parsed(line: bytes, where: str) -> dict[str, Json]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise UserError(
+            f"{where}: this is no record: {error}", "run without --only-errors"
+        ) from error
+    if not isinstance(record, dict) or "id" not in record:
+        raise UserError(f"{where}: this is no record", "run without --only-errors")
+    return record
 
 
 @contextmanager
@@ -260,7 +301,8 @@ def _signals(interrupt: Callable[[Interrupted], None], wanted: bool) -> Iterator
     def stop(number: int, frame: Any) -> None:
         code = 130 if number == signal.SIGINT else 143
         name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        print(f"\n{name}: finishing what is in flight; once more leaves now", file=sys.stderr)
+        with suppress(RuntimeError, OSError, ValueError):  # whatever was being written just then
+            print(f"\n{name}: finishing what is in flight; once more leaves now", file=sys.stderr)
         interrupt(Interrupted(f"interrupted by {name}", code))
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
