@@ -21,7 +21,9 @@ ME = "/api/2.0/preview/scim/v2/Me"
 @pytest.fixture(autouse=True)
 def no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK would look at the machine that runs the tests."""
-    monkeypatch.setitem(sys.modules, "databricks", None)
+    # Each name, for another test of this process may have imported the SDK already.
+    for name in ("databricks", "databricks.sdk", "databricks.sdk.core"):
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 @pytest.fixture
