@@ -141,7 +141,7 @@ def test_too_long_a_prompt_is_told_by_its_class_and_its_mend(model: LocalAdapter
         ({"prompt": "x", "temperature": "hot"}, "temperature"),
         ({"prompt": "x", "n": 2}, "'n'"),
         ({"messages": "x"}, "messages"),
-        ({"prompt": "\ud800"}, "surrogates"),
+        ({"prompt": "\ud800"}, "surrogate"),
     ],
 )
 def test_what_llama_cpp_cannot_read_is_rejected(
