@@ -310,7 +310,12 @@ def test_jsonl_columns_are_those_of_the_first_row(tmp_path: Path, make: Callable
 
 @LENIENT
 @given(
-    st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2), max_size=5)
+    st.lists(
+        st.lists(
+            st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=2, max_size=2
+        ),
+        max_size=5,
+    )
 )
 def test_csv_gives_back_what_was_written(tmp_path: Path, read: Read, rows: Any) -> None:
     with open(tmp_path / "x.csv", "w", encoding="utf-8-sig", newline="") as stream:
