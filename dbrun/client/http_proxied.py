@@ -12,6 +12,7 @@ from .http_errors import reason, translated, untrusted
 from .http_message import Address, HttpRequest, all_headers
 
 _PIECE = 64 * 1024
+_NO_TUNNEL = "Tunnel connection failed"  # as http.client says it, before anything of ours is sent
 
 
 class ProxiedClient:
@@ -120,10 +121,9 @@ def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunE
     system = [cause for cause in chain if isinstance(cause, OSError) and _is_plain(cause)]
     said = reason(system[-1]) if system else "the answer was cut short"
     where = f"{address.authority} by way of the proxy"
-    never_there = (front.ConnectTimeout, front.ProxyError, front.SSLError)
-    if isinstance(error, never_there) or any(
-        isinstance(cause, below.NewConnectionError) for cause in chain
-    ):
+    # What urllib3 calls a ProxyError may come after the request was sent: only what cannot, counts.
+    never_there = (below.NewConnectionError, below.ConnectTimeoutError, ConnectionRefusedError)
+    if any(isinstance(cause, never_there) or _NO_TUNNEL in str(cause) for cause in chain):
         return Unreachable(f"cannot connect to {where}: {said}")
     if any(isinstance(cause, (TimeoutError, below.ReadTimeoutError)) for cause in chain):
         return translated(TimeoutError(), address, timeout, sent=True)
