@@ -16,7 +16,7 @@ from fakes.workspace import FakeWorkspace
 
 import dbrun
 from dbrun import errors
-from dbrun.cli.main import COMMANDS, make_group
+from dbrun.cli.main import COMMANDS, main, make_group
 from dbrun.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -114,6 +114,21 @@ def test_python_of_the_manual_runs(
     space["llm"].close()
 
     assert "I am happy to hear that you are in good health" in capsys.readouterr().out
+
+
+def test_the_complaint_in_the_readme_is_the_one_that_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = folder / "summarize.yaml"
+    text = spec.read_text(encoding="utf-8")
+    spec.write_text(text.replace("{adapter: databricks, name", "{adapter: databricks, nmae"))
+    monkeypatch.chdir(folder.parent)
+    code = main(["validate", "pipelines/summarize.yaml"])
+    said = capsys.readouterr().err
+    (shown,) = [text for _, text in blocks("", "README.md") if "nmae" in text]
+
+    assert code == errors.EXIT_USAGE
+    assert said.startswith(shown)
 
 
 # --- completeness -------------------------------------------------------------------------------
