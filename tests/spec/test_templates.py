@@ -179,6 +179,8 @@ def test_truncation_is_a_prefix_of_bounded_size(value: str, count: int) -> None:
         ("{% if txt %}{% endif %}", "'txt' is undefined", "prompt:1:7"),
         ("{{ [txt] }}", "'txt' is undefined", "prompt:1:5"),
         ("{{ items|map(attribute='x')|list }}", "a number has no 'x'", "prompt:1:25"),
+        ("{{ txt|shout }}", "'txt' is undefined; the row has", "prompt:1:4"),
+        ("{{ text|fails(txt) }}", "'txt' is undefined; the row has", "prompt:1:15"),
         ("{{ text|fails }}", "filter 'fails' raised KeyError: 'x' at ", "prompt:1:9"),
         ("x {{ 1 / 0 }}", "ZeroDivisionError: division by zero", "prompt:1:3"),
         ("{{ text + 1 }}", "TypeError: can only concatenate str", "prompt:1:1"),

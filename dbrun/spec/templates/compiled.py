@@ -55,7 +55,7 @@ class Templates:
         self._project = project
         self._files = ProjectFiles(project, known)
         self._folder = self._files.name_of(folder)
-        self._sandbox = Sandbox(self._files, filters or {})
+        self._sandbox = Sandbox(self._files, filters or {}, project)
 
     @property
     def loaded(self) -> Mapping[str, str]:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from jinja2 import Undefined, UndefinedError
+
 from ...errors import RowError
 from ...frames import raised, user_frame
 from ...types import Json
@@ -58,22 +60,29 @@ def truncate_tokens(text: Any, count: int) -> str:
     return kept
 
 
-def user_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """*function* as a filter: given copies, so that it cannot alter the row, and its
-    exceptions raised as `FilterFailed`."""
+def user_filter(name: str, function: Callable[..., Any], project: str) -> Callable[..., Any]:
+    """*function* as a filter: given copies, so that it cannot alter the row, never an undefined
+    name, and its exceptions raised as `FilterFailed`."""
 
     def call(*arguments: Any, **named: Any) -> Any:
-        given = [copied(argument) for argument in arguments]
+        given = [_defined(argument) for argument in arguments]
+        keywords = {key: _defined(value) for key, value in named.items()}
         try:
-            return function(*given, **{key: copied(value) for key, value in named.items()})
-        except RowError:
+            return function(*given, **keywords)
+        except (RowError, UndefinedError):
             raise
         except (Exception, SystemExit) as error:
-            place = user_frame(error, function)
+            place = user_frame(error, function, project)
             at = f" at {place}" if place else ""
             raise FilterFailed(f"filter '{name}' {raised(error)}{at}", name) from error
 
     return call
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, Undefined):
+        str(value)  # raises, and says which name it is
+    return copied(value)
 
 
 def _refuse_object(value: Any) -> Json:

@@ -66,12 +66,15 @@ class _Loader(jinja2.BaseLoader):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment of one pipeline's templates. *own* are the user's filters."""
+    """The environment of one pipeline's templates. *own* are the user's filters; failures name
+    their files from *project*."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
     concat = staticmethod(bounds.joined)
 
-    def __init__(self, files: ProjectFiles, own: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, files: ProjectFiles, own: Mapping[str, Callable[..., Any]], project: str
+    ) -> None:
         super().__init__(
             undefined=_Undefined,
             loader=_Loader(files),
@@ -97,7 +100,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             _fitting=bounds.fitting,
         )
         for name, function in own.items():
-            self.filters[name] = filters.user_filter(name, function)
+            self.filters[name] = filters.user_filter(name, function, project)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """The item of a mapping, else the attribute."""
