@@ -189,9 +189,8 @@ class Record:
         said: dict[str, Json] = {"id": self.id, "status": self.status, "output": self.output}
         if self.repeat is not None:
             said["repeat"] = self.repeat
-        if last is not None:
-            if last.finish_reason is not None:
-                said["finish_reason"] = last.finish_reason
+        if last is not None and last.finish_reason is not None:
+            said["finish_reason"] = last.finish_reason
         if (usage := self.usage) is not None:
             said["usage"] = usage.to_json()
         if self.failure is not None:
