@@ -126,20 +126,21 @@ class Asker:
     ) -> None:
         # All claims are made before anything is waited for: of two threads with the same two
         # requests, neither waits while it holds what the other waits for.
-        claims = [
-            (place, self._journal.claim(questions[place].key, questions[place].since))
-            for place in missing
-        ]
-        led = [(place, claim) for place, claim in claims if claim.leads]
+        claims: list[tuple[int, Claim]] = []
         try:
+            for place in missing:
+                question = questions[place]
+                claims.append((place, self._journal.claim(question.key, question.since)))
+            led = [(place, claim) for place, claim in claims if claim.leads]
             for chunk in self._chunks(questions, led):
                 self._send_chunk(
                     [(place, claim, questions[place]) for place, claim in chunk], replies
                 )
         except BaseException:
             given_up = Interrupted("the run ended before this request was answered")
-            for _, claim in led:
-                claim.settle(given_up)
+            for _, claim in claims:
+                if claim.leads:
+                    claim.settle(given_up)
             raise
         for place, claim in claims:
             if not claim.leads:
