@@ -21,6 +21,9 @@ CommandTable: TypeAlias = Mapping[str, Mapping[str, str]]
 WORDS = "dbrun.words"
 """Where a context's `meta` keeps the words from the command's name on."""
 
+EXIT_USAGE = 2
+"""The same as `errors.EXIT_USAGE`, which is not imported for the sake of help alone."""
+
 _DEFAULT = "run"
 
 
@@ -36,7 +39,7 @@ class LazyGroup(click.Group):
         super().__init__(
             name,
             help=help,
-            no_args_is_help=True,
+            no_args_is_help=False,
             subcommand_metavar="COMMAND | SPEC…",
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         )
@@ -54,6 +57,9 @@ class LazyGroup(click.Group):
         """
         try:
             with self.make_context("dbrun", list(words), obj=session) as context:
+                if not words:
+                    session.say(context.get_help())
+                    return EXIT_USAGE
                 return int(self.invoke(context) or 0)
         except click.exceptions.Exit as done:
             return done.exit_code

@@ -7,7 +7,9 @@ import click
 from .session import session_of, talkative
 
 
-@click.group("local", short_help="The small model that runs in this process.")
+@click.group(
+    "local", no_args_is_help=False, short_help="The small model that runs in this process."
+)
 def command() -> None:
     """Install or list the small model that runs in this process, without network or token.
 

@@ -150,15 +150,17 @@ def _check_sinks(pipelines: Sequence[Pipeline], options: RunOptions) -> None:
     from ..run.engines.local import results_path
     from ..run.manifest import manifest_path
 
-    owners: dict[str, str] = {}
+    owners: dict[str, Pipeline] = {}
     for pipeline in pipelines:
-        path = results_path(pipeline.spec, options)
-        if path is None:
+        results = results_path(pipeline.spec, options)
+        if results is None:
             continue
-        place = os.path.realpath(manifest_path(path))
-        if place in owners:
-            raise UserError(
-                f"{owners[place]} and {pipeline.spec.file} both write {os.path.relpath(path)}",
-                "give one of them another sink",
-            )
-        owners[place] = pipeline.spec.file
+        # Results of one stem share a manifest, whatever their formats.
+        for path in (results, manifest_path(results)):
+            owner = owners.setdefault(os.path.realpath(path), pipeline)
+            if owner is not pipeline:
+                raise UserError(
+                    f"{owner.spec.file} and {pipeline.spec.file} "
+                    f"both write {os.path.relpath(path)}",
+                    "give one of them another sink",
+                )

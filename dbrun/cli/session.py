@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import click
@@ -12,16 +12,17 @@ import click
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-@dataclass(slots=True)
 class Session:
     """One call of the command line: its *words*, and whether tracebacks are wanted (*debug*)."""
 
-    words: list[str] = field(default_factory=list)
-    debug: bool = False
+    def __init__(self, words: Sequence[str] = (), *, debug: bool = False) -> None:
+        self.words = list(words)
+        self.debug = debug
 
     def say(self, text: str) -> None:
-        """Write a line to standard error."""
-        print(text, file=sys.stderr, flush=True)
+        """Write a line to standard error, if anybody reads it."""
+        with suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def talkative(function: AnyFunction) -> AnyFunction:

@@ -7,22 +7,25 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import EXIT_BUG, EXIT_INCOMPLETE, EXIT_USAGE, DbrunError, SpecError
-from ..types import Problem
+from .group import EXIT_USAGE
 from .session import Session
+
+if TYPE_CHECKING:
+    from ..errors import DbrunError
+    from ..types import Problem
 
 INTERRUPTED = 130
 
 
-@dataclass(slots=True)
 class Ending:
-    """How a call of the command line ended."""
+    """How a call of the command line ended: its exit *code*."""
 
-    code: int = 0
+    def __init__(self) -> None:
+        self.code = 0
 
 
 @contextmanager
@@ -31,24 +34,32 @@ def ending(session: Session) -> Iterator[Ending]:
     end = Ending()
     try:
         yield end
-    except DbrunError as error:
-        end.code = report(error, session)
     except click.ClickException as error:
         end.code = EXIT_USAGE
         session.say(_usage(error))
     except (KeyboardInterrupt, click.Abort):
         end.code = INTERRUPTED
         session.say("dbrun: interrupted by Ctrl-C")
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.
-        end.code = EXIT_INCOMPLETE
     except Exception as error:
-        end.code = EXIT_BUG
-        _report_bug(error, session)
+        end.code = _explain(error, session)
+
+
+def _explain(error: Exception, session: Session) -> int:
+    # Not imported before something went wrong: that is a third of the time that --help takes.
+    from ..errors import EXIT_BUG, EXIT_INCOMPLETE, DbrunError
+
+    if isinstance(error, DbrunError):
+        return report(error, session)
+    if isinstance(error, BrokenPipeError):
+        return EXIT_INCOMPLETE  # whoever read our output has seen enough
+    _report_bug(error, session)
+    return EXIT_BUG
 
 
 def report(error: DbrunError, session: Session) -> int:
     """Say what went wrong; the exit code of *error*."""
+    from ..errors import SpecError
+
     if session.debug:
         session.say(_traceback(error))
     if isinstance(error, SpecError):
@@ -74,7 +85,7 @@ def _text_of(file: str) -> str | None:
 
 
 def _usage(error: click.ClickException) -> str:
-    said = error.format_message().rstrip(".")
+    said = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "dbrun"
     return f"{path}: {said[:1].lower()}{said[1:]}; see '{path} --help'"

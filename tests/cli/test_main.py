@@ -12,7 +12,17 @@ from dbrun import __version__
 from dbrun.cli.group import looks_like_spec
 from dbrun.cli.main import COMMANDS, main, make_group
 
-HEAVY = ("yaml", "jsonschema", "requests", "jinja2", "rich", "pyarrow", "logging", "dbrun.run")
+HEAVY = (
+    "yaml",
+    "jsonschema",
+    "requests",
+    "jinja2",
+    "rich",
+    "pyarrow",
+    "logging",
+    "dbrun.types",
+    "dbrun.run",
+)
 NAMES = [name for commands in COMMANDS.values() for name in commands]
 
 
@@ -35,11 +45,27 @@ def test_help_shows_every_command_under_a_heading(capsys: pytest.CaptureFixture[
     assert "Examples:" in out
 
 
-@pytest.mark.parametrize("words", [["-h"], []])
-def test_help_is_easy_to_get(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    main(words)
+def test_nothing_is_answered_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["-h"]) == 0
     said = capsys.readouterr()
-    assert "COMMAND | SPEC" in said.out + said.err
+    assert said.err == said.out
+    assert "COMMAND | SPEC" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["local"], "dbrun local: missing command; see 'dbrun local --help'\n"),
+        (["local", "x"], "dbrun local: no such command 'x'; see 'dbrun local --help'\n"),
+        (["validate"], "dbrun validate: missing argument 'SPEC…'; see 'dbrun validate --help'\n"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
