@@ -27,27 +27,47 @@ from typing import Any
 from ..frames import innermost_below
 
 _PREFIX = "_dbrun_"
+_PACKAGES = {"site-packages", "dist-packages"}
 _LOCK = threading.Lock()
 
 
+def is_installed(module: str) -> bool:
+    """Whether *module* is Python's own or belongs to an installed package.
+
+    What can be imported for another reason (the current folder, `PYTHONPATH`) is not: which
+    function a pipeline means must not depend on where the command was started.
+    """
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top == __name__.partition(".")[0]:
+        return True
+    spec = _importable(top)
+    if spec is None:
+        return False
+    origin = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+    return not os.path.isabs(origin) or bool(_PACKAGES & set(origin.split(os.sep)))
+
+
 def find(module: str, folder: str | None) -> ModuleSpec | None:
-    """The spec of *module* among the installed packages (*folder* None), or in *folder* under
+    """The spec of *module* among all that can be imported (*folder* None), or in *folder* under
     its private name. Nothing is imported."""
     importlib.invalidate_caches()  # a file written a moment ago counts
+    if folder is not None:
+        return _in_folders(f"{_package(folder)}.{module}", module, [os.path.realpath(folder)])
     name, *rest = module.split(".")
-    if folder is None:
-        spec = _installed(name)
-    else:
-        name = f"{_package(folder)}.{name}"
-        spec = _Finder.find_spec(name, [os.path.realpath(folder)])
-    for part in rest:
+    spec = _importable(name)
+    for depth, part in enumerate(rest):
         if spec is None:
             return None
         if spec.submodule_search_locations is None:
             # A module that stands for another without being its package's: `os.path`.
-            return getattr(sys.modules.get(module), "__spec__", None) if folder is None else None
+            return getattr(sys.modules.get(module), "__spec__", None)
+        places = list(spec.submodule_search_locations)
         name = f"{name}.{part}"
-        spec = _search(name, list(spec.submodule_search_locations))
+        try:
+            spec = _search(name, places)
+        except KeyError:
+            # A folder in a folder, neither with an `__init__`: it is known once imported.
+            return _in_folders(module, ".".join(rest[depth:]), places)
     # A folder without modules is a namespace package: nothing that could hold a function.
     return spec if spec is not None and spec.loader is not None else None
 
@@ -135,21 +155,27 @@ def _package(folder: str) -> str:
     return name
 
 
-def _installed(top: str) -> ModuleSpec | None:
+def _in_folders(name: str, module: str, folders: Sequence[str]) -> ModuleSpec | None:
+    """The spec, under *name*, of the file that *module* is below one of *folders*."""
+    for folder in folders:
+        stem = os.path.join(folder, *module.split("."))
+        endings = (os.sep + "__init__.py", *importlib.machinery.all_suffixes())
+        for path in (stem + ending for ending in endings):
+            if os.path.isfile(path):
+                return importlib.util.spec_from_file_location(name, path)
+    return None
+
+
+def _importable(top: str) -> ModuleSpec | None:
     loaded = sys.modules.get(top)
     if loaded is not None and getattr(loaded, "__spec__", None) is None:
         return ModuleSpec(top, _Loader(top, ""))  # made by hand, or __main__
-    # `python -m` puts the current folder first; what is found there is not installed.
-    first = sys.path[:1]
-    current = bool(first) and os.path.realpath(first[0] or ".") == os.getcwd()
-    return _search(top, None, sys.path[1:] if current else sys.path)
+    return _search(top, None)
 
 
-def _search(
-    name: str, path: Sequence[str] | None, roots: Sequence[str] | None = None
-) -> ModuleSpec | None:
+def _search(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
     for finder in sys.meta_path:
-        spec = finder.find_spec(name, roots if finder is PathFinder and roots else path)
+        spec = finder.find_spec(name, path)
         if spec is not None:
             return spec
     return None
@@ -194,7 +220,8 @@ def _importer(package: str) -> Callable[..., Any]:
     """`__import__` for the modules of a private *package*: a sibling stands in for a module
     that is not installed, or that lacks what is imported from it."""
 
-    stands_in: dict[str, bool] = {}
+    siblings: dict[str, bool] = {}
+    installed: dict[str, bool] = {}
 
     def own(
         name: str,
@@ -204,11 +231,12 @@ def _importer(package: str) -> Callable[..., Any]:
         level: int = 0,
     ) -> ModuleType:
         top = name.partition(".")[0]
-        if not level and top not in stands_in:
-            stands_in[top] = _has_sibling(package, top)
-        if level or not stands_in[top]:
+        if not level and top not in siblings:
+            siblings[top] = _has_sibling(package, top)
+            installed[top] = siblings[top] and is_installed(top)
+        if level or not siblings[top]:
             return __import__(name, globals, locals, fromlist, level)
-        if _installed(top) is not None:
+        if installed[top]:
             module = __import__(name, globals, locals, fromlist, level)
             if not fromlist or all(part == "*" or hasattr(module, part) for part in fromlist):
                 return module

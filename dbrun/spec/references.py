@@ -111,9 +111,9 @@ class Resolver:
             if is_file:
                 hint = f"write {path.replace('.py:', ':').replace('/', '.')}"
             raise SpecError([_problem(reference, f"'{path}' is no path to a function", hint)])
-        places = [None, reference.folder]
-        if reference.project != reference.folder:
-            places.append(reference.project)
+        places: list[str | None] = list(dict.fromkeys((reference.folder, reference.project)))
+        # What is merely importable from where the command was started comes last.
+        places.insert(0 if modules.is_installed(path.partition(":")[0]) else len(places), None)
         for place in places:
             for module, attributes in _readings(path):
                 spec = modules.find(module, place)

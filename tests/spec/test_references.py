@@ -90,6 +90,34 @@ def test_what_the_installed_module_lacks_is_looked_for_beside(
     assert Resolver().resolve(refer(f"{name}:mine"))(7) == 7
 
 
+def test_where_the_command_was_started_does_not_matter(
+    refer: Refer, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "functions.py").write_text("def trim(row): return 'root'\n")
+    (project / "helpers.py").write_text("def help(): return 'root'\n")
+    (project / "pipelines" / "helpers.py").write_text("def help(): return 'beside'\n")
+    (project / "pipelines" / "uses.py").write_text(
+        "import helpers\n\ndef f():\n    return helpers.help()\n"
+    )
+    elsewhere = project / "lib"
+    elsewhere.mkdir()
+    (elsewhere / "on_the_path.py").write_text("def f(): return 'path'\n")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    monkeypatch.syspath_prepend(str(project))
+    resolver = Resolver()
+    assert resolver.resolve(refer("functions:trim"))({"text": " a "}) == {"text": "a"}
+    assert resolver.resolve(refer("uses:f"))() == "beside"
+    assert resolver.resolve(refer("on_the_path:f"))() == "path"
+
+
+def test_folders_are_packages_without_an_init_file(refer: Refer, project: Path) -> None:
+    (project / "shared" / "deep").mkdir(parents=True)
+    (project / "shared" / "deep" / "tools.py").write_text("def f(): return 1\n")
+    assert Resolver().find(refer("shared.deep.tools:f")) is None
+    assert Resolver().resolve(refer("shared.deep.tools:f"))() == 1
+    assert "there is no module 'shared.deep'" in problem_of(refer("shared.deep:f"))
+
+
 def test_the_projects_root_comes_last(refer: Refer, project: Path) -> None:
     (project / "functions.py").write_text(
         "def trim(row): return 'root'\ndef other(row): return 1\n"
