@@ -7,7 +7,6 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import GeneratorType
 from typing import Any, NoReturn
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -217,8 +216,8 @@ class Expression(_Compiled):
             for _ in self._pieces(context):
                 pass
             value = context.vars[_VALUE]
-            if isinstance(value, (list, tuple, dict, GeneratorType)):
-                return plain(list(value) if isinstance(value, GeneratorType) else value)
+            if isinstance(value, (list, tuple, dict, Iterator)):
+                return plain(list(value) if isinstance(value, Iterator) else value)
             return printable(value)
         except (Exception, SystemExit) as error:
             self._templates._failed(error, self._origin, self._jinja, scope)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
-from collections.abc import Callable, Mapping
-from types import GeneratorType
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -151,9 +150,11 @@ def printable(value: Any) -> Any:
         return value
     if isinstance(value, Undefined):
         return str(value)  # raises, and says which name it is
-    if isinstance(value, GeneratorType):
+    if isinstance(value, Iterator):
         raise bounds.Refused("a generator has no text; put |list or |join(', ') behind it")
     if callable(value):
         name = getattr(value, "__name__", None) or getattr(value, "name", None) or "it"
         raise bounds.Refused(f"'{name}' is a function, not a column; call it", str(name))
+    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
+        raise bounds.Refused(f"a {type(value).__name__} has no text")
     return value
