@@ -24,7 +24,8 @@ Trouble with the run is an exception: it stops.
         └── EndpointError           status, retry_after
             ├── RateLimited         waited for; slows everyone
             ├── Unavailable         5xx, connection cut; tried again
-            │   └── Unreachable     no connection at all; nothing was sent
+            │   ├── Unreachable     no connection at all; nothing was sent
+            │   └── Warming         scaled to zero and starting; waited for
             ├── TimedOut            no answer within `limits.timeout`; tried again
             ├── Rejected            other 4xx; not tried again
             ├── ContextLength       longer than the model takes
@@ -214,6 +215,10 @@ class Unavailable(EndpointError):
 
 class Unreachable(Unavailable):
     """No connection could be made at all: nothing was sent."""
+
+
+class Warming(Unavailable):
+    """The endpoint is starting up; within `limits.warmup` seconds waiting is not a try."""
 
 
 class TimedOut(EndpointError):

@@ -9,6 +9,7 @@
 | a guardrail's code | `ContentFilter` | the row fails |
 | 429; 503 with `Retry-After` | `RateLimited` | waited for |
 | 403 `PERMISSION_DENIED` of the workspace itself | `AuthError` | ends the run |
+| 503 that says it is loading or starting | `Warming` | waited for, up to `warmup` |
 | 408, 504: the server gave up waiting | `TimedOut` | tried again |
 | 425, 500, 502, 503 and other 5xx but 501 and 505 | `Unavailable` | tried again |
 | anything else | `Rejected` | the row fails |
@@ -34,6 +35,7 @@ from ..errors import (
     Rejected,
     TimedOut,
     Unavailable,
+    Warming,
 )
 from .complaint import Complaint, phrase
 
@@ -87,6 +89,12 @@ _SWITCHED_OFF = re.compile(
     r"cluster\b.{0,80}\b(is not running|not in a usable state|is terminated|does not exist)",
     re.I,
 )
+_STARTING = re.compile(
+    # Scaled to zero, a serving endpoint says so until a replica is up (Databricks, "Debug model
+    # serving timeouts"); llama.cpp and others while they load their weights.
+    r"\b(loading|starting|warming)\b|scal\w+ (up|from zero|to zero)|not (yet )?ready",
+    re.I,
+)
 _UNKNOWN_FIELD = re.compile(
     r"unknown field \W{0,2}(?P<a>\w+)|"
     r"un(?:supported|known|recognized) (?:request )?(?:parameter|argument|field)s?"
@@ -134,6 +142,8 @@ def error_of(
         return RateLimited(said, status, retry_after)
     if status == 403 and "permission_denied" in complaint.codes and not complaint.provider:
         return AuthError(f"access to {place.url} is denied: {said}", place.rights)
+    if status == 503 and _STARTING.search(complaint.message):
+        return Warming(said, status)
     if status in _TIMEOUTS:
         return TimedOut(said, status, retry_after, maybe_paid=True)
     if status == 425 or (status >= 500 and status not in (501, 505)):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..clock import Clock
-from ..errors import EndpointDown, EndpointError, RateLimited
+from ..errors import EndpointDown, EndpointError, RateLimited, Warming
 from ..types import Json
 
 LONGEST_WAIT = 86_400.0
@@ -33,28 +33,35 @@ _MOMENT, _MOMENT_MS = 1e9, 1e12
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """*attempts*: tries for one request, first included. *retry_for*: seconds for one request,
-    waiting included. *base*, *cap*: the first and the longest step of the backoff, in seconds."""
+    waiting included. *warmup*: seconds for which an endpoint that is starting is waited for.
+    *base*, *cap*: the first and the longest step of the backoff, in seconds."""
 
     attempts: int = 6
     retry_for: float = 1800.0
+    warmup: float = 600.0
     base: float = 1.0
     cap: float = 60.0
+
+    def is_waited_for(self, error: EndpointError, elapsed: float) -> bool:
+        """Whether *error* is no try: a rate limit, or an endpoint that is starting up."""
+        if isinstance(error, Warming):
+            return elapsed < self.warmup
+        return isinstance(error, RateLimited)
 
     def delay(
         self, error: EndpointError, tries: int, elapsed: float, random: Callable[[], float]
     ) -> float | None:
         """Seconds to wait before asking again, or None to give up.
 
-        *tries* counts the failures of this request so far, this one included; for `RateLimited`
-        it counts the rate limits met, which are no tries and which `attempts` does not bound.
+        *tries* counts the failures of this request so far, this one included; where
+        `is_waited_for` it counts the waits, which are no tries and which `attempts` does not bound.
         *elapsed* is how long the request has been in the works, *random* gives a number from 0
         to below 1.
         """
         left = self.retry_for - elapsed
         if not error.retryable or left <= 0:
             return None
-        waiting = isinstance(error, RateLimited)
-        if not waiting and tries >= self.attempts:
+        if tries >= self.attempts and not self.is_waited_for(error, elapsed):
             return None
         asked = error.retry_after
         if asked is not None:
@@ -75,9 +82,11 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._last_success = float("-inf")
 
     def succeeded(self) -> None:
         """An answer came."""
+        self._last_success = self._clock.now()
         if self._since is not None:
             with self._lock:
                 self._since = None
@@ -99,9 +108,13 @@ class Breaker:
             status = f"status {error.status}: " if error.status is not None else ""
             raise EndpointDown(
                 f"no answer for {_spoken(now - since)}, last: {status}{error.message}",
-                "look at the endpoint (`dbrun doctor`), then run the same command to continue; "
+                "look at the endpoint, then run the same command to continue; "
                 "limits.retry_for waits longer",
             )
+
+    def nothing_since(self, moment: float) -> bool:
+        """Whether requests failed and none has succeeded since *moment* (of the clock's `now`)."""
+        return self._since is not None and self._last_success < moment
 
 
 def parse_retry_after(headers: Mapping[str, str], body: Json, now: datetime) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..client.limits import Outcome
 from ..clock import Clock
 from ..errors import (
+    EndpointDown,
     EndpointError,
     EndpointMissing,
     Interrupted,
@@ -24,6 +25,7 @@ from ..errors import (
     Unanswered,
     Unavailable,
     Unreachable,
+    Warming,
 )
 from ..types import Json, Response, Usage
 from .calls import log_answers, log_failure
@@ -206,12 +208,20 @@ class Asker:
                 answers = self.adapter.call(bodies, self._timeout)
             except EndpointError as error:
                 self.limiter.release(_outcome(error), retry_after=error.retry_after)
-                delay = self._after_failure(error, tries, waits, started, len(bodies))
+                elapsed = self._clock.now() - started
+                waited_for = self._policy.is_waited_for(error, elapsed)
+                waits += waited_for
+                tries += not waited_for
+                self._note_failure(error)
+                failures = waits if waited_for else tries
+                delay = self._policy.delay(error, failures, elapsed, random.random)
+                if len(bodies) > 1 and error.status == 500:
+                    delay = None  # one bad row fails a whole batch: split it, do not repeat it
                 log_failure(self.adapter, bodies, error, self._clock.now() - sent_at, delay)
                 if delay is None:
+                    self._give_up(error, started)
                     return error
-                waits += isinstance(error, RateLimited)
-                tries += not isinstance(error, RateLimited)
+                self._counters.count_again(waited_for, error.maybe_paid)
                 if self._clock.sleep(delay, self._halt):
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException:
@@ -267,32 +277,30 @@ class Asker:
             return response
         return Reply(response=response, reused=True)
 
-    def _after_failure(
-        self, error: EndpointError, tries: int, waits: int, started: float, rows: int
-    ) -> float | None:
-        """Seconds to wait before the next try, or None if there is none."""
+    def _note_failure(self, error: EndpointError) -> None:
         self._counters.count_sent(error.status or error.kind)
         if error.status is not None:
             self._reached = True
-        if error.retryable:
-            self._breaker.failed(error)
-        elapsed = self._clock.now() - started
-        rate_limited = isinstance(error, RateLimited)
-        if rows > 1 and error.status == 500:
-            delay = None  # one bad row fails a whole batch: split it rather than send it again
-        else:
-            done = waits + 1 if rate_limited else tries + 1
-            delay = self._policy.delay(error, done, elapsed, random.random)
-        if delay is None:
-            self._counters.count_lost(error.maybe_paid)
-            if isinstance(error, Unreachable) and not self._reached:
-                raise EndpointMissing(
-                    f"the endpoint was never reachable: {error.message}",
-                    "check its address and that it is running, then run the same command again",
-                ) from error
-        else:
-            self._counters.count_again(rate_limited, error.maybe_paid)
-        return delay
+        self._breaker.failed(error)
+
+    def _give_up(self, error: EndpointError, started: float) -> None:
+        """This request has no more tries; whether the endpoint has is told by everybody's luck.
+
+        Raises:
+            EndpointMissing: nobody ever got through to it.
+            EndpointDown: it did nothing but ask to wait for as long as this request lived.
+        """
+        self._counters.count_lost(error.maybe_paid)
+        if isinstance(error, Unreachable) and not self._reached:
+            raise EndpointMissing(
+                f"the endpoint was never reachable: {error.message}",
+                "check its address and that it is running, then run the same command again",
+            ) from error
+        if isinstance(error, (RateLimited, Warming)) and self._breaker.nothing_since(started):
+            raise EndpointDown(
+                f"the endpoint only ever asked to wait: {error.message}",
+                "run the same command again when it has room; limits.retry_for waits longer",
+            ) from error
 
 
 class TokenEstimate:

@@ -184,7 +184,9 @@ def make_asker(
     return Asker(
         adapter,
         limiter=Limiter(limits, limits.concurrency or adapter.concurrency, clock),
-        policy=RetryPolicy(attempts=limits.attempts, retry_for=limits.retry_for),
+        policy=RetryPolicy(
+            attempts=limits.attempts, retry_for=limits.retry_for, warmup=limits.warmup
+        ),
         breaker=Breaker(limits.retry_for, clock),
         journal=journal,
         counters=counters,

@@ -22,6 +22,7 @@ from dbrun.errors import (
     Rejected,
     TimedOut,
     Unavailable,
+    Warming,
 )
 
 PLACE = Place(url="https://h/e/invocations", missing="check the name", rights="ask for *Can Query*")
@@ -75,7 +76,10 @@ TABLE = [
     (500, coded("INTERNAL_ERROR", "oh"), None, Unavailable),
     (501, b"", None, Rejected),
     (502, b"<html><title>502 Bad Gateway</title></html>", None, Unavailable),
-    (503, coded("TEMPORARILY_UNAVAILABLE", "loading"), None, Unavailable),
+    (503, coded("TEMPORARILY_UNAVAILABLE", "no room"), None, Unavailable),
+    (503, coded("TEMPORARILY_UNAVAILABLE", "The endpoint is loading"), None, Warming),
+    (503, b'{"error":{"code":503,"message":"Loading model"}}', None, Warming),
+    (503, coded("UNAVAILABLE", "Endpoint is scaled to zero"), None, Warming),
     (503, b"<html>", 3.0, RateLimited),
     (504, coded("TEMPORARILY_UNAVAILABLE", "too long to process your request"), None, TimedOut),
     (529, b'{"type":"error","error":{"type":"overloaded_error"}}', None, Unavailable),

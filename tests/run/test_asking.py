@@ -26,6 +26,7 @@ from dbrun.errors import (
     Unanswered,
     Unavailable,
     Unreachable,
+    Warming,
 )
 from dbrun.run.asking import Asker, Question, Reply
 from dbrun.run.counters import Counters
@@ -98,7 +99,7 @@ def asker_of(adapter, journal, clock, **limits) -> Asker:
     return Asker(
         adapter,
         limiter=Limiter(kept, Concurrency.fixed(8), clock),
-        policy=RetryPolicy(attempts=kept.attempts, retry_for=kept.retry_for),
+        policy=RetryPolicy(attempts=kept.attempts, retry_for=kept.retry_for, warmup=kept.warmup),
         breaker=Breaker(kept.retry_for, clock),
         journal=journal,
         counters=Counters(),
@@ -214,6 +215,23 @@ def test_an_endpoint_that_only_ever_fails_ends_the_run(journal, clock) -> None:
         for number in range(100):
             asker.ask([question(f"a{number}")])
     assert clock.time - 1000 <= 70
+
+
+def test_a_starting_endpoint_is_waited_for_as_long_as_warmup(journal, clock) -> None:
+    adapter = Scripted(*[Warming("loading", 503)] * 8)
+    asker = asker_of(adapter, journal, clock, attempts=2, warmup=600)
+    assert values(asker.ask([question("a")])) == ["re:a"]
+    assert asker._counters.requests()["waited"] == 8
+    adapter = Scripted(*[Warming("loading", 503)] * 100)
+    asker = asker_of(adapter, journal, clock, attempts=2, warmup=20)
+    with pytest.raises(EndpointDown, match="only ever asked to wait: loading"):
+        asker.ask([question("b")])
+
+
+def test_a_rate_limit_longer_than_the_budget_is_the_endpoints_fault(journal, clock) -> None:
+    adapter = Scripted(RateLimited("come back tomorrow", 429, 9999.0))
+    with pytest.raises(EndpointDown, match="come back tomorrow"):
+        asker_of(adapter, journal, clock, retry_for=60).ask([question("a")])
 
 
 def test_an_endpoint_that_was_never_reached_ends_the_run(journal, clock) -> None:
