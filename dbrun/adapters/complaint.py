@@ -23,6 +23,7 @@ _HTML = (
     re.compile(r"<pre[^>]*>(.*?)</pre>", re.I | re.S),
     re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S),
 )
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(: |$)")
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -45,7 +46,8 @@ class Complaint:
 def read(status: int, body: bytes, traces: bool = False) -> Complaint:
     """The complaint in an answer's *body*; the status' own phrase where it says nothing.
 
-    *traces* keeps stack traces, which hold the server's paths and are for debugging only.
+    Of a model's stack trace the message keeps the exception; *traces* keeps the whole, which
+    holds the server's paths and is for debugging only.
     """
     text = body.decode("utf-8", "replace").strip()
     parsed = _parsed(text)
@@ -60,15 +62,17 @@ def of(body: Json, status: int, traces: bool = False) -> Complaint:
     """The complaint in an answer that is JSON already."""
     codes = list(dict.fromkeys(_codes(body)))
     provider = _find(body, "external_model_provider")
-    trace = _find(body, "stack_trace") if traces else None
+    trace = _find(body, "stack_trace")
     message = _message(body) or phrase(status)
+    if isinstance(trace, str) and (raised := _raised(trace)) and raised not in message:
+        message = f"{message} ({raised})"
     named = [code for code in codes if not code.isdigit() and code != "error"]
     return Complaint(
         message=_short(f"{provider}: {message}" if isinstance(provider, str) else message),
         code=named[0] if named else "",
         codes=frozenset(code.lower() for code in codes),
         provider=provider if isinstance(provider, str) else None,
-        trace=trace if isinstance(trace, str) else None,
+        trace=trace if traces and isinstance(trace, str) else None,
         body=body,
     )
 
@@ -149,6 +153,12 @@ def _find(said: Json, name: str, depth: int = 8) -> Json:
         return said[name]
     inner = (_find(said.get(key), name, depth - 1) for key in ("error", "message"))
     return next((value for value in inner if value is not None), None)
+
+
+def _raised(trace: str) -> str:
+    """The exception that a stack trace ends with."""
+    last = trace.strip().rpartition("\n")[2].strip()
+    return last if _EXCEPTION.match(last) else ""
 
 
 def _plain(text: str) -> str:

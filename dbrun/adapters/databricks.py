@@ -136,7 +136,10 @@ class DatabricksAdapter(HttpAdapter):
             credentials="renew the token, or log in again",
         )
         if self.task == "auto":
-            self.task = self._find_task(host, name, place)
+            try:
+                self.task = self._find_task(host, name, place)
+            except (EndpointError, RunError) as error:
+                raise self._masked(error) from error.__cause__
         self.speak(_wire(self.task, self.spec.options), place.url, place)
         self.identity = {"host": host, "name": name}
         if served:
@@ -166,7 +169,7 @@ class DatabricksAdapter(HttpAdapter):
                 return known
             if isinstance(error, EndpointError):
                 said = f"cannot ask {host} what '{name}' does: {error.message}"
-                raise RunError(self.auth.mask(said), _SET_TASK) from error
+                raise RunError(said, _SET_TASK) from error
             raise
         task = task_of(self.detail)
         if task is None:
@@ -201,7 +204,7 @@ class DatabricksAdapter(HttpAdapter):
             raise refused(status, complaint, place, self.workspace.source)
         if status in (200, 403):
             said = f"{host} does not tell what {place.url} does ({status}: {complaint.message})"
-            raise RunError(self.auth.mask(said), _SET_TASK)
+            raise RunError(said, _SET_TASK)
         raise error_of(status, complaint, place)
 
     def _no_such_endpoint(self, host: str, name: str) -> EndpointMissing:

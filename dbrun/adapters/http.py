@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import ClassVar
 
@@ -20,12 +17,8 @@ from ..types import Json, Response
 from .base import Answer, Request
 from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import of, read
+from .payload import dumps, loads, one_line, unsendable
 from .wires.base import Wire, malformed
-
-_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-_ODD_NUMBER = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}")
-"""What may be a number that JSON does not have; Python's parser reads such all the same."""
 
 _WAIT = ("retry-after", "retry-after-ms")
 
@@ -60,8 +53,8 @@ class HttpAdapter:
         self.context = context
         self.transport: Sender = transport or make_transport(spec, context)
         # A header that the user wrote is what they want to be known by.
-        own = any(name.lower() == "authorization" for name in spec.headers)
-        self.auth: Auth = NoAuth() if own or auth is None else auth
+        own = next((name for name in spec.headers if name.lower() == "authorization"), None)
+        self.auth: Auth = NoAuth(f"{spec.path}.headers.{own}") if own else auth or NoAuth()
         self.columns = {}
         self._method = method
         self._fixed = dict(fixed or {})
@@ -108,7 +101,7 @@ class HttpAdapter:
             raise self._masked(error) from error.__cause__
         model = response.headers.get("served-model-name") or _model_of(parsed)
         if count == 1:
-            raw = _one_line(response.body) if exact else None
+            raw = one_line(response.body) if exact else None
             return [Answer(body=parsed, raw=raw, model=model)]
         return [Answer(body=part, model=model) for part in self.wire.split(parsed, count)]
 
@@ -128,8 +121,7 @@ class HttpAdapter:
 
     def _payload(self, body: Json) -> bytes:
         try:
-            # A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
-            return _dumps(body).encode("utf-8", "backslashreplace")
+            return dumps(body)
         except (ValueError, TypeError, RecursionError) as error:
             raise Rejected(f"the request cannot be sent as JSON: {error}") from error
 
@@ -186,12 +178,9 @@ class HttpAdapter:
         if not raw.strip():
             raise malformed(f"the endpoint answered {response.status} with an empty body")
         try:
-            body = json.loads(raw)
+            body, exact = loads(raw)
         except (ValueError, RecursionError) as error:
             raise self._no_json(response) from error
-        exact = _ODD_NUMBER.search(raw) is None
-        if not exact:
-            body = _finite(body)
         if self._is_error(body):
             complaint = of(body, response.status, traces=self.context.debug)
             raise error_inside(complaint, self.place, self._wait(response, body))
@@ -243,54 +232,6 @@ def bearer(
 def secret_reader(sender: Sender, context: Context) -> SecretReader:
     """A reader of Databricks secrets with the credentials of the environment."""
     return Workspace(Login(), sender, context.environ, context.clock).read_secret
-
-
-def unsendable(value: Json, place: str = "") -> str | None:
-    """Where in *value* is something that JSON cannot hold, and what; None if nowhere."""
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return None
-    if kind is float:
-        return None if math.isfinite(value) else f"{place or 'it'} is {value}"
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if not isinstance(name, str):
-                return f"{place or 'it'} has the key {name!r}, which is no text"
-            if (found := unsendable(item, f"{place}.{name}" if place else name)) is not None:
-                return found
-        return None
-    if isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            if (found := unsendable(item, f"{place}[{index}]")) is not None:
-                return found
-        return None
-    if isinstance(value, (str, int, float)):
-        return None
-    return f"{place or 'it'} is of type {kind.__name__}"
-
-
-def _finite(value: Json) -> Json:
-    """*value* with null for every number that JSON does not have."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
-
-
-def _one_line(raw: bytes) -> bytes | None:
-    """The bytes of an answer if a journal line can hold them as they are."""
-    line = raw.strip()
-    if b"\n" in line or b"\r" in line or not (line.isascii() or _is_utf8(line)):
-        return None
-    return line
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        return not raw.decode("utf-8").startswith("\ufeff")
-    except UnicodeDecodeError:
-        return False
 
 
 def _model_of(body: Json) -> str | None:

@@ -14,8 +14,8 @@ from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
 from . import local_model
 from .base import Answer, Request
-from .http import unsendable
 from .local_engine import Engine
+from .payload import unsendable
 from .wires.openai import CHAT, COMPLETIONS
 
 TASKS: Mapping[str, Any] = {"chat": CHAT, "completions": COMPLETIONS}

@@ -13,7 +13,7 @@ from ..spec.model import Concurrency, EndpointSpec, Reference, Text
 from ..spec.references import Resolver
 from ..types import Json, Response
 from .base import Answer, Request
-from .http import unsendable
+from .payload import unsendable
 from .wires.base import sendable
 
 _KINDS_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -78,7 +78,9 @@ class NoAuth:
     """No credentials at all."""
 
     generation = 0
-    source = "no credentials"
+
+    def __init__(self, source: str = "requests without credentials") -> None:
+        self.source = source
 
     def headers(self) -> Mapping[str, str]:
         """None."""
@@ -258,7 +260,9 @@ class SdkAuth:
 
 
 def _no_login(error: Exception) -> AuthError:
-    reason = mask(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    # The SDK appends its whole configuration, which nobody reads and which may name secrets.
+    reason = str(error).partition("Config: ")[0].strip().rstrip(".") or type(error).__name__
+    reason = mask(" ".join(reason.split())[:300])
     return AuthError(
         f"databricks-sdk finds no credentials: {reason}",
         "set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoint.profile, or log in with the CLI",

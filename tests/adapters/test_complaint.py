@@ -102,10 +102,19 @@ def test_a_long_message_is_trimmed() -> None:
     assert len(read(400, json.dumps({"message": "x" * 9999}).encode()).message) == LONGEST + 1
 
 
-def test_a_stack_trace_is_kept_only_for_debugging() -> None:
-    body = json.dumps({"message": "m", "stack_trace": "Traceback"}).encode()
-    assert read(400, body).trace is None
-    assert read(400, body, traces=True).trace == "Traceback"
+TRACE = 'Traceback (most recent call last):\n  File "/opt/m.py", line 7\nValueError: boom'
+
+
+def test_of_a_stack_trace_only_the_exception_is_told() -> None:
+    body = json.dumps({"message": "m.", "stack_trace": TRACE}).encode()
+    said = read(400, body)
+    assert (said.message, said.trace) == ("m. (ValueError: boom)", None)
+    assert read(400, body, traces=True).trace == TRACE
+
+
+@pytest.mark.parametrize("trace", ["", 'File "/opt/m.py", line 7', None, ["ValueError: boom"]])
+def test_a_trace_without_an_exception_tells_nothing(trace: Any) -> None:
+    assert read(400, json.dumps({"message": "m", "stack_trace": trace}).encode()).message == "m"
 
 
 def test_a_status_without_a_phrase_is_its_number() -> None:

@@ -13,9 +13,9 @@ from adapters.conftest import Canned, response
 from fakes.workspace import FakeWorkspace, cut, fail, login_page, reset, short, stall, throttle
 
 from dbrun.adapters.base import Request
-from dbrun.adapters.http import unsendable
 from dbrun.adapters.mlflow import MlflowAdapter
 from dbrun.adapters.openai import OpenAIAdapter
+from dbrun.adapters.payload import unsendable
 from dbrun.context import Context
 from dbrun.errors import (
     AuthError,
@@ -88,8 +88,9 @@ def test_without_a_header_the_body_names_the_model(open_adapter: Open) -> None:
         OK.replace('"stop"', '"stop","score":NaN'),
         OK.replace('"stop"', '"stop","score":-Infinity'),
         OK.replace('"stop"', '"stop","score":1e999'),
+        "\ufeff" + OK,
     ],
-    ids=["many lines", "carriage return", "NaN", "infinity", "beyond a double"],
+    ids=["many lines", "carriage return", "NaN", "infinity", "beyond a double", "mark"],
 )
 def test_what_no_journal_line_can_hold_is_kept_parsed(open_adapter: Open, body: str) -> None:
     adapter, _ = chat(open_adapter, response(body))
@@ -318,7 +319,7 @@ def test_no_message_holds_a_credential(open_adapter: Open, reply: Any) -> None:
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_model_s_stack_trace_is_for_debugging(open_adapter: Open, debug: bool) -> None:
-    body = '{"error_code":"BAD_REQUEST","message":"m","stack_trace":"Traceback of /opt/x.py"}'
+    body = '{"error_code":"BAD_REQUEST","message":"m","stack_trace":"Traceback: x\\n /opt/x.py"}'
     transport = Canned(response(body, 400))
     adapter = open_adapter(
         MlflowAdapter, {"url": "http://h"}, context=Context(debug=debug), transport=transport

@@ -1,0 +1,91 @@
+"""JSON as it travels: what can be sent, how it is written, how an answer is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from codecs import BOM_UTF8
+
+from ..types import Json
+
+
+class _NoJson(Exception):
+    """A number that JSON does not have, which Python's parser would read all the same."""
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _NoJson(text)
+    return value
+
+
+def _constant(name: str) -> Json:
+    raise _NoJson(name)
+
+
+def _float_or_null(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_read = json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode
+_read_odd = json.JSONDecoder(parse_float=_float_or_null, parse_constant=lambda _: None).decode
+
+
+def dumps(body: Json) -> bytes:
+    """*body* as compact UTF-8.
+
+    Raises:
+        ValueError, TypeError, RecursionError: if JSON cannot hold it.
+    """
+    # A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
+    return _write(body).encode("utf-8", "backslashreplace")
+
+
+def loads(raw: bytes) -> tuple[Json, bool]:
+    """The value of *raw*, and whether *raw* is JSON to the letter.
+
+    NaN and infinities, which some model servers write, are read as null.
+
+    Raises:
+        ValueError, RecursionError: if it is no JSON.
+    """
+    text = raw.decode("utf-8-sig")
+    try:
+        return _read(text), True
+    except _NoJson:
+        return _read_odd(text), False
+
+
+def one_line(raw: bytes) -> bytes | None:
+    """The bytes of an answer if a journal line can hold them as they are."""
+    line = raw.strip()
+    if b"\n" in line or b"\r" in line or line.startswith(BOM_UTF8):
+        return None
+    return line
+
+
+def unsendable(value: Json, place: str = "") -> str | None:
+    """Where in *value* is something that JSON cannot hold, and what; None if nowhere."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return None
+    if kind is float:
+        return None if math.isfinite(value) else f"{place or 'it'} is {value}"
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                return f"{place or 'it'} has the key {name!r}, which is no text"
+            if (found := unsendable(item, f"{place}.{name}" if place else name)) is not None:
+                return found
+        return None
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            if (found := unsendable(item, f"{place}[{index}]")) is not None:
+                return found
+        return None
+    if isinstance(value, (str, int, float)):
+        return None
+    return f"{place or 'it'} is of type {kind.__name__}"
