@@ -155,6 +155,7 @@ def printable(value: Any) -> Any:
     if callable(value):
         name = getattr(value, "__name__", None) or getattr(value, "name", None) or "it"
         raise bounds.Refused(f"'{name}' is a function, not a column; call it", str(name))
-    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
-        raise bounds.Refused(f"a {type(value).__name__} has no text")
+    kind: Any = type(value)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        raise bounds.Refused(f"a {kind.__name__} has no text")
     return value
