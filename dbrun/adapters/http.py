@@ -16,7 +16,7 @@ from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
 from .base import Answer, Request
 from .classify import Place, error_inside, error_of, redirected, refused
-from .complaint import of, read
+from .complaint import Complaint, of, read
 from .payload import dumps, loads, one_line, unsendable
 from .wires.base import Wire, malformed
 
@@ -129,18 +129,22 @@ class HttpAdapter:
         """Send; credentials that are refused are renewed, once for all that are in flight."""
         generation = self.auth.generation
         response = self._send(payload, timeout)
-        if response.status in (401, 403) and self._refused(response):
+        if response.status in (401, 403) and _is_refusal(
+            response.status, read(response.status, response.body)
+        ):
             self.auth.refresh(generation)
+            self._headers = None
             response = self._send(payload, timeout)
         if not 200 <= response.status < 300:
             raise self._error(response)
         return response
 
     def _send(self, payload: bytes, timeout: float) -> HttpResponse:
-        if self._headers is None:
-            self._headers = self._own_headers()
+        own = self._headers
+        if own is None:
+            own = self._headers = self._own_headers()
         auth = self.auth.headers()
-        headers = {**auth, **self._headers} if auth else self._headers
+        headers = {**auth, **own} if auth else own
         request = HttpRequest(method=self._method, url=self.url, headers=headers, body=payload)
         return self.transport.send(request, timeout)
 
@@ -150,9 +154,6 @@ class HttpAdapter:
         own = {"Content-Type": "application/json", "Accept": "application/json"}
         return {**{n: v for n, v in own.items() if n.lower() not in taken}, **declared}
 
-    def _refused(self, response: HttpResponse) -> bool:
-        return token_refused(response.status, read(response.status, response.body).message)
-
     def _error(self, response: HttpResponse) -> DbrunError:
         """The error that an answer of a status other than 2xx is."""
         if 300 <= response.status < 400:
@@ -160,7 +161,7 @@ class HttpAdapter:
             return redirected(response.status, location, self.place)
         status = response.status
         complaint = read(status, response.body, traces=self.context.debug)
-        if token_refused(status, complaint.message):
+        if _is_refusal(status, complaint):
             return refused(status, complaint, self.place, self.auth.source)
         return error_of(status, complaint, self.place, self._wait(response, complaint.body))
 
@@ -232,6 +233,11 @@ def bearer(
 def secret_reader(sender: Sender, context: Context) -> SecretReader:
     """A reader of Databricks secrets with the credentials of the environment."""
     return Workspace(Login(), sender, context.environ, context.clock).read_secret
+
+
+def _is_refusal(status: int, complaint: Complaint) -> bool:
+    """Whether our credentials are refused; those of an external model's provider are not ours."""
+    return complaint.provider is None and token_refused(status, complaint.message)
 
 
 def _model_of(body: Json) -> str | None:

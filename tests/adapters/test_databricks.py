@@ -12,7 +12,7 @@ from fakes.workspace import Endpoint, FakeWorkspace, Fault, fail, login_page, th
 from dbrun.adapters.base import Request
 from dbrun.adapters.databricks import DatabricksAdapter
 from dbrun.context import Context, NoMemory
-from dbrun.errors import AuthError, EndpointMissing, RunError, UserError
+from dbrun.errors import AuthError, EndpointMissing, Rejected, RunError, UserError
 
 Open = Callable[..., Any]
 CLASSIC = {"prompt": "How are you?", "stop": ["."]}
@@ -236,9 +236,16 @@ def test_a_token_that_the_workspace_refuses_ends_the_run(
     assert len(workspace.calls) == 2
 
 
-def test_an_unknown_parameter_is_told_with_its_mend(served: Open) -> None:
-    from dbrun.errors import Rejected
+def test_a_look_that_echoes_the_token_does_not_pass_it_on(
+    served: Open, workspace: FakeWorkspace
+) -> None:
+    workspace.script([Fault(path="/api", status=403, body=f"you sent {workspace.token}")])
+    with pytest.raises(RunError, match=r"you sent \*\*\*") as caught:
+        served("chat")
+    assert workspace.token not in str(caught.value)
 
+
+def test_an_unknown_parameter_is_told_with_its_mend(served: Open) -> None:
     with pytest.raises(Rejected, match=r'unknown field "seed"; remove params.seed'):
         ask(served("chat"), prompt="hi", seed=1)
 

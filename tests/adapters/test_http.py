@@ -255,6 +255,31 @@ def test_credentials_refused_after_a_refresh_end_the_run(open_adapter: Open) -> 
     assert len(transport.sent) == 2
 
 
+def test_credentials_of_an_external_provider_are_not_ours(open_adapter: Open) -> None:
+    nested = json.dumps(
+        {"external_model_provider": "openai", "external_model_error": {"error": "invalid token"}}
+    )
+    body = json.dumps({"error_code": "PERMISSION_DENIED", "message": nested})
+    adapter, transport = chat(open_adapter, response(body, 401))
+    with pytest.raises(Rejected, match="openai: invalid token"):
+        ask(adapter)
+    assert len(transport.sent) == 1
+
+
+def test_a_header_s_credential_is_read_again_too(open_adapter: Open) -> None:
+    environ = {"KEY": "old"}
+
+    def serve(request: Any) -> Any:
+        environ["KEY"] = "new"
+        return response(OK) if request.headers["Authorization"] == "new" else response("", 401)
+
+    adapter, transport = chat(
+        open_adapter, serve, headers={"Authorization": {"env": "KEY"}}, environ=environ
+    )
+    ask(adapter)
+    assert len(transport.sent) == 2
+
+
 def test_many_refused_together_refresh_once(open_adapter: Open) -> None:
     reads = []
     together = threading.Barrier(8, timeout=10)
