@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..clock import Clock
-from ..report.words import counted, money, seconds, tokens
+from ..report.words import counted, money, pace, seconds, tokens
 from .session import Session
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def told(progress: Progress, elapsed: float, price: Price | None) -> Iterator[st
     tally, counters = progress.tally, progress.counters
     rows = counted(tally.rows, "row")
     yield rows if progress.total is None else f"{tally.rows:,} of {counted(progress.total, 'row')}"
-    yield f"{tally.rows / elapsed if elapsed > 0 else 0:.3g}/s"
+    yield pace(tally.rows, elapsed)
     yield f"{progress.in_flight} in flight (limit {progress.limit})"
     if tally.errors:
         yield f"{tally.errors:,} failed"

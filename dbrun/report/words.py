@@ -24,6 +24,12 @@ def seconds(duration: float) -> str:
     return f"{hours} h {minutes:02d} min"
 
 
+def pace(number: float, duration: float) -> str:
+    """`0.5/s`, `2,400/s`: *number* in *duration* seconds."""
+    rate = number / duration if duration > 0 else 0.0
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+
+
 def tokens(usage: Mapping[str, int]) -> str | None:
     """`1,200 in, 90 out`; None where the endpoint told nothing."""
     parts = []

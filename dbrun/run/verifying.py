@@ -40,6 +40,9 @@ _CALLS_FAILED = frozenset(
 """Error classes of calls that brought no answer: the journal, which holds answers, cannot tell."""
 
 
+_ASKED = ("id", "repeat", "row", "key", "status")
+
+
 @dataclass(slots=True, kw_only=True)
 class Verification:
     """What comparing found: *records* compared, *unchecked* of them failed calls, and by what is
@@ -96,14 +99,15 @@ def read_records(path: str, kind: str, registry: Registry) -> Iterator[Mapping[s
     return (values for _, values in source.rows())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Essence:
-    """What is compared of a record: digests of all of it, and of what was asked for which row."""
+    """What is compared of a record: digests of all of it and, of one that failed, of what was
+    asked for which row."""
 
     id: str
     whole: str
-    asked: str
     error: str | None
+    asked: str | None
 
 
 class _Order:
@@ -128,13 +132,13 @@ class _Order:
 def _essence(record: Mapping[str, Json]) -> _Essence:
     # How long a call took is told where it was made; a replay makes none.
     steady = {name: value for name, value in record.items() if name != "timing"}
-    asked = {name: record.get(name) for name in ("id", "repeat", "row", "key", "status")}
     error = record.get("error")
+    failed = isinstance(error, Mapping)
     return _Essence(
         id=str(record.get("id")),
         whole=digest(steady),
-        asked=digest(asked),
         error=error.get("class") if isinstance(error, Mapping) else None,
+        asked=digest([record.get(name) for name in _ASKED]) if failed else None,
     )
 
 

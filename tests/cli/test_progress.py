@@ -73,7 +73,7 @@ def progress(rows: int, failed: int = 0, total: int | None = None, **limiter: An
 
 
 def test_the_facts_are_those_that_matter() -> None:
-    assert list(told(progress(20), 10, None)) == ["20 rows", "2/s", "3 in flight (limit 8)"]
+    assert list(told(progress(20), 10, None)) == ["20 rows", "2.0/s", "3 in flight (limit 8)"]
 
 
 def test_more_facts_where_there_are_some() -> None:
@@ -82,7 +82,7 @@ def test_more_facts_where_there_are_some() -> None:
     price = Price(input_per_million=0.5, output_per_million=1.5)
     assert list(told(made, 10, price)) == [
         "20 of 60 rows",
-        "2/s",
+        "2.0/s",
         "3 in flight (limit 8)",
         "2 failed",
         "2,000,000 in, 1,000,000 out tokens",
@@ -95,7 +95,7 @@ def test_more_facts_where_there_are_some() -> None:
 def test_before_the_first_row_nothing_is_foretold() -> None:
     assert list(told(progress(0, total=5), 0, None)) == [
         "0 of 5 rows",
-        "0/s",
+        "0.0/s",
         "3 in flight (limit 8)",
     ]
 

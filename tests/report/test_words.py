@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dbrun.report.words import counted, money, seconds, tokens
+from dbrun.report.words import counted, money, pace, seconds, tokens
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,11 @@ def test_tokens(usage: dict[str, int], said: str | None) -> None:
 )
 def test_money(amount: float, said: str) -> None:
     assert money(amount, "EUR") == said
+
+
+@pytest.mark.parametrize(
+    ("number", "duration", "said"),
+    [(5, 10, "0.5/s"), (99, 10, "9.9/s"), (24_000, 10, "2,400/s"), (3, 0, "0.0/s")],
+)
+def test_pace(number: float, duration: float, said: str) -> None:
+    assert pace(number, duration) == said
