@@ -109,6 +109,10 @@ class HttpAdapter:
         """An answer's body in common terms. Raises `Malformed` or `ContentFilter`."""
         return self.wire.decode(body)
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """The params of the wire that hold an answer to *schema*."""
+        return self.wire.native_schema(schema, name)
+
     def describe(self) -> Mapping[str, Json]:
         """The adapter and the URL."""
         return {"adapter": self.spec.adapter, "url": self.url}

@@ -185,8 +185,7 @@ class LocalAdapter:
         """The params by which llama.cpp writes nothing that *schema* does not allow."""
         if self._task == "completions":
             return {"json_schema": schema}
-        form = {"name": name, "schema": schema}
-        return {"response_format": {"type": "json_schema", "json_schema": form}}
+        return CHAT.native_schema(schema, name)
 
     def describe(self) -> Mapping[str, Json]:
         """The model, its weights' digest, and what runs it."""

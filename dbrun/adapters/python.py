@@ -133,6 +133,10 @@ class PythonAdapter:
         """What the function returned."""
         return Response(value=body, body=body)
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """No params: what a function returns can only be checked."""
+        return {}
+
     def describe(self) -> Mapping[str, Json]:
         """The function and the digest of its module."""
         return {"adapter": "python", **self.identity}

@@ -45,8 +45,19 @@ class Wire(Protocol):
             Malformed: if there are not *count* answers in it.
         """
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """The params that hold an answer to *schema*; empty where there are none."""
 
-class Alone:
+
+class Unconstrained:
+    """The part of a wire that has no form for a schema of the answer."""
+
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """No params: the answer can only be checked when it has come."""
+        return {}
+
+
+class Alone(Unconstrained):
     """The part of a wire whose requests always travel alone."""
 
     batches = False

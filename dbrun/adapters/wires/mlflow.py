@@ -13,14 +13,14 @@ from ...canonical import canonical
 from ...errors import Malformed, Rejected
 from ...types import Json, Response
 from ..base import Request
-from .base import malformed, sendable, unexpected
+from .base import Unconstrained, malformed, sendable, unexpected
 
 FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 PARAMS_AS = ("columns", "params")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(Unconstrained):
     """A model with a signature: every field of the request is a column of its one row.
 
     *columns* are the names that `endpoint.columns` gives, in their order: with them, prompt and

@@ -13,7 +13,7 @@ from ...canonical import canonical
 from ...errors import ContentFilter, Malformed, Rejected
 from ...types import Json, Response
 from ..base import Request
-from .base import Alone, malformed, sendable, text_of, unexpected
+from .base import Alone, Unconstrained, malformed, sendable, text_of, unexpected
 from .common import finish_reason, text_of_parts, usage_of
 
 
@@ -56,8 +56,13 @@ class Chat(Alone):
             model=model_of(body),
         )
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """`response_format` of type `json_schema`, strict."""
+        form = {"name": name, "schema": schema, "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": form}}
 
-class Completions:
+
+class Completions(Unconstrained):
     """`prompt` in, `choices[*].text` out; several prompts may share a call."""
 
     prompt_kind = "text"
@@ -111,7 +116,7 @@ class Completions:
         ]
 
 
-class Embeddings:
+class Embeddings(Unconstrained):
     """`input` in, `data[*].embedding` out; several texts may share a call."""
 
     prompt_kind = "text"

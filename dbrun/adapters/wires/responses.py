@@ -36,6 +36,11 @@ class Responses(Alone):
             )
         return {"input": [{"role": "user", "content": prompt}], **body}
 
+    def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
+        """`text.format` of type `json_schema`, strict."""
+        form = {"type": "json_schema", "name": name, "schema": schema, "strict": True}
+        return {"text": {"format": form}}
+
     def decode(self, body: Json) -> Response:
         """The text of all message items joined; without text, the function calls."""
         if not isinstance(body, dict) or not isinstance(body.get("output"), list):
