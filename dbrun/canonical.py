@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from json.encoder import encode_basestring
 
 from .types import Json
@@ -19,6 +20,10 @@ _encode = json.JSONEncoder(
 ).encode
 
 
+_MAY_DIFFER = re.compile(r"[^\x00-\x7f]|\.0[,\]}]|\.0\Z|\d[eE]").search
+"""What a text holds at the least if its canonical form is another; prose may hold it too."""
+
+
 def canonical(value: Json) -> bytes:
     """*value* as canonical JSON.
 
@@ -26,7 +31,9 @@ def canonical(value: Json) -> bytes:
         ValueError: for NaN and infinities.
         TypeError: for what JSON cannot hold.
     """
-    text = _encode(value) if _is_plain(value) else _slow(value)
+    text = _encode(value)
+    if _MAY_DIFFER(text) and not _is_plain(value):
+        text = _slow(value)
     # Lone surrogates cannot be encoded; they are told apart by their escape.
     return text.encode("utf-8", "backslashreplace")
 

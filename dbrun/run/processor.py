@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import InvalidOutput, Rejected, RowError
 from ..spec.templates import scope
 from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
+from ..values import plain
 from .asking import Question, Reply
 from .outputs import cut, parse_json
 from .steps import Step
@@ -129,11 +130,13 @@ class Processor:
         self, step: Step, story: Story, fields: Mapping[str, Json], seen: Mapping[str, Json]
     ) -> Asking:
         sent = step.sent(fields)
+        body = step.encode(sent, seen)
         try:
-            body = step.encode(sent, seen)
             key = step.key(body, story.item)
-        except (TypeError, ValueError) as error:
-            raise Rejected(f"the request cannot be written as JSON: {error}") from error
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Rejected(
+                f"the request cannot be sent as JSON: {_unsendable(body, error)}"
+            ) from error
         # A row that failed last time takes answers of this generation only.
         since = self._since if story.item.ask_again else 0
         question = Question(body=body, key=key, since=since, send=self._send)
@@ -219,6 +222,15 @@ class Processor:
             request=asking.question.body,
         )
         asking.story.fail(error, step)
+
+
+def _unsendable(body: Json, error: Exception) -> str:
+    """What in *body* JSON cannot hold, and where."""
+    try:
+        plain(body)
+    except ValueError as found:
+        return str(found)
+    return str(error)
 
 
 def _record(story: Story, *, stepwise: bool) -> Record:

@@ -51,40 +51,35 @@ def usage_of(body: Json) -> Usage | None:
     told = body.get("usage") if isinstance(body, dict) else None
     if not isinstance(told, dict):
         return None
-    into = _inner(told, "prompt_tokens_details", "input_tokens_details")
-    out = _inner(told, "completion_tokens_details", "output_tokens_details")
-    usage = Usage(
-        input_tokens=_count(told, "prompt_tokens", "input_tokens"),
-        output_tokens=_count(told, "completion_tokens", "output_tokens"),
-        total_tokens=_count(told, "total_tokens"),
-        cached_input_tokens=_first(
-            _count(into, "cached_tokens"), _count(told, "cache_read_input_tokens")
-        ),
-        reasoning_tokens=_first(_count(out, "reasoning_tokens"), _count(told, "reasoning_tokens")),
+    get = told.get
+    into = get("prompt_tokens_details") or get("input_tokens_details")
+    out = get("completion_tokens_details") or get("output_tokens_details")
+    cached = into.get("cached_tokens") if isinstance(into, dict) else None
+    reasoning = out.get("reasoning_tokens") if isinstance(out, dict) else None
+    counts = (
+        _count(get("prompt_tokens", get("input_tokens"))),
+        _count(get("completion_tokens", get("output_tokens"))),
+        _count(get("total_tokens")),
+        _count(get("cache_read_input_tokens") if cached is None else cached),
+        _count(get("reasoning_tokens") if reasoning is None else reasoning),
     )
-    return None if usage == Usage() else usage
+    if counts == (None, None, None, None, None):
+        return None
+    return Usage(
+        input_tokens=counts[0],
+        output_tokens=counts[1],
+        total_tokens=counts[2],
+        cached_input_tokens=counts[3],
+        reasoning_tokens=counts[4],
+    )
 
 
-def _inner(told: Mapping[str, Json], *names: str) -> Mapping[str, Json]:
-    for name in names:
-        if isinstance(told.get(name), dict):
-            found: Mapping[str, Json] = told[name]
-            return found
-    return {}
-
-
-def _count(told: Mapping[str, Json], *names: str) -> int | None:
-    for name in names:
-        value = told.get(name)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+def _count(value: Json) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
     return None
-
-
-def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
 
 
 def text_of_parts(parts: Iterable[Json]) -> str | None:
