@@ -17,7 +17,7 @@ from .build_source import build_source
 from .build_step import build_steps
 from .formats import format_of
 from .model import Gate, JournalSpec, SinkSpec, Spec
-from .nodes import Node, plain
+from .nodes import Node, entries, plain
 from .site import Site, value_of
 
 
@@ -113,7 +113,7 @@ def _journal(site: Site, node: Node | None, sink: SinkSpec | None) -> JournalSpe
 
 def _gates(node: Node | None) -> Mapping[str, Gate]:
     gates = {"success": Gate(min=1.0)}
-    for name, bounds in (node.value if node is not None else {}).items():
+    for name, bounds in entries(node).items():
         given = {key: float(value) for key, value in plain(bounds).items()}
         gates[name] = Gate(**given)
     return gates
@@ -121,5 +121,4 @@ def _gates(node: Node | None) -> Mapping[str, Gate]:
 
 def _filters(root: Node) -> Mapping[str, Node]:
     templates = root.get("templates")
-    filters = templates.get("filters") if templates is not None else None
-    return filters.value if filters is not None else {}
+    return entries(templates.get("filters")) if templates is not None else {}

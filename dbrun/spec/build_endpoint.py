@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from ..registry import Registry
 from . import hints
 from .model import Concurrency, EndpointSpec, Limits, Price
-from .nodes import Node, Path, dotted, plain
+from .nodes import Node, Path, dotted, entries, plain
 from .site import Site, value_of
 
 _COMMON: Final = (
@@ -33,10 +32,7 @@ class Endpoints:
         self._root = root
         self._registry = registry
         self._limits = limits
-        named = root.get("endpoints")
-        self._named: Mapping[str, Node] = (
-            named.value if named is not None and isinstance(named.value, dict) else {}
-        )
+        self._named = entries(root.get("endpoints"))
         for name, node in self._named.items():
             self._checked(node, ("endpoints", name))
 
@@ -107,7 +103,7 @@ def build_limits(site: Site, path: Path, node: Node | None, base: Limits | None 
     """The limits at *path* over those of *base*, key by key."""
     base = base or Limits()
     given: dict[str, Any] = {}
-    for key, child in node.value.items() if node and isinstance(node.value, dict) else ():
+    for key, child in entries(node).items():
         if key in _NOT_RUN or site.sound((*path, key), child) is None:
             continue
         if key == "concurrency":

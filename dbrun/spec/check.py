@@ -26,7 +26,7 @@ class _Checker:
 
     def value(self, node: Node, rules: Sequence[Rule], path: Path) -> None:
         """Check one value and all that it holds."""
-        if node.value is UNKNOWN or pending.report(node, path, self._findings):
+        if not rules or node.value is UNKNOWN or pending.report(node, path, self._findings):
             return
         held = self._schemas.holding(rules, node)
         if any(rule.schema.get("x-kind") == "credential" for rule in held):

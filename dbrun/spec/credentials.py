@@ -7,7 +7,7 @@ text stands, not what it says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .nodes import Findings, Node, Path
 from .schema import Rule, Schemas
@@ -21,12 +21,14 @@ KEY_IN_QUERY = re.compile(
     r"|password|passwd|pwd|auth|credential|code))=([^&;#\s'\"]+)",
     re.IGNORECASE,
 )
-_FREE_TEXT = ("prompt", "messages", "description", "rows", "vars", "when", "response_schema")
+_FREE_TEXT = {
+    (name,) for name in ("messages", "description", "rows", "vars", "response_schema", "tests")
+}
 
 
 def check_literals(root: Node, schemas: Schemas, findings: Findings) -> None:
     """Note literals where a credential belongs. *root* is as written, `${…}` in place."""
-    for path, node, rules in schemas.walk(root):
+    for path, node, rules in schemas.walk(root, _is_described):
         if node.value is None or isinstance(node.value, (dict, list)):
             continue
         if any(rule.schema.get("x-kind") == "credential" for rule in rules):
@@ -53,14 +55,18 @@ def check_urls(root: Node, schemas: Schemas, findings: Findings) -> None:
 
 
 def _urls(root: Node, schemas: Schemas) -> Iterator[tuple[Path, Node]]:
-    for path, node, rules in schemas.walk(root):
-        if isinstance(node.value, str) and not _is_free_text(path, rules):
+    for path, node, _ in schemas.walk(root, _may_hold_urls):
+        if isinstance(node.value, str):
             yield path, node
 
 
-def _is_free_text(path: Path, rules: list[Rule]) -> bool:
-    kinds = {rule.schema.get("x-kind") for rule in rules}
-    return "template" in kinds or any(part in _FREE_TEXT for part in path)
+def _is_described(path: Path, rules: Sequence[Rule]) -> bool:
+    return bool(rules)
+
+
+def _may_hold_urls(path: Path, rules: Sequence[Rule]) -> bool:
+    is_template = any(rule.schema.get("x-kind") == "template" for rule in rules)
+    return not is_template and path[-1:] not in _FREE_TEXT
 
 
 def _advice(node: Node) -> str:

@@ -28,6 +28,8 @@ from .syntax import syntax_problem
 MAX_DEPTH = 50
 MAX_UNFOLDED = 20_000
 
+_COMMENT = re.compile(r"(?:^|(?<=\s))#", re.MULTILINE)
+_HEADER = re.compile(r"[|>][-+0-9]*")
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -74,11 +76,13 @@ def parse(text: str, *, file: str, folder: str, place: Place | None = None) -> N
     if (odd := first_unprintable(text)) is not None:
         composer.fail(odd, "a character that YAML does not allow", "remove it, or write an escape")
         raise SpecError(composer.findings.problems)
-    try:
-        root = composer.compose(_EVENTS)
-    except yaml.YAMLError as error:
-        root = None
-        _explain(composer, text, error)
+    root, error = composer.read(_EVENTS)
+    if error is not None and _EVENTS is not yaml.SafeLoader:
+        # The last word is PyYAML's own, so that both say the same.
+        composer = _Composer(text, file, folder, place)
+        root, error = composer.read(yaml.SafeLoader)
+    if error is not None:
+        composer.fail(*syntax_problem(error, text))
     if root is None or composer.findings:
         raise SpecError(composer.findings.problems)
     return root
@@ -111,7 +115,14 @@ class _Composer:
         line, column, length = self._lines.extent(start, end)
         return Place(file=self._file, folder=self._folder, line=line, column=column, length=length)
 
-    def compose(self, loader: Any) -> Node | None:
+    def read(self, loader: Any) -> tuple[Node | None, yaml.YAMLError | None]:
+        """The one document of the text as far as *loader* parses it, and what it stumbled over."""
+        try:
+            return self._compose(loader), None
+        except yaml.YAMLError as error:
+            return None, error
+
+    def _compose(self, loader: Any) -> Node | None:
         """The one document of the text; None if there is none, or it is beyond sense."""
         events: Any = yaml.parse(self.text, Loader=loader)
         root: Node | None = None
@@ -174,10 +185,11 @@ class _Composer:
         return Node(value=target.value, at=at, weight=target.weight)
 
     def _scalar(self, event: Any, start: int, end: int, path: Path) -> Node:
-        self._covered.append((start, end))
         value: Json = event.value
         if event.style in ("|", ">"):
-            end = start + len(re.match(r"[|>][-+0-9]*", self.text[start : start + 4] or "|")[0])  # type: ignore[index]
+            end = self._block(start, end, path)
+        elif event.style:
+            self._covered.append((start, end))
         at = self.place(start, end)
         if event.tag is not None and event.tag not in _TEXT_TAGS:
             self._refuse_tag(event, at, path)
@@ -191,6 +203,17 @@ class _Composer:
             self.findings.add(at, path, "half of a surrogate pair", "write the character itself")
         empty = value is None and start == end
         return Node(value=value, at=at, loose=empty, empty=empty)
+
+    def _block(self, start: int, end: int, path: Path) -> int:
+        """Where the header of a block scalar ends, which is all of it that is underlined."""
+        header = _HEADER.search(self.text, start)
+        stop = header.end() if header else start + 1
+        line = self.text.find("\n", stop)
+        self._covered.append((end if line < 0 else line, end))
+        if self.text[stop : stop + 1] not in ("", " ", "\r", "\n"):
+            at = self.place(start, stop + 1)
+            self.findings.add(at, path, "a long text starts on the line after its '|' or '>'")
+        return stop
 
     def _sequence(self, event: Any, events: Iterator[Any], path: Path, depth: int) -> Node:
         items: list[Node] = []
@@ -284,16 +307,4 @@ class _Composer:
     def _in_comment(self, at: int) -> bool:
         begin = self.text.rfind("\n", 0, at) + 1
         free = max((end for _, end in self._covered if end <= at), default=0)
-        return "#" in self.text[max(begin, free) : at]
-
-
-def _explain(composer: _Composer, text: str, error: yaml.YAMLError) -> None:
-    """Say what the parser stumbled over, in PyYAML's own words whichever parser it was."""
-    if _EVENTS is not yaml.SafeLoader:
-        try:
-            composer.compose(yaml.SafeLoader)
-        except yaml.YAMLError as same:
-            error = same
-        if composer.findings:
-            return
-    composer.fail(*syntax_problem(error, text))
+        return bool(_COMMENT.search(self.text, max(begin, free), at))

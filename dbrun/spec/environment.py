@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ..types import Json
 from . import hints
 from .credentials import is_speaking_header
-from .nodes import UNKNOWN, Findings, Node, Path, children
+from .nodes import UNKNOWN, Findings, Node, Path, children, entries
 from .scalars import NotJson, read_plain
 from .schema import Rule, Schemas, is_type
 
@@ -70,17 +70,15 @@ class Environment:
 
     def resolve(self, root: Node) -> Node:
         """*root* with every `${…}` replaced that may be."""
-        declared = root.get("vars")
-        if declared is not None and isinstance(declared.value, dict):
-            self._written = declared.value
+        self._written = entries(root.get("vars"))
         return self._value(root, [self._schemas.top], (), _Area())
 
     def _value(self, node: Node, rules: Sequence[Rule], path: Path, area: _Area) -> Node:
+        if _is_variable(path):
+            return self._variable(str(path[1]))
         if isinstance(node.value, str):
             held = self._schemas.holding(rules, node)
             return self._text(node, held, path, area.entered(held, path))
-        if path[:1] == ("vars",) and len(path) == 2 and isinstance(path[1], str):
-            return self._variable(path[1])
         if not isinstance(node.value, (dict, list)):
             return node
         # Which rules hold may depend on texts that are still to be replaced.
@@ -106,7 +104,6 @@ class Environment:
             return node
         silent = Environment(self._schemas, self._environ, Findings(), strict=False)
         silent._written = self._written
-        silent._vars = self._vars if self._strict else {}
         return node.with_value(
             {
                 key: silent._replaced(child, ()) if isinstance(child.value, str) else child
@@ -115,8 +112,6 @@ class Environment:
         )
 
     def _text(self, node: Node, held: Sequence[Rule], path: Path, area: _Area) -> Node:
-        if path[:1] == ("vars",) and len(path) == 2:
-            return self._variable(str(path[1]))
         if "$" not in node.value or is_speaking_header(path):
             return node
         if not area.active:
@@ -235,6 +230,10 @@ class Environment:
         hint = "write ${NAME}, ${NAME:-default} or ${vars.name}; for a dollar, $$"
         shown = text if len(text) < 40 else text[:39] + "…"
         self._findings.add(node.place, path, f"'{shown}' cannot be replaced", hint)
+
+
+def _is_variable(path: Path) -> bool:
+    return len(path) == 2 and path[0] == "vars" and isinstance(path[1], str)
 
 
 def _types(rule: Rule) -> Sequence[str]:

@@ -170,15 +170,19 @@ def _chosen(
 ) -> str | None:
     path: Path = ()
     if target is not None:
-        place, name = Place(file="--target", folder=os.getcwd()), target
+        default = Node(value=target, at=Place(file="--target", folder=os.getcwd()))
     elif default is not None and default.value is not None:
-        place, path, name = default.place, ("default_target",), default.value
+        path = ("default_target",)
     else:
         return None
-    if name not in targets:
-        hint = hints.for_name(str(name), targets, none="the spec has no targets")
-        findings.add(place, path, f"there is no target '{name}'", hint)
-    return str(name)
+    if not isinstance(default.value, str):
+        message = f"wants the name of a target, found {found(default)}"
+        findings.add(default.place, path, message)
+        return None
+    if default.value not in targets:
+        hint = hints.for_name(default.value, targets, none="the spec has no targets")
+        findings.add(default.place, path, f"there is no target '{default.value}'", hint)
+    return default.value
 
 
 def _override(root: Node, text: str, findings: Findings) -> Node:

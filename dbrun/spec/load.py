@@ -18,7 +18,7 @@ from .layers import Merged, merge_layers
 from .lint import lint
 from .merge import overlay
 from .model import Spec
-from .nodes import Findings, Node
+from .nodes import Findings, Node, entries
 from .schema import Schemas
 from .site import Site, find_project
 
@@ -105,8 +105,7 @@ def _checked(
 
 
 def _refuse_missing_variables(root: Node, findings: Findings) -> None:
-    declared = root.get("vars")
-    for name, node in (declared.value if declared is not None else {}).items():
+    for name, node in entries(root.get("vars")).items():
         if node.value is None:
             path = ("vars", name)
             findings.add(node.key_place, path, "must be given", f"add --var {name}=…")

@@ -83,6 +83,11 @@ class Node:
         return replace(self, value=value)
 
 
+def entries(node: Node | None) -> Mapping[str, Node]:
+    """The keys of a mapping with their values; none, if there is no mapping."""
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
 def plain(node: Node) -> Json:
     """The ordinary data of *node*."""
     value = node.value
@@ -136,6 +141,11 @@ def dotted(path: Path) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """*text* with a space for whatever would break the line or move the cursor."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
 class Findings:
     """The problems found so far, and which parts of the file they spoil."""
 
@@ -148,9 +158,9 @@ class Findings:
         """Note a problem at *place* with the value at *path*."""
         problem = Problem(
             where=place.mark,
-            path=dotted(path),
-            message=message,
-            hint=hint,
+            path=one_line(dotted(path)),
+            message=one_line(message),
+            hint=one_line(hint),
             length=place.length,
             secret=secret,
         )

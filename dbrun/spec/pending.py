@@ -5,7 +5,7 @@ One line for each. A feature that comes to run loses its line here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .nodes import Findings, Node, Path
@@ -26,10 +26,8 @@ class Pending:
     label: str = ""
 
     def matches(self, path: Path) -> bool:
-        """Whether *path* is one that this line is about."""
-        return len(path) == len(self.path) and all(
-            wanted in ("*", part) for wanted, part in zip(self.path, path, strict=True)
-        )
+        """Whether *path*, which is as long, is one that this line is about."""
+        return all(wanted in ("*", part) for wanted, part in zip(self.path, path, strict=True))
 
 
 def _is_delta(node: Node) -> bool:
@@ -80,10 +78,16 @@ PENDING = (
     Pending(("steps", "*", "prompt", "mlflow")),
 )
 
+_BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {
+    place: tuple(line for line in PENDING if (line.path[:1], len(line.path)) == place)
+    for place in {(line.path[:1], len(line.path)) for line in PENDING}
+}
+
 
 def report(node: Node, path: Path, findings: Findings) -> bool:
     """Whether the value at *path* is of a feature to come; if so, that is noted."""
-    line = next((line for line in PENDING if line.matches(path) and line.holds(node)), None)
+    lines = _BY_PLACE.get((path[:1], len(path)), ())
+    line = next((line for line in lines if line.matches(path) and line.holds(node)), None)
     if line is None or (path[:1] == ("gates",) and path[-1] in _RUN_GATES):
         return False
     label = line.label or ".".join(str(part) for part in path)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -157,13 +157,27 @@ class Schemas:
         ]
 
     def walk(
-        self, node: Node, rules: Sequence[Rule] | None = None, path: Path = ()
-    ) -> Iterator[tuple[Path, Node, list[Rule]]]:
-        """Every value in *node* with its path and the rules that hold for it."""
-        held = self.holding([self.top] if rules is None else rules, node)
+        self, root: Node, enter: Callable[[Path, Sequence[Rule]], bool]
+    ) -> Iterator[tuple[Path, Node, Sequence[Rule]]]:
+        """Every value in *root* with its path and the rules that hold for it.
+
+        Values for which *enter* is false are passed over, with all that they hold.
+        """
+        yield from self._walk(root, [self.top], (), enter)
+
+    def _walk(
+        self,
+        node: Node,
+        rules: Sequence[Rule],
+        path: Path,
+        enter: Callable[[Path, Sequence[Rule]], bool],
+    ) -> Iterator[tuple[Path, Node, Sequence[Rule]]]:
+        held = self.holding(rules, node)
+        if not enter(path, held):
+            return
         yield path, node, held
         for part, child in children(node, path):
-            yield from self.walk(child, self.below(held, part, node), (*path, part))
+            yield from self._walk(child, self.below(held, part, node), (*path, part), enter)
 
     def _unfold(self, rule: Rule, node: Node, found: list[Rule]) -> None:
         schema = rule.schema

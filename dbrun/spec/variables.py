@@ -11,7 +11,7 @@ from ..types import Json
 from ..values import plain as plain_json
 from . import hints
 from .document import parse
-from .nodes import Findings, Node, Place, from_plain, plain
+from .nodes import Findings, Node, Place, entries, from_plain, plain
 from .scalars import NotJson, read_plain
 from .wording import found
 
@@ -26,7 +26,7 @@ def with_variables(
     if not variables and not typed:
         return root
     declared = root.get("vars")
-    known = dict(declared.value) if declared and isinstance(declared.value, dict) else {}
+    known = dict(entries(declared))
     for name, text in variables:
         place = Place(file="--var", folder=os.getcwd())
         if (before := _declared(name, known, place, findings)) is not None:
