@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import __version__
 from .errors import PluginError
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
@@ -85,12 +86,8 @@ class Registry:
 
     def plugins(self, kind: str) -> list[Plugin]:
         """Every registration of *kind*, in order of name; a name claimed twice is there twice."""
-        from importlib.metadata import version
-
         own = [
-            Plugin(
-                kind=kind, name=name, target=target, distribution="dbrun", version=version("dbrun")
-            )
+            Plugin(kind=kind, name=name, target=target, distribution="dbrun", version=__version__)
             for name, target in self._built_in.get(kind, {}).items()
         ]
         third = [plugin for claims in self._third_parties(kind).values() for plugin in claims]
