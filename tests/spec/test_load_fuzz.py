@@ -79,8 +79,11 @@ KEYS = sorted(
 TEXTS = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
-        ["${X}", "${vars.day}", "${vars.self}", "$$", "${", "{{ a }}", "-", "rows.jsonl", "\0"]
-        + ["https://a:b@c", "x?api_key=y", "{{secrets/a/b}}", "mod:fn", "small", "local", "*"]
+        [
+            *("${X}", "${vars.day}", "${vars.self}", "$$", "${", "{{ a }}", "-", "rows.jsonl"),
+            *("https://a:b@c", "x?api_key=y", "{{secrets/a/b}}", "mod:fn", "small", "local"),
+            *("*", "\0"),
+        ]
     ),
 )
 SCALARS = st.one_of(
