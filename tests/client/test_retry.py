@@ -21,6 +21,7 @@ from dbrun.errors import (
     TimedOut,
     Unavailable,
     Unreachable,
+    Warming,
 )
 
 HALF = 0.5
@@ -63,10 +64,14 @@ def limited(retry_after: float | None = None) -> RateLimited:
         (limited(20), 1, 90, None),
         (limited(-5), 1, 0, 0.5),
         (limited(1e9), 1, 0, None),
+        # An endpoint that is starting is waited for, up to `warmup`; then each is a try.
+        (Warming("x", 503), 40, 49, 30),
+        (Warming("x", 503), 40, 50, None),
+        (Warming("x", 503), 2, 50, 1),
     ],
 )
 def test_delay(error: EndpointError, tries: int, elapsed: float, delay: float | None):
-    policy = RetryPolicy(attempts=6, retry_for=100)
+    policy = RetryPolicy(attempts=6, retry_for=100, warmup=50)
     told = policy.delay(error, tries, elapsed, lambda: HALF)
     assert told == pytest.approx(delay) if delay is not None else told is None
 
@@ -238,6 +243,21 @@ def test_a_success_begins_anew():
         breaker.succeeded()
         clock.time += 99
     breaker.failed(Unavailable("x"))
+
+
+def test_whether_anything_succeeded_since_a_moment():
+    clock = Hand()
+    breaker = Breaker(100, clock)
+    assert not breaker.nothing_since(clock.time)  # nothing failed either
+    breaker.failed(limited())
+    assert breaker.nothing_since(clock.time)
+    clock.time += 5
+    breaker.succeeded()
+    assert not breaker.nothing_since(clock.time - 5)
+    clock.time += 5
+    breaker.failed(limited())
+    assert not breaker.nothing_since(clock.time - 5)
+    assert breaker.nothing_since(clock.time - 4)
 
 
 def test_refusals_say_nothing_about_the_endpoint():

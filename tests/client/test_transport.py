@@ -277,7 +277,7 @@ def test_repeated_headers_are_joined(transport):
         ("X-GZip", gzip.compress),
         ("gzip", lambda data: gzip.compress(data[:5]) + gzip.compress(data[5:])),
         ("deflate", zlib.compress),
-        ("deflate", lambda data: zlib.compress(data, wbits=-15)),
+        ("deflate", lambda data: zlib.compress(data)[2:-4]),  # the bare stream
         ("identity", bytes),
         ("deflate, gzip", lambda data: gzip.compress(zlib.compress(data))),
     ],

@@ -1,0 +1,107 @@
+"""The reading of answers, fed with every cut and every kind of noise."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dbrun.client.http_connection import BadAnswer, Connection, TooLarge
+
+HEAD = b"HTTP/1.1 200 OK\r\nX-A: 1\r\n"
+WHOLE = [
+    (HEAD + b"Content-Length: 5\r\n\r\nhello", b"hello"),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n\r\n", b"\r\n"),
+    (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;x=y\r\nh\r\n4\r\nello\r\n0\r\nT: 1\r\n\r\n",
+        b"hello",
+    ),
+    (HEAD + b"\r\nhello", b"hello"),
+]
+
+
+def exchange(pieces: list[bytes], hang_up: bool = True) -> tuple[int, dict[str, str], bytes]:
+    """What a connection makes of *pieces*, each of which arrives by itself."""
+    near, far = socket.socketpair()
+    connection = Connection(Fed(near, far, pieces, hang_up), time.monotonic)
+    try:
+        return connection.exchange(b"x", time.monotonic() + 5)
+    finally:
+        connection.close()
+        far.close()
+
+
+class Fed:
+    """A socket that receives the next piece when somebody waits for it."""
+
+    def __init__(self, near, far, pieces, hang_up):
+        self._near, self._far, self._pieces, self._hang_up = near, far, list(pieces), hang_up
+        self.fileno, self.close = near.fileno, near.close
+        self.settimeout, self.sendall = near.settimeout, near.sendall
+
+    def recv(self, size: int) -> bytes:
+        while self._pieces and not self._pieces[0]:
+            self._pieces.pop(0)
+        if self._pieces:
+            self._far.sendall(self._pieces.pop(0))
+        elif self._hang_up:
+            self._far.shutdown(socket.SHUT_WR)
+        return self._near.recv(size)
+
+
+@given(st.sampled_from(WHOLE), st.lists(st.integers(1, 120), max_size=6))
+@settings(deadline=None)
+def test_where_the_bytes_are_cut_makes_no_difference(whole, cuts):
+    data, body = whole
+    edges = [0, *sorted(cuts), len(data)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
+    status, headers, got = exchange(pieces)
+    assert (status, headers["x-a"], got) == (200, "1", body)
+
+
+@pytest.mark.parametrize("whole", WHOLE[:3])
+def test_every_byte_counts(whole):
+    data, _ = whole
+    for length in range(len(data)):
+        with pytest.raises(BadAnswer):
+            exchange([data[:length]])
+
+
+NOISE = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.sampled_from(
+            [
+                b"HTTP/1.1 200 OK\r\n",
+                b"HTTP/1.0 404\r\n",
+                b"Content-Length: 3\r\n",
+                b"Content-Length: ",
+                b"Transfer-Encoding: chunked\r\n",
+                b"\r\n",
+                b"\n",
+                b"3\r\nabc\r\n",
+                b"0\r\n\r\n",
+                b"ffffffff\r\n",
+                b":",
+                b" folded\r\n",
+            ]
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(NOISE)
+@settings(deadline=None)
+def test_noise_is_an_answer_or_a_known_error(pieces):
+    try:
+        status, headers, body = exchange(pieces)
+    except (OSError, BadAnswer, TooLarge):
+        return
+    assert 200 <= status <= 999
+    assert all(name == name.lower() and "\n" not in value for name, value in headers.items())
+    assert isinstance(body, bytes)
