@@ -55,9 +55,7 @@ def load(
     )
 
 
-def validate(
-    path: str | os.PathLike[str], **options: Any
-) -> tuple[list[Problem], list[Problem]]:
+def validate(path: str | os.PathLike[str], **options: Any) -> tuple[list[Problem], list[Problem]]:
     """The problems and the warnings of the file at *path*; takes what `load` takes.
 
     Everything is checked that can be without calling an endpoint.
