@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from .group import CommandTable, LazyGroup
+from .output import flush
 from .session import Session
 from .trouble import INTERRUPTED, ending, silence_output
 
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     session = Session(words)
     with ending(session) as end:
         end.code = make_group().call(words, session)
+        flush()
     return end.code
 
 

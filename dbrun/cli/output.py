@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ..types import Json
+if TYPE_CHECKING:
+    from ..types import Json
 
 
 def write_text(text: str) -> None:
-    """Write *text*. What UTF-8 cannot hold is written as JSON would escape it."""
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    """Write *text*. What UTF-8 cannot hold is written as JSON would escape it.
+
+    Raises:
+        SinkError: it cannot be written.
+        BrokenPipeError: nobody reads it any more.
+    """
+    with _reported():
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+
+
+def flush() -> None:
+    """Have everything written that was. Raises as `write_text` does."""
+    with _reported():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from ..errors import SinkError
+
+        raise SinkError(
+            f"standard output cannot be written: {error.strerror or error}",
+            "mend this and run the same command again",
+        ) from error
 
 
 def write_line(text: str) -> None:
@@ -20,4 +50,6 @@ def write_line(text: str) -> None:
 
 def write_json(value: Json, *, indent: int | None = None) -> None:
     """Write *value* as JSON: one line, unless *indent* is given."""
+    import json
+
     write_line(json.dumps(value, ensure_ascii=False, indent=indent))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -164,3 +167,21 @@ def test_debug_adds_the_traceback(project: Project, workspace: FakeWorkspace) ->
     said = project.run("--debug", "tickets.yaml")
     assert said.code == 3
     assert "Traceback" in said.err
+
+
+@pytest.mark.parametrize(
+    "words", [["render", "tickets.yaml"], ["render", "tickets.yaml", "--limit", "1"], ["schema"]]
+)
+def test_output_that_cannot_be_written_exits_3(
+    words: list[str], project: Project, workspace: FakeWorkspace
+) -> None:
+    project.rows(300)
+    command = shlex.join([sys.executable, "-m", "dbrun", *words])
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 0; exec {command} > output"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "standard output cannot be written: File too large" in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from acceptance.conftest import SPEC, Project
 from fakes.workspace import FakeWorkspace, fail, throttle
@@ -152,6 +154,15 @@ def test_results_never_take_the_place_of_what_they_are_made_from(
     assert "the results would overwrite" in said.err
     assert project.bytes(name) == before
     assert workspace.calls == []
+
+
+def test_devices_are_not_replaced_by_results(project: Project, workspace: FakeWorkspace) -> None:
+    place = project.folder / "pipe"
+    os.mkfifo(place)
+    said = project.run("tickets.yaml", "--out", "pipe")
+    assert said.code == 2
+    assert "pipe is no regular file" in said.err
+    assert place.is_fifo()
 
 
 def test_replaying_sends_nothing(project: Project, workspace: FakeWorkspace) -> None:

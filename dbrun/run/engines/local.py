@@ -99,7 +99,7 @@ class _LocalRun:
         ask_again = failed_ids(spec) if self._options.only_errors else frozenset()
         since = self._generation()
         path = results_path(spec, self._options)
-        _refuse_inputs(spec, path)
+        _refuse_places(spec, path)
         registry = self._around.registry
         wanted = _sink_spec(spec, self._options, registry)
         sink = create_sink(wanted, path, self._options.stream, registry)
@@ -244,13 +244,20 @@ def _sink_spec(spec: Spec, options: RunOptions, registry: Registry) -> SinkSpec:
     return replace(spec.sink, kind=kind)
 
 
-def _refuse_inputs(spec: Spec, path: str | None) -> None:
-    """Raises `UserError` if results would take the place of what they are made from."""
+def _refuse_places(spec: Spec, path: str | None) -> None:
+    """Raises `UserError` if results would take the place of a device, or of what they are made
+    from: they are put in place by renaming, whatever was there before."""
+    if path is None or not os.path.exists(path):
+        return
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f"{path} is no regular file", "'--out -' is standard output")
     source = spec.source.options.get("path")
     for made_from in (spec.file, source if isinstance(source, str) else None):
-        if path is None or made_from is None or not os.path.exists(path):
-            continue
-        if os.path.exists(made_from) and os.path.samefile(path, made_from):
+        if (
+            made_from is not None
+            and os.path.exists(made_from)
+            and os.path.samefile(path, made_from)
+        ):
             raise UserError(
                 f"the results would overwrite {path}, which they are made from",
                 "write them to another file",
