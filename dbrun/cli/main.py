@@ -74,6 +74,7 @@ def entry() -> None:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(make_group(), {}, "dbrun", COMPLETE, os.environ[COMPLETE]))
+    _open_streams()
     code = main()
     silence_output()
     if code >= INTERRUPTED or threading.active_count() > 1:
@@ -82,3 +83,10 @@ def entry() -> None:
         # Python may remember an interrupt that was handled, and end by its signal all the same.
         os._exit(code)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Give what is written to a closed stream (`2>&-`) somewhere to go."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115

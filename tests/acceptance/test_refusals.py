@@ -185,3 +185,10 @@ def test_output_that_cannot_be_written_exits_3(
     )
     assert done.returncode == 3
     assert "standard output cannot be written: File too large" in done.stderr
+
+
+def test_closed_streams_are_no_bug(project: Project, workspace: FakeWorkspace) -> None:
+    command = shlex.join([sys.executable, "-m", "dbrun", "tickets.yaml"])
+    done = subprocess.run(["sh", "-c", f"exec {command} >&- 2>&- <&-"], check=False)
+    assert done.returncode == 0
+    assert len(project.records()) == 10
