@@ -160,7 +160,8 @@ class Environment:
             found = self._look_up_variable(variable[1], node, path)
             if found is None:
                 return node.with_value(UNKNOWN)
-            if types == {"string"} and isinstance(found.value, (bool, int, float)):
+            scalar = isinstance(found.value, (bool, int, float))
+            if scalar and "string" in types and not is_type(found.value, sorted(types)):
                 found = found.with_value(json.dumps(found.value))
             # The place is this one, but a path starts where the variable's value was written.
             at = replace(node.at, folder=found.at.folder)
