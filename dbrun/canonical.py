@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from json.encoder import encode_basestring
 
 from .types import Json
@@ -20,10 +19,6 @@ _encode = json.JSONEncoder(
 ).encode
 
 
-_MAY_DIFFER = re.compile(r"[^\x00-\x7f]|\.0[,\]}]|\.0\Z|\d[eE]").search
-"""What a text holds at the least if its canonical form is another; prose may hold it too."""
-
-
 def canonical(value: Json) -> bytes:
     """*value* as canonical JSON.
 
@@ -31,9 +26,7 @@ def canonical(value: Json) -> bytes:
         ValueError: for NaN and infinities.
         TypeError: for what JSON cannot hold.
     """
-    text = _encode(value)
-    if _MAY_DIFFER(text) and not _is_plain(value):
-        text = _slow(value)
+    text = _encode(value) if _is_plain(value) else _slow(value)
     # Lone surrogates cannot be encoded; they are told apart by their escape.
     return text.encode("utf-8", "backslashreplace")
 

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 
 _TICK = 0.1  # seconds: how often the caller looks up while nothing is ready
 _RAMP = 0.005  # seconds: the same, while threads may still be added
+_UNTAKEN = 1024  # results that may wait for the caller; more would only cost memory
 _PACE = 0.002  # seconds: results that come in a burst are handed out together
 
 
@@ -166,9 +167,9 @@ class Executor(Generic[Item, Result]):
 
     def _pull(self) -> tuple[int, list[Item]] | None:
         with self._pull_lock:
-            while self._taken - self._given >= self._window and not self._halt.is_set():
+            while self._is_full() and not self._halt.is_set():
                 with self._changed:
-                    if self._taken - self._given >= self._window:
+                    if self._is_full():
                         self._window_waits = True
                         self._changed.wait(_TICK)
             if self._exhausted or self._halt.is_set():
@@ -185,6 +186,11 @@ class Executor(Generic[Item, Result]):
             start = self._taken
             self._taken += len(items)
             return start, items
+
+    def _is_full(self) -> bool:
+        """Whether reading must wait: for the oldest item, or for a caller who is slower."""
+        ahead = self._taken - self._given
+        return ahead >= self._window or (ahead >= _UNTAKEN and self._given in self._results)
 
     def _hand_in(self, start: int, results: Sequence[Result]) -> None:
         with self._changed:
