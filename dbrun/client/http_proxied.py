@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import DbrunError, Unavailable, Unreachable, UserError
-from .http_connection import MAX_BODY, TooLarge
+from .http_connection import MAX_BODY, BadAnswer, TooLarge
 from .http_errors import reason, translated, untrusted
 from .http_message import Address, HttpRequest, all_headers
 
@@ -49,6 +49,8 @@ class ProxiedClient:
         self, request: HttpRequest, address: Address, proxy: str, deadline: float, timeout: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send *request* to *address* through *proxy*: status, headers, body as it came."""
+        from http.client import HTTPException
+
         from requests import PreparedRequest, Request
         from requests.exceptions import RequestException
         from urllib3.exceptions import HTTPError
@@ -70,32 +72,45 @@ class ProxiedClient:
             )
             said = {name.lower(): value for name, value in response.headers.items()}
             return response.status_code, said, self._body(response.raw, deadline)
-        except (RequestException, HTTPError, OSError, TooLarge) as error:
+        except BadAnswer as error:
+            raise translated(error, address, timeout, sent=True) from error
+        except (RequestException, HTTPError, HTTPException, OSError, TooLarge) as error:
             raise _from_requests(error, address, timeout) from error
         finally:
             if response is not None:
                 response.close()
 
     def _body(self, raw: Any, deadline: float) -> bytes:
-        """The body as it comes; each wait ends at *deadline*."""
-        # urllib3 before 2 cannot read what there is; there, a small piece is the next best.
-        read, size = (raw.read1, _PIECE) if hasattr(raw, "read1") else (raw.read, 1024)
+        """The body as it comes; each wait ends at *deadline*.
+
+        It is read from below urllib3, whose older versions neither give what there is nor notice
+        that something is missing. The connection is kept if nothing is.
+        """
+        answer = raw._original_response
         sock = getattr(raw.connection, "sock", None)
+        missing = None if answer.chunked else answer.length
         pieces: list[bytes] = []
         room = MAX_BODY
-        while True:
+        while missing != 0:
             left = deadline - self._now()
             if left <= 0:
                 raise TimeoutError
             if sock is not None:
                 sock.settimeout(left)
-            piece = read(size, decode_content=False)
+            piece = answer.read1(_PIECE if missing is None else min(_PIECE, missing))
             if not piece:
-                return b"".join(pieces)
+                break
             pieces.append(piece)
             room -= len(piece)
             if room < 0:
                 raise TooLarge
+            if missing is not None:
+                missing -= len(piece)
+        if missing:
+            raise BadAnswer("the connection was closed within the body of the answer")
+        answer.close()
+        raw.release_conn()
+        return b"".join(pieces)
 
 
 def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunError:

@@ -253,7 +253,13 @@ def test_stop_wakes_all_who_wait(rates):
     assert not limiter._line
 
 
-def test_a_freed_slot_lets_one_through_in_order():
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Nobody looks up by themselves: whoever gets through was woken."""
+    monkeypatch.setattr("dbrun.client.limits.LOOK_UP", 60.0)
+
+
+def test_a_freed_slot_lets_one_through_in_order(unhurried):
     limiter = Limiter(Limits(), Concurrency.fixed(1), Clock())
     stop = threading.Event()
     limiter.acquire(stop)
@@ -277,7 +283,7 @@ def test_a_freed_slot_lets_one_through_in_order():
     assert order == [0, 1, 2, 3, 4]
 
 
-def test_the_end_of_a_hold_lets_all_through():
+def test_the_end_of_a_hold_lets_all_through(unhurried):
     limiter = Limiter(Limits(), Concurrency.fixed(8), Clock())
     stop = threading.Event()
     limiter.acquire(stop)
@@ -287,6 +293,33 @@ def test_the_end_of_a_hold_lets_all_through():
         thread.join(5)
     assert results == [True] * 8
     assert limiter.in_flight == 8
+
+
+def test_a_rate_lets_one_after_the_other_through(unhurried):
+    limiter = Limiter(Limits(requests_per_second=50), Concurrency.fixed(8), Clock())
+    stop = threading.Event()
+    results: list[bool] = []
+    for thread in start(8, lambda: results.append(limiter.acquire(stop))):
+        thread.join(5)
+    assert results == [True] * 8
+
+
+def test_a_small_request_does_not_overtake_a_large_one(unhurried):
+    limiter = Limiter(Limits(tokens_per_minute=6000), Concurrency.fixed(8), Clock())
+    stop = threading.Event()
+    assert limiter.acquire(stop, (30, 0))  # of the hundred that the bucket holds
+    order: list[str] = []
+
+    def ask(name: str, tokens: int) -> None:
+        assert limiter.acquire(stop, (tokens, 0))
+        order.append(name)
+
+    large = threading.Thread(target=ask, args=("large", 100), daemon=True)
+    large.start()
+    wait_until(lambda: len(limiter._line) == 1)
+    ask("small", 20)
+    large.join(5)
+    assert order == ["large", "small"]
 
 
 def test_one_who_gives_up_does_not_hold_up_the_next():
@@ -305,7 +338,7 @@ def test_one_who_gives_up_does_not_hold_up_the_next():
     assert results == ["first False", "second True"]
 
 
-def test_many_threads_neither_exceed_the_limit_nor_lose_a_slot():
+def test_many_threads_neither_exceed_the_limit_nor_lose_a_slot(unhurried):
     limiter = Limiter(Limits(), Concurrency.fixed(5), Clock())
     stop = threading.Event()
     lock = threading.Lock()
@@ -330,15 +363,19 @@ def test_many_threads_neither_exceed_the_limit_nor_lose_a_slot():
     assert limiter.in_flight == 0
 
 
-def test_a_limit_that_grows_lets_those_in_line_through():
+def test_a_limit_that_grows_lets_those_in_line_through(unhurried):
     limiter = Limiter(Limits(), Concurrency(start=1, low=1, high=8), Clock())
     stop = threading.Event()
     limiter.acquire(stop)
     results: list[bool] = []
-    start(8, lambda: results.append(limiter.acquire(stop)))
+    threads = start(8, lambda: results.append(limiter.acquire(stop)))
     wait_until(lambda: len(limiter._line) == 8)
     limiter.release(Outcome.success)  # a clean round of one: the limit is 2
     wait_until(lambda: len(results) == 2)
     assert limiter.in_flight == 2
     stop.set()
-    wait_until(lambda: len(results) == 8)
+    for _ in range(2):
+        limiter.release(Outcome.refused)
+    for thread in threads:
+        thread.join(5)
+    assert results.count(True) == 2

@@ -72,9 +72,10 @@ def test_the_callers_headers_replace_ours_but_not_the_length(transport):
 def test_headers_may_change_from_request_to_request(transport):
     with Origin() as origin:
         headers = {"Authorization": "Bearer one"}
-        transport.send(post(origin.url(), **headers), 5)
+        request = HttpRequest(method="POST", url=origin.url(), headers=headers, body=b"{}")
+        transport.send(request, 5)
         headers["Authorization"] = "Bearer two"
-        transport.send(post(origin.url(), **headers), 5)
+        transport.send(request, 5)
         transport.send(HttpRequest(method="GET", url=origin.url(), headers=headers, body=None), 5)
     said = [request.header("authorization") for request in origin.requests]
     assert said == ["Bearer one", "Bearer two", "Bearer two"]
@@ -401,6 +402,21 @@ def test_the_deadline_is_by_the_clock(transport, steps):
     assert 0.25 < took < 5  # loosely: far below what the script takes
 
 
+@pytest.mark.parametrize(("first", "second"), [(60, 0.3), (0.3, 60)])
+def test_each_call_on_a_kept_connection_has_its_own_deadline(transport, first, second):
+    slow = [Pause(0.4), *ok()] if second > first else [Pause(30)]
+    with Origin(ok(), slow) as origin:
+        assert send(transport, origin, timeout=first).status == 200
+        started = time.monotonic()
+        if second > first:
+            assert send(transport, origin, timeout=second).status == 200
+        else:
+            with pytest.raises(TimedOut):
+                send(transport, origin, timeout=second)
+        assert time.monotonic() - started < 20
+    assert origin.connections == 1
+
+
 def test_a_server_that_reads_nothing_was_not_paid(transport):
     with Origin(Early([Pause(30)])) as origin, pytest.raises(TimedOut) as caught:
         transport.send(post(origin.url(), b"x" * 30_000_000), 0.3)
@@ -482,6 +498,27 @@ def test_the_second_address_is_tried_when_the_first_refuses(transport, monkeypat
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: list(found))
         assert transport.send(post("http://two.example/"), 5).status == 200
+
+
+def test_an_address_that_swallows_everything_leaves_time_for_the_next(transport, monkeypatch):
+    import socket
+
+    waits: list[float] = []
+
+    class Swallowing(socket.socket):
+        def settimeout(self, seconds):
+            waits.append(seconds)
+            super().settimeout(seconds)
+
+        def connect(self, address):
+            raise TimeoutError
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))] * 2
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: list(found))
+    monkeypatch.setattr(socket, "socket", Swallowing)
+    with pytest.raises(Unreachable, match="no answer"):
+        transport.send(post("http://two.example/"), 60)
+    assert waits == [pytest.approx(5, abs=1), pytest.approx(10, abs=1)]
 
 
 # Connections that stay open
