@@ -9,7 +9,7 @@ from typing import Any
 from ..types import Json
 from . import hints, pending
 from .formats import source_kind
-from .nodes import UNKNOWN, Findings, Node, Path, children, plain
+from .nodes import UNKNOWN, Findings, Node, Path, children, entries, plain
 from .schema import Rule, Schemas, foreign_errors, holds, is_type, same
 from .wording import either, found, listed, shown, wanted
 
@@ -51,27 +51,24 @@ class _Checker:
         self._findings.add(node.place, path, message, hint)
 
     def _credential(self, node: Node, held: Sequence[Rule], path: Path) -> None:
-        # What is wrong with a literal is said by `credentials`; nothing here may repeat its text.
-        if not isinstance(node.value, dict):
-            return
+        # What is wrong with a literal is said by `credentials`. Nothing here may show a value:
+        # someone may have put the credential itself where its name belongs.
         names = ("env", "secret")
-        for key, child in node.value.items():
+        for key, child in entries(node).items():
             if key not in names:
                 hint = hints.for_unknown(path, key, names)
-                self._findings.add(child.key_place, (*path, key), "unknown key", hint, secret=False)
-        given = [key for key in names if key in node.value]
-        if len(given) != 1:
+                self._findings.add(child.at, (*path, key), "unknown key", hint, secret=True)
+                return
+        given = [key for key in names if key in entries(node)]
+        if isinstance(node.value, dict) and len(given) != 1:
             self._say(node, path, "wants one of env and secret", "write {env: NAME}")
         for key in given:
-            rules = self._schemas.inside(held, key)
             child = node.value[key]
-            pattern = next((r.schema["pattern"] for r in self._unfolded(rules, child)), "")
+            rules = self._schemas.holding(self._schemas.inside(held, key), child)
+            pattern = next((r.schema["pattern"] for r in rules if "pattern" in r.schema), "")
             if not isinstance(child.value, str) or not re.search(pattern, child.value):
                 words = "the name of a variable" if key == "env" else "a secret as scope/key"
                 self._findings.add(child.place, (*path, key), f"wants {words}", secret=True)
-
-    def _unfolded(self, rules: Sequence[Rule], node: Node) -> list[Rule]:
-        return [rule for rule in self._schemas.holding(rules, node) if "pattern" in rule.schema]
 
     def _is_of_type(self, node: Node, held: Sequence[Rule], path: Path) -> bool:
         typed = [rule.schema for rule in held if "type" in rule.schema]

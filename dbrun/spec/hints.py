@@ -116,7 +116,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     wanted = name.lower()
     slips = {candidate: _slips(wanted, candidate.lower()) for candidate in known}
     best = min(slips, key=lambda candidate: (slips[candidate], candidate), default=None)
-    if best is None or slips[best] > 1 + (len(name) > 5) + (len(name) > 9):
+    most = min(1 + (len(name) > 5) + (len(name) > 9), len(name) - 1)
+    if best is None or slips[best] > most:
         longer = [one for one in slips if len(name) > 2 and one.lower().startswith(wanted)]
         return longer[0] if len(longer) == 1 else None
     return best

@@ -198,17 +198,25 @@ def _override(root: Node, text: str, findings: Findings) -> Node:
         return root
     if parts[0] == "steps" and not _has_step(root, parts, place, findings):
         return root
+    node = _parsed(value, path, place, findings)
+    if node is None:
+        return root
+    if parts[0] == "steps" and len(parts) == 2 and not isinstance(node.value, dict):
+        findings.add(place, path, f"wants a mapping, found {found(node)}")
+        return root
+    return overlay(root, _nested(parts, node, place)) or root
+
+
+def _parsed(text: str, path: Path, place: Place, findings: Findings) -> Node | None:
+    """The value of a setting; nothing at all is null."""
+    if not text.strip():
+        return Node(value=None, at=place)
     try:
-        node = (
-            parse(value, file="--set", folder=place.folder, place=place)
-            if value.strip()
-            else Node(value=None, at=place)
-        )
+        return parse(text, file=place.file, folder=place.folder, place=place)
     except SpecError as error:
         for problem in error.problems:
             findings.add(place, path, problem.message, problem.hint)
-        return root
-    return overlay(root, _nested(parts, node, place)) or root
+        return None
 
 
 def _has_step(root: Node, parts: Sequence[str], place: Place, findings: Findings) -> bool:

@@ -14,7 +14,7 @@ MASK = "***"
 _WIDEST = 110
 _LEAD = 40
 _SECRET_KEY = re.compile(
-    r"""["']?(?P<key>[\w-]*(?:token(?!s)|api_?key|secret|password|passwd|authorization|cookie)[\w-]*)
+    r"""["']?(?P<key>[\w-]*(?:token(?!s)|api[-_]?key|access[-_]?key|secret|password|passwd|authorization|cookie)[\w-]*)
         ["']?\s*[:=]\s*(?!["']?\$\{[^}]*\}["']?\s*(?:[,}]|$)|[{\[&*|>]|$)
         (?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\s\#][^,}]*)""",
     re.IGNORECASE | re.VERBOSE,
@@ -41,7 +41,7 @@ def render_problems(
     texts = {one.where.file: sources(one.where.file) for one in ordered if one.where.line}
     lines: list[str] = []
     for problem in ordered:
-        lines.append(_one_line(str(problem)))
+        lines.append(_printable(str(problem)))
         text = texts.get(problem.where.file)
         if text is not None:
             lines += _excerpt(problem, text, _secrets(ordered, problem))
@@ -133,15 +133,7 @@ def _window(line: str, start: int, end: int) -> tuple[str, int, int]:
 
 def _printable(text: str) -> str:
     """*text* with nothing in it that moves the cursor or colours the terminal."""
-    return "".join(letter if _is_printable(letter) else " " for letter in text)
-
-
-def _is_printable(letter: str) -> bool:
-    return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if _is_printable(letter) else " " for letter in text)
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _width(text: str) -> int:

@@ -29,22 +29,27 @@ def _mapping(node: Node, depth: int) -> Iterator[str]:
 
 def _entry(lead: str, node: Node, depth: int) -> Iterator[str]:
     """The lines of a value after its key, or after the dash of a list."""
-    if _is_leaf(node):
-        flow = _flow(node)
-        if isinstance(node.value, str) and _is_block(node.value):
-            yield from _block(lead, node, depth)
-        else:
-            yield f"{lead} {flow}{_origin(node)}"
-        return
-    if isinstance(node.value, dict):
+    if isinstance(node.value, str) and _is_block(node.value):
+        yield from _block(lead, node, depth)
+    elif _is_leaf(node):
+        yield f"{lead} {_flow(node)}{_origin(node)}"
+    elif isinstance(node.value, dict):
         yield lead
         yield from _mapping(node, depth + 1)
-        return
-    yield lead
-    for item in node.value:
-        inner = list(_entry("-", item, depth + 1))
-        yield f"{'  ' * (depth + 1)}{inner[0]}"
-        yield from inner[1:]
+    else:
+        yield lead
+        for item in node.value:
+            yield from _item(item, depth + 1)
+
+
+def _item(node: Node, depth: int) -> Iterator[str]:
+    if isinstance(node.value, dict) and node.value:
+        first, *rest = _mapping(node, depth + 1)
+        yield f"{'  ' * depth}- {first.lstrip()}"
+    else:
+        first, *rest = _entry("-", node, depth)
+        yield f"{'  ' * depth}{first}"
+    yield from rest
 
 
 def _block(lead: str, node: Node, depth: int) -> Iterator[str]:

@@ -1,0 +1,86 @@
+"""Warnings: what is unwise, and what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dbrun.registry import Registry
+from dbrun.spec.lint import template_lints
+from dbrun.spec.load import load_spec
+from dbrun.spec.model import Text
+from dbrun.types import Mark
+
+SMALL = """name: x
+source: rows.jsonl
+endpoint: {adapter: openai, base_url: "http://127.0.0.1/v1"}
+prompt: a
+"""
+
+
+def warnings(text: str, folder: Path) -> list[str]:
+    """The warnings of a spec, without the file's name."""
+    path = folder / "x.yaml"
+    path.write_text(text)
+    loaded = load_spec(str(path), registry=Registry(entry_points=False), environ={"D": "x"})
+    assert all(one.where.file == str(path) for one in loaded.warnings)
+    return [str(one).removeprefix(f"{path}:").partition("; ")[0] for one in loaded.warnings]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('stop: ["\\n"]', None),
+        ("stop: ['\\n']", "5:8: stop[0]: holds a backslash and a letter, not a line break"),
+        ("stop: '\\n'", "5:7: stop: holds a backslash and a letter, not a line break"),
+        ("stop: ['a\\tb']", "5:8: stop[0]: holds a backslash and a letter, not a line break"),
+        ("stop: [a, b, c, d]", None),
+        ("stop: [a, b, c, d, e]", "5:7: stop: 5 stop strings"),
+        ("stop: [a, b, a]", "5:14: stop[2]: this stop string is listed twice"),
+        ("stop: ['']", "5:8: stop[0]: an empty stop string stops nothing"),
+        ("stop: ''", "5:7: stop: an empty stop string stops nothing"),
+        ("params: {temperature: 0}", None),
+        ("params: {temperature: 0.1}", "5:23: params.temperature: equal requests share one answer"),
+        ("params: {temperature: 1}\njournal: {share: false}", None),
+        ("params: {temperature: 1}\njournal: {share: true}", None),
+        ("params: {temperature: 1}\njournal: {mode: off}", "5:23: params.temperature: equal"),
+        ('sink: "${D}.jsonl"', "5:7: sink: the journal lies beside a sink whose path changes"),
+        ('sink: {path: "${D}.jsonl"}', "5:14: sink: the journal lies beside a sink"),
+        ('sink: "${D}.jsonl"\njournal: {path: j}', None),
+        ("sink: out.jsonl", None),
+    ],
+)
+def test_of_the_spec(more: str, said: str | None, tmp_path: Path) -> None:
+    found = warnings(SMALL + more + "\n", tmp_path)
+    assert len(found) == (said is not None)
+    assert said is None or found[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "many"),
+    [
+        ("{adapter: databricks, name: x}", True),
+        ("{adapter: databricks, name: x, task: completions}", False),
+        ("{adapter: openai, base_url: 'http://a', task: completions}", False),
+        ("{adapter: mlflow, url: 'http://a'}", False),
+        ("{adapter: mlflow, url: 'http://a', task: chat}", True),
+        ("{adapter: python, function: 'a:b'}", False),
+    ],
+)
+def test_many_stop_strings_matter_to_chats(endpoint: str, many: bool, tmp_path: Path) -> None:
+    steps = f"steps: [{{name: s, endpoint: {endpoint}, prompt: a, stop: [a, b, c, d, e]}}]\n"
+    found = warnings(f"name: x\nsource: rows.jsonl\n{steps}", tmp_path)
+    assert [one.split(": ")[1] for one in found] == (["steps.s.stop"] if many else [])
+
+
+def test_of_templates() -> None:
+    where = Mark(file="x.yaml", line=4, column=9)
+    prompt = Text(source="{{ txt }}", name="prompt", where=where)
+    other = Text(source="{{ id }}", name="steps.b.prompt", where=where)
+    names = {prompt: ["txt", "row", "vars", "steps", "messages"], other: ["id", "text"]}
+    found = template_lints(names, ["text", "id"], known=["messages"])
+    assert [str(one) for one in found] == [
+        "x.yaml:4:9: prompt: the source has no column 'txt'; did you mean 'text'?"
+    ]
+    assert template_lints(names, ["txt", "text", "id"], known=["messages"]) == []

@@ -1,0 +1,101 @@
+"""Keys that this version does not run yet are refused at their line, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dbrun.registry import Registry
+from dbrun.spec.check import check
+from dbrun.spec.document import parse
+from dbrun.spec.nodes import Findings
+from dbrun.spec.pending import PENDING
+from dbrun.spec.schema import Schemas
+
+SPEC: dict[str, Any] = {"name": "x", "source": "rows.jsonl"}
+
+
+def said_of(spec: dict[str, Any]) -> list[str]:
+    """The problems of a spec by the schema."""
+    findings = Findings()
+    root = parse(json.dumps({**SPEC, **spec}), file="x.yaml", folder="/")
+    check(root, Schemas(Registry(entry_points=False)), findings)
+    return [one.message for one in findings.problems]
+
+
+def message(label: str) -> str:
+    """What is said of a feature to come."""
+    return f"`{label}` is part of the spec format, but this version of dbrun does not run it yet"
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels"),
+    [
+        ({"matrix": {"endpoint.name": ["a"]}}, ["matrix"]),
+        ({"matrix": 5}, ["matrix"]),
+        ({"scores": [{"type": "nonsense", "x": 1}]}, ["scores"]),
+        ({"tests": []}, ["tests"]),
+        ({"job": {}}, ["job"]),
+        ({"mlflow": {"experiment": "x"}}, ["mlflow"]),
+        ({"engine": "spark"}, ["engine"]),
+        ({"engine": {"type": "spark"}}, ["engine"]),
+        ({"gates": {"latency_p90": {"max": 2}}}, ["gates.latency_p90"]),
+        ({"gates": {"cost": {"max": 2}, "my_score": {"min": 1}}}, ["gates.cost", "gates.my_score"]),
+        ({"gates": {"variants": ["a"]}}, ["gates.variants"]),
+        ({"source": {"table": "a.b.c", "id": "i"}}, ["source.table"]),
+        (
+            {"source": {"query": "SELECT 1", "warehouse_id": "w"}},
+            ["source.query", "source.warehouse_id"],
+        ),
+        ({"source": {"path": "x", "format": "delta"}}, ["format: delta"]),
+        ({"sink": {"table": "a.b.c"}}, ["sink.table"]),
+        ({"sink": {"path": "x", "format": "delta"}}, ["format: delta"]),
+        ({"sink": {"path": "x", "publish": "if_met"}}, ["sink.publish"]),
+        ({"limits": {"processes": 2}}, ["limits.processes"]),
+        ({"limits": {"max_cost": 2}}, ["limits.max_cost"]),
+        (
+            {"endpoints": {"a": {"adapter": "local", "limits": {"processes": 2}}}},
+            ["endpoints.a.limits.processes"],
+        ),
+        ({"prompt": {"mlflow": "prompts:/a/1"}}, ["prompt.mlflow"]),
+        (
+            {"steps": [{"name": "a", "prompt": {"mlflow": "prompts:/a/1"}}]},
+            ["steps.a.prompt.mlflow"],
+        ),
+    ],
+)
+def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
+    assert said_of(spec) == [message(label) for label in labels]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"engine": "local"},
+        {"engine": {"type": "local"}},
+        {"limits": {"processes": 1}},
+        {"sink": {"path": "x", "publish": "always"}},
+        {
+            "gates": {
+                "success": {"min": 0.5, "warn": 1},
+                "rows": {"min": 1},
+                "truncated": {"max": 0},
+            }
+        },
+        {"vars": {"matrix": 1, "scores": {"table": 1}}, "params": {"job": 1}},
+    ],
+)
+def test_is_not_said(spec: dict[str, Any]) -> None:
+    assert said_of(spec) == []
+
+
+def test_a_wrong_value_is_wrong_all_the_same() -> None:
+    assert said_of({"engine": 5}) == ["wants text or a mapping, found a number"]
+    assert said_of({"limits": {"processes": 0}}) == ["wants a whole number of at least 1, found 0"]
+
+
+def test_every_line_is_about_a_key_of_the_schema() -> None:
+    top = Schemas(Registry(entry_points=False)).top.root["properties"]
+    assert {line.path[0] for line in PENDING} <= set(top)
