@@ -67,8 +67,9 @@ def of(body: Json, status: int, traces: bool = False) -> Complaint:
     if isinstance(trace, str) and (raised := _raised(trace)) and raised not in message:
         message = f"{message} ({raised})"
     named = [code for code in codes if not code.isdigit() and code != "error"]
+    said = _short(f"{provider}: {message}" if isinstance(provider, str) else message)
     return Complaint(
-        message=_short(f"{provider}: {message}" if isinstance(provider, str) else message),
+        message=said or phrase(status),  # of blanks alone nothing is left
         code=named[0] if named else "",
         codes=frozenset(code.lower() for code in codes),
         provider=provider if isinstance(provider, str) else None,
