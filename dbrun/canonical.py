@@ -73,7 +73,7 @@ def _slow(value: Json) -> str:
 def _number(value: float) -> str:
     """A float as ECMAScript spells it (ECMA-262, Number::toString)."""
     if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError("JSON has no NaN and no infinities")
+        raise ValueError("NaN and infinities are not JSON")
     if value == 0:
         return "0"
     sign = "-" if value < 0 else ""
