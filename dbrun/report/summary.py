@@ -81,6 +81,8 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         yield "tokens", [used]
     if "cost" in manifest:
         yield "cost", [_cost(manifest["cost"])]
+    if versions := [line for one in manifest["endpoints"] for line in _versions(one)]:
+        yield "models", versions
     if (truncated := manifest["counts"]["truncated"]) > 0:
         were = "answer was" if truncated == 1 else "answers were"
         yield "cut", [f"{truncated:,} {were} cut by max_tokens"]
@@ -90,6 +92,13 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
     if unmet:
         yield "gates", unmet
     yield "results", [_results(run)]
+
+
+def _versions(endpoint: Mapping[str, Any]) -> Iterator[str]:
+    """Said only where one endpoint's answers come of several versions of its model."""
+    models = endpoint.get("models", {})
+    if len(models) > 1:
+        yield "answers of " + ", ".join(f"{name} ({count:,})" for name, count in models.items())
 
 
 def _requests(requests: Mapping[str, int]) -> str:

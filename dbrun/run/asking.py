@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -93,6 +94,8 @@ class Asker:
         self._halt = halt
         self._tokens = TokenEstimate() if estimate_tokens else None
         self._reached = False
+        self.models: Counter[str] = Counter()
+        """Answers by the served model or version that gave them, where the endpoint tells."""
 
     def ask(self, questions: Sequence[Question]) -> list[Reply | EndpointError | Unanswered]:
         """A reply or an error for each question, in order.
@@ -110,6 +113,9 @@ class Asker:
         self._counters.count_reused(
             sum(1 for reply in replies if isinstance(reply, Reply) and reply.reused)
         )
+        for reply in replies:
+            if isinstance(reply, Reply) and reply.response.model is not None:
+                self._counters.count_in(self.models, reply.response.model)
         return replies  # type: ignore[return-value]
 
     def _known(self, question: Question) -> Reply | EndpointError | Unanswered | None:

@@ -34,6 +34,11 @@ class Counters:
         with self._lock:
             self.reused += requests
 
+    def count_in(self, counts: Counter[str], name: str) -> None:
+        """Count *name* in *counts*, which several threads share."""
+        with self._lock:
+            counts[name] += 1
+
     def count_again(self, rate_limited: bool, maybe_paid: bool) -> None:
         """A call failed: it is waited for, or counts as a try; it may have been served."""
         with self._lock:

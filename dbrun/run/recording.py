@@ -15,6 +15,7 @@ from ..sinks.base import Sink
 from ..sources.base import Source
 from ..spec.model import Price, Spec
 from ..types import Json, Usage
+from .asking import Asker
 from .counters import Counters
 from .manifest import MANIFEST_VERSION, describe_recipe, manifest_path, run_id
 from .opening import Opened
@@ -112,7 +113,7 @@ class Recorder:
             status=status,
             finished=_stamp(self._clock.wall()),
             seconds=round(self._clock.now() - self._begun, 3),
-            endpoints=[dict(asker.adapter.describe()) for asker in parts.askers],
+            endpoints=[_described(asker) for asker in parts.askers],
             counts=tally.counts(),
             requests=counters.requests(),
             tokens={
@@ -177,10 +178,16 @@ def _cost(spec: Spec, spent: Usage, answers: Usage | None) -> dict[str, Json] | 
     }
 
 
+def _described(asker: Asker) -> dict[str, Json]:
+    """The endpoint, and how many answers each of its models or versions gave."""
+    said = dict(asker.adapter.describe())
+    if asker.models:
+        said["models"] = dict(sorted(asker.models.items()))
+    return said
+
+
 def _money(usage: Usage, price: Price) -> float:
-    inputs = (usage.input_tokens or 0) * price.input_per_million
-    outputs = (usage.output_tokens or 0) * price.output_per_million
-    return round((inputs + outputs) / 1e6, 6)
+    return round(price.of(usage), 6)
 
 
 def _price_key(price: Price | None) -> tuple[float, float, str] | None:

@@ -17,7 +17,6 @@ class Tally:
         self.truncated = 0
         self.usage: Usage | None = None
         self.first_failures: list[tuple[str, str, str]] = []
-        self.served: Counter[str] = Counter()
 
     def add(self, record: Record) -> None:
         """Count *record*."""

@@ -32,5 +32,8 @@ class Source(Protocol):
     def columns(self) -> frozenset[str] | None:
         """The columns' names where they can be known cheaply, else None."""
 
+    def count(self) -> int | None:
+        """How many rows there are, where that can be told cheaply, else None. For progress."""
+
     def digest(self) -> str | None:
         """A digest of what was read (files: SHA-256 of their bytes), where there is one."""

@@ -71,6 +71,10 @@ class FileSource(ABC):
         """The columns' names where they can be known cheaply, else None."""
         return None
 
+    def count(self) -> int | None:
+        """How many rows there are, where it can be told without reading them, else None."""
+        return None
+
     def digest(self) -> str | None:
         """The SHA-256 of the files' bytes, one file after the other; None before all are read."""
         return self._digest

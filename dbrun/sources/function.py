@@ -80,6 +80,10 @@ class FunctionSource:
         """None: only calling the function would tell."""
         return None
 
+    def count(self) -> int | None:
+        """Not known before the function has run."""
+        return None
+
     def digest(self) -> str | None:
         """None: what a function yields has no digest but that of the answers."""
         return None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 from ..errors import SourceError
+from ..files import bare
 from ..types import Json
 from .file import STANDARD_INPUT, FileSource, Rows, not_utf8
 from .parsing import parse
+
+_COUNTED = 1 << 28
+"""Bytes of files that are looked through for their number of lines: a fraction of a second."""
 
 
 class JsonlSource(FileSource):
@@ -39,6 +44,17 @@ class JsonlSource(FileSource):
                     raise _no_object(values, f"{name}:{number}")
                 yield f"{name}:{number}", values
 
+    def count(self) -> int | None:
+        """The number of lines, where all files together are small enough to be looked through."""
+        try:
+            paths = self.files()
+            plain = all(os.path.isfile(path) and bare(path) == path for path in paths)
+            if not plain or sum(map(os.path.getsize, paths)) > _COUNTED:
+                return None
+            return sum(map(_lines_in, paths))
+        except (OSError, SourceError):
+            return None  # the run will say why
+
     def columns(self) -> frozenset[str] | None:
         """The keys of the first row; None where it cannot be read (the run will say why)."""
         if self._path == STANDARD_INPUT:
@@ -51,6 +67,15 @@ class JsonlSource(FileSource):
         except SourceError:
             return None
         return frozenset(first[1]) if first else None
+
+
+def _lines_in(path: str) -> int:
+    with open(path, "rb") as stream:
+        lines, last = 0, b"\n"
+        while chunk := stream.read(1 << 20):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+    return lines + (last != b"\n")
 
 
 def _wrong(content: bytes, error: ValueError, where: str) -> SourceError:

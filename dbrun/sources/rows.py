@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any, ClassVar
 
 from ..canonical import canonical
@@ -51,6 +51,10 @@ class RowsSource:
             digest.update(canonical(values))
             yield where, values
         self._digest = digest.hexdigest()
+
+    def count(self) -> int | None:
+        """The number of rows, of an iterable that knows it."""
+        return len(self._rows) if isinstance(self._rows, Sized) else None
 
     def columns(self) -> frozenset[str] | None:
         """The columns of all rows, where they can be looked at without using them up."""

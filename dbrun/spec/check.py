@@ -262,6 +262,8 @@ def _advice(node: Node, schema: Mapping[str, Json]) -> str:
     numeric = types & {"integer", "number"}
     if node.raw is not None:
         return ""
+    if isinstance(value, str) and "${" in value:
+        return "'${…}' is not replaced here; write the value itself"
     if "string" in types and not numeric and isinstance(value, (bool, int, float)):
         return "put it in quotes"
     if "boolean" in types and isinstance(value, str):

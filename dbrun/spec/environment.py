@@ -21,7 +21,7 @@ from .schema import Rule, Schemas, is_type
 _TOKEN = re.compile(r"\$\$|\$\{([^{}]*)\}?")
 _ALONE = re.compile(r"\$\{([^{}]*)\}")
 _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_VARIABLE = re.compile(r"vars\.([A-Za-z_][A-Za-z0-9_]*)")
+_VARIABLE = re.compile(r"vars\.([A-Za-z_][A-Za-z0-9_-]*)")
 
 
 @dataclass(frozen=True, slots=True)

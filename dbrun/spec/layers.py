@@ -25,13 +25,13 @@ _MOST_PARENTS = 100
 class Merged:
     """A spec with all layers merged, `${NAME}` as written, and where each value came from.
 
-    *base* is the spec without its target, and *targets* are the overlays that it could have.
+    *others* holds, for each target that was not chosen, its overlay and the spec as it would be
+    with it.
     """
 
     root: Node
-    base: Node
-    targets: Mapping[str, Node]
     target: str | None
+    others: Mapping[str, tuple[Node, Node]]
 
     @cached_property
     def data(self) -> Json:
@@ -65,13 +65,21 @@ def merge_layers(
     parts.pop("extends", None)
     targets = _targets(parts.pop("targets", None), findings)
     name = _chosen(target, parts.pop("default_target", None), targets, findings)
-    base = root = root.with_value(parts)
-    if name is not None and name in targets:
-        root = overlay(root, targets[name]) or root
-    for text in overrides:
-        root = _override(root, text, findings)
-    root = with_variables(root, list(variables), typed_variables, findings)
-    return Merged(root=root, base=base, targets=targets, target=name)
+    base, given = root.with_value(parts), list(variables)
+
+    def laid(overlaid: Node | None, findings: Findings) -> Node:
+        root = base if overlaid is None else overlay(base, overlaid) or base
+        for text in overrides:
+            root = _override(root, text, findings)
+        return with_variables(root, given, typed_variables, findings)
+
+    others = {
+        other: (overlaid, laid(overlaid, Findings()))
+        for other, overlaid in targets.items()
+        if other != name
+    }
+    chosen = targets.get(name) if name is not None else None
+    return Merged(root=laid(chosen, findings), target=name, others=others)
 
 
 class _Reader:

@@ -6,7 +6,6 @@ import re
 from bisect import bisect_right
 
 _BREAK = re.compile(r"\r\n|\n|\r")
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Lines:
@@ -39,5 +38,16 @@ def split_lines(text: str) -> list[str]:
 
 def first_unprintable(text: str) -> int | None:
     """Where the first character is that YAML does not allow (YAML 1.2.2 section 5.1)."""
-    match = _UNPRINTABLE.search(text)
-    return match.start() if match else None
+    odd = [text.index(letter) for letter in set(text) if not _is_allowed(letter)]
+    return min(odd, default=None)
+
+
+def _is_allowed(letter: str) -> bool:
+    if letter < "\x7f":
+        return letter >= " " or letter in "\t\n\r"
+    return (
+        letter == "\x85"
+        or "\xa0" <= letter <= "\ud7ff"
+        or "\ue000" <= letter <= "\ufffd"
+        or letter >= "\U00010000"
+    )

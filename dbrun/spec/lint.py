@@ -40,7 +40,7 @@ def template_lints(
     return [
         Problem(
             where=text.where,
-            path=text.name,
+            path="" if text.file else text.name,
             message=f"the source has no column '{name}'",
             hint=hints.for_name(name, found),
         )

@@ -16,9 +16,8 @@ from .environment import Environment
 from .files import shown
 from .layers import Merged, merge_layers
 from .lint import lint
-from .merge import overlay
 from .model import Spec
-from .nodes import Findings, Node, entries
+from .nodes import Findings, Node, entries, walk
 from .schema import Schemas
 from .site import Site, find_project
 
@@ -115,7 +114,9 @@ def _check_other_targets(
     merged: Merged, schemas: Schemas, environ: Mapping[str, str], findings: Findings
 ) -> None:
     """Look over the targets that were not asked for, so that a slip in them is found now."""
-    for name, target in merged.targets.items():
-        if name != merged.target:
-            root = overlay(merged.base, target) or merged.base
-            _checked(root, schemas, environ, findings, strict=False)
+    for overlaid, root in merged.others.values():
+        found = Findings()
+        _checked(root, schemas, environ, found, strict=False)
+        places = {place.mark for _, node in walk(overlaid) for place in (node.at, node.key_place)}
+        # What is wrong elsewhere may well be right with the target that was asked for.
+        findings.take(problem for problem in found.problems if problem.where in places)

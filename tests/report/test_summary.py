@@ -21,6 +21,7 @@ MANIFEST: dict[str, Any] = {
     "tokens": {"answers": {}, "spent": {}},
     "latency": {"p50": 0.1},
     "stalled_seconds": 0.0,
+    "endpoints": [{"adapter": "openai", "models": {"m-1": 3}}],
 }
 
 
@@ -48,6 +49,11 @@ def test_of_a_plain_run() -> None:
         "  requests  3 sent, 0 reused\n"
         "  results   out/tickets.jsonl"
     )
+
+
+def test_several_versions_of_a_model_are_told() -> None:
+    endpoints = [{"adapter": "a"}, {"adapter": "b", "models": {"m-1": 2, "m-2": 1000}}]
+    assert "  models    answers of m-1 (2), m-2 (1,000)\n" in summary(run(endpoints=endpoints))
 
 
 def test_of_a_run_with_everything() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import zstandard
 
+from dbrun.context import Context
 from dbrun.errors import PluginError, SourceError
+from dbrun.sources.jsonl import JsonlSource
 
 Read = Callable[..., Any]
 Problem = Callable[..., str]
@@ -165,3 +167,15 @@ def test_standard_input_is_read_once(
     with pytest.raises(SourceError, match="standard input can be read only once"):
         list(source.rows())
     assert not stream.closed
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"), [(b"", 0), (b'{"a":1}\n{"a":2}\n', 2), (b'{"a":1}\n{"a":2}', 2)]
+)
+def test_lines_are_counted_without_reading_them(tmp_path, content, rows) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    source = JsonlSource.create({"path": str(tmp_path / "rows.jsonl")}, Context())
+    assert source.count() == rows == len(list(source.rows()))
+    (tmp_path / "rows.jsonl").rename(tmp_path / "rows.jsonl.gz")
+    assert JsonlSource.create({"path": str(tmp_path / "rows.jsonl.gz")}, Context()).count() is None
+    assert JsonlSource.create({"path": str(tmp_path / "none.jsonl")}, Context()).count() is None

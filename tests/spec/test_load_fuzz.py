@@ -58,7 +58,7 @@ SPEC: dict[str, Any] = {
     "transforms": {"row": "functions:row"},
     "repeats": 2,
     "limits": {"requests_per_minute": 60, "timeout": 5, "concurrency": 4},
-    "journal": {"path": "journal", "share": True, "publish_every": 5},
+    "journal": {"path": "journal", "share": True},
     "sink": {"path": "out.jsonl", "add": ["raw"], "omit": ["row"]},
     "gates": {"success": {"min": 0.9, "warn": 1}},
     "targets": {"prod": {"limits": {"timeout": 9}, "vars": {"nothing": 1}}},

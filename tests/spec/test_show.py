@@ -17,7 +17,7 @@ PLACE = Place(file="x.yaml", folder="/", line=3, column=1)
 
 def merged(root: Node) -> Merged:
     """A merged spec."""
-    return Merged(root=root, base=root, targets={}, target=None)
+    return Merged(root=root, target=None, others={})
 
 
 def test_the_form() -> None:

@@ -155,7 +155,7 @@ class _LocalRun:
             halt=self._halt,
             grace=self._options.grace,
         )
-        tick = self._ticker(parts)
+        tick = self._ticker(parts, self._total(parts, source))
         with _signals(executor.interrupt, self._options.handle_signals):
             for record in executor.run(tick):
                 sink.write(record)
@@ -163,9 +163,22 @@ class _LocalRun:
                 if record.status == "error":
                     self._check_failures()
 
-    def _ticker(self, parts: Opened) -> Callable[[], None]:
+    def _total(self, parts: Opened, source: Source) -> int | None:
+        """The records to come, where that can be told before the rows are read."""
+        selection, wanted = self._options.selection, self._spec.source
+        if wanted.filter is not None or parts.row is not None or selection.ids is not None:
+            return None
+        rows = source.count()
+        if rows is None:
+            return None
+        most = (wanted.limit, selection.sample, selection.limit)
+        return min([rows, *(limit for limit in most if limit is not None)]) * self._spec.repeats
+
+    def _ticker(self, parts: Opened, total: int | None) -> Callable[[], None]:
         clock = self._around.clock
-        progress = Progress(tally=self._tally, counters=self._counters, askers=parts.askers)
+        progress = Progress(
+            tally=self._tally, counters=self._counters, askers=parts.askers, total=total
+        )
         synced = seen = clock.now()
 
         def tick() -> None:
