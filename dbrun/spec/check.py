@@ -8,9 +8,10 @@ from typing import Any
 
 from ..types import Json
 from . import hints, pending
+from .conditions import holds, is_type, same, types_of
 from .formats import source_kind
 from .nodes import UNKNOWN, Findings, Node, Path, children, entries, plain
-from .schema import Rule, Schemas, foreign_errors, holds, is_type, same
+from .schema import Rule, Schemas, foreign_errors
 from .wording import either, found, listed, shown, wanted
 
 
@@ -72,7 +73,7 @@ class _Checker:
 
     def _is_of_type(self, node: Node, held: Sequence[Rule], path: Path) -> bool:
         typed = [rule.schema for rule in held if "type" in rule.schema]
-        wrong = [schema for schema in typed if not is_type(node.value, schema["type"])]
+        wrong = [schema for schema in typed if not is_type(node.value, types_of(schema))]
         if not wrong:
             return True
         # Of several rules that want something else, the one that says it in words is quoted.
@@ -85,7 +86,7 @@ class _Checker:
 
     def _nothing(self, node: Node, schema: Mapping[str, Json], path: Path) -> None:
         hint = "write one, or remove the key"
-        if "object" in schema["type"]:
+        if "object" in types_of(schema):
             hint = "indent what belongs to it, or remove the key"
         self._say(node, path, f"has no value; it wants {wanted(schema)}", hint)
 
@@ -255,10 +256,7 @@ def _at(node: Node, path: Sequence[str | int]) -> Node:
 
 
 def _advice(node: Node, schema: Mapping[str, Json]) -> str:
-    value, types = (
-        node.value,
-        {*([schema["type"]] if isinstance(schema["type"], str) else schema["type"])},
-    )
+    value, types = node.value, set(types_of(schema))
     numeric = types & {"integer", "number"}
     if node.raw is not None:
         return ""

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from ..types import Json
 from . import hints
+from .conditions import is_type, types_of
 from .credentials import is_speaking_header
 from .nodes import UNKNOWN, Findings, Node, Path, children, entries
 from .scalars import NotJson, read_plain
-from .schema import Rule, Schemas, is_type
+from .schema import Rule, Schemas
 
 _TOKEN = re.compile(r"\$\$|\$\{([^{}]*)\}?")
 _ALONE = re.compile(r"\$\{([^{}]*)\}")
@@ -155,13 +156,13 @@ class Environment:
     def _alone(
         self, node: Node, inside: str, held: Sequence[Rule], path: Path, area: _Area
     ) -> Node:
-        types = {name for rule in held for name in _types(rule)}
+        types = {name for rule in held for name in types_of(rule.schema)}
         if (variable := _VARIABLE.fullmatch(inside)) is not None:
             found = self._look_up_variable(variable[1], node, path)
             if found is None:
                 return node.with_value(UNKNOWN)
             scalar = isinstance(found.value, (bool, int, float))
-            if scalar and "string" in types and not is_type(found.value, sorted(types)):
+            if scalar and "string" in types and not is_type(found.value, types):
                 found = found.with_value(json.dumps(found.value))
             # The place is this one, but a path starts where the variable's value was written.
             at = replace(node.at, folder=found.at.folder)
@@ -237,11 +238,6 @@ def _is_variable(path: Path) -> bool:
     return len(path) == 2 and path[0] == "vars" and isinstance(path[1], str)
 
 
-def _types(rule: Rule) -> Sequence[str]:
-    types = rule.schema.get("type", ())
-    return [types] if isinstance(types, str) else types
-
-
 def _read(text: str, types: set[str], area: _Area) -> Json:
     if not types and not area.scalars:
         return text
@@ -252,4 +248,4 @@ def _read(text: str, types: set[str], area: _Area) -> Json:
     if not types:
         return value
     scalar = types & {"integer", "number", "boolean"}
-    return value if value is not None and is_type(value, sorted(scalar)) else text
+    return value if value is not None and is_type(value, scalar) else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from itertools import islice
 
 from .nodes import Node
 
@@ -19,6 +20,7 @@ EXTENSIONS = {
 }
 COMPRESSED = (".gz", ".zst")
 STANDARD_INPUT = "-"
+_MOST_LOOKED_AT = 1000
 
 
 def format_of(path: str) -> str | None:
@@ -38,12 +40,12 @@ def format_on_disk(path: str) -> str | None:
     if told is not None:
         return told
     if os.path.isdir(path):
-        names = os.listdir(path)
-    elif glob.has_magic(path):
-        names = glob.glob(path, recursive=True)
-    else:
+        path = os.path.join(glob.escape(path), "*")
+    elif not glob.has_magic(path):
         return None
-    found = {format_of(name) for name in names if not os.path.basename(name).startswith(".")}
+    # A few tell what the rest will be; reading the rows says so of any that is not.
+    names = islice(glob.iglob(path, recursive=True), _MOST_LOOKED_AT)
+    found = {format_of(name) for name in names if not os.path.isdir(name)}
     return found.pop() if len(found) == 1 else None
 
 

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ..errors import PluginError
-from ..registry import Registry
+from ..registry import BUILT_IN, Registry
 from ..types import Json
+from .conditions import TYPES, holds
 from .formats import source_kind
-from .nodes import Node, Path, children, plain
+from .nodes import Node, Path, children
 from .wording import either
 
 SCHEMA_FILES = ("pipeline", "record", "manifest")
@@ -66,15 +67,6 @@ _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "deprecated", "$schema", "$defs", "$comment"}
 )
 _COMMON_OF_SOURCES = ("format", "id", "where", "limit")
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +212,8 @@ class Schemas:
             options = self._registry.get(kind, name).options
         except PluginError:
             return None  # reported where the name is looked up
+        if name not in BUILT_IN.get(kind, {}):
+            _refuse_broken(kind, name, options)
         common = _COMMON_OF_SOURCES if kind == "sources" else rule.schema["properties"]
         own = {
             key: {**_area_of(rule, name, key), **option} if isinstance(option, dict) else option
@@ -253,49 +247,12 @@ def _target(rule: Rule) -> Rule:
     return Rule(found, rule.root)
 
 
-def holds(schema: Json, node: Node, root: Mapping[str, Json]) -> bool:
-    """Whether a condition (`if`, `not`) is true of *node*."""
-    if isinstance(schema, bool):
-        return schema
-    value = node.value
-    if "type" in schema and not is_type(value, schema["type"]):
-        return False
-    if "const" in schema and not same(plain(node), schema["const"]):
-        return False
-    if "enum" in schema and not any(same(plain(node), item) for item in schema["enum"]):
-        return False
-    if "not" in schema and holds(schema["not"], node, root):
-        return False
-    if "anyOf" in schema and not any(holds(inner, node, root) for inner in schema["anyOf"]):
-        return False
-    if not isinstance(value, dict):
-        return True
-    if any(key not in value for key in schema.get("required", ())):
-        return False
-    return all(
-        holds(inner, value[key], root)
-        for key, inner in schema.get("properties", {}).items()
-        if key in value
-    )
-
-
-def is_type(value: Json, wanted: str | Sequence[str]) -> bool:
-    """Whether *value* is of one of the JSON types; 1.0 is an integer, true is none."""
-    names = [wanted] if isinstance(wanted, str) else wanted
-    return any(_is_type(value, name) for name in names)
-
-
-def _is_type(value: Json, name: str) -> bool:
-    if isinstance(value, bool):
-        return name == "boolean"
-    if isinstance(value, float) and name == "integer":
-        return value.is_integer()
-    return isinstance(value, _TYPES[name])
-
-
-def same(left: Json, right: Json) -> bool:
-    """Whether two scalars are the same JSON value: 1 is 1.0, and not true."""
-    return left == right and isinstance(left, bool) == isinstance(right, bool)
+def _refuse_broken(kind: str, name: str, options: Json) -> None:
+    """Say of a third party's plug-in that its options are no schema, before they are used."""
+    errors = schema_errors(options) if isinstance(options, Mapping) else [([], "is no mapping")]
+    for _, message in errors:
+        said = f"{kind[:-1]} '{name}' describes its options by no JSON Schema: {message}"
+        raise PluginError(said, "ask its author")
 
 
 def foreign_errors(schema: Mapping[str, Json], data: Json) -> list[tuple[list[Any], str]]:
@@ -318,7 +275,37 @@ def schema_errors(schema: Json) -> list[tuple[list[Any], str]]:
         return [([], "is nested too deeply")]
     best = exceptions.best_match(error for _, error in found)
     if best is None:
-        return []
+        return [] if isinstance(schema, bool) else _dangling(schema)
     if best.validator == "anyOf" and list(best.absolute_path)[-1:] == ["type"]:
-        return [(list(best.absolute_path), f"wants {either(_TYPES)}, or a list of these")]
+        return [(list(best.absolute_path), f"wants {either(TYPES)}, or a list of these")]
     return [(list(best.absolute_path), best.message)]
+
+
+def _dangling(schema: Mapping[str, Json]) -> list[tuple[list[Any], str]]:
+    """The first `$ref` that leads nowhere. Nothing is ever fetched for one."""
+    from referencing import Registry as References
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resource = DRAFT202012.create_resource(schema)
+    resolver = References().with_resource("", resource).resolver()
+    for path, reference in _references(schema, []):
+        try:
+            resolver.lookup(reference)
+        except (Unresolvable, ValueError):
+            return [(path, f"'{reference}' leads to nothing in the schema")]
+    return []
+
+
+def _references(schema: Json, path: list[Any]) -> Iterator[tuple[list[Any], str]]:
+    if isinstance(schema, Mapping):
+        if path and "$id" in schema:
+            return  # what is in it is found from its own address
+        if isinstance(schema.get("$ref"), str):
+            yield [*path, "$ref"], schema["$ref"]
+        for key, inner in schema.items():
+            if key not in ("const", "enum", "default", "examples"):
+                yield from _references(inner, [*path, key])
+    elif isinstance(schema, list):
+        for index, inner in enumerate(schema):
+            yield from _references(inner, [*path, index])

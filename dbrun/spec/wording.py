@@ -32,7 +32,7 @@ def wanted(schema: Mapping[str, Json]) -> str:
     if "x-wants" in schema:
         return str(schema["x-wants"])
     types = schema.get("type", [])
-    names = [types] if isinstance(types, str) else list(types)
+    names = [types] if isinstance(types, str) else types
     return either(_wanted(name, schema) for name in names if name != "null")
 
 

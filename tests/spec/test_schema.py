@@ -315,3 +315,31 @@ def test_a_deep_response_schema_is_no_crash() -> None:
     for _ in range(400):
         schema = {"items": schema}
     assert schema_errors(schema) == [([], "is nested too deeply")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}, None),
+        ({"properties": {"a": {"$ref": "#"}}}, None),
+        ({"items": {"$ref": "#/$defs/b"}, "$defs": {"a": {}}}, ["items", "$ref"]),
+        ({"allOf": [{"$ref": "https://example.com/schema.json"}]}, ["allOf", 0, "$ref"]),
+        ({"$ref": "#anchor", "$defs": {"a": {"$anchor": "anchor"}}}, None),
+        ({"$ref": "other.json"}, ["$ref"]),
+        ({"const": {"$ref": "nowhere"}}, None),
+    ],
+)
+def test_references_lead_somewhere_within_the_schema(schema: Any, path: list[Any] | None) -> None:
+    assert [place for place, _ in schema_errors(schema)] == ([] if path is None else [path])
+
+
+@pytest.mark.parametrize(
+    "options", [{"type": "strnig"}, {"properties": {"a": {"pattern": "("}}}, {"$ref": "x"}, 5]
+)
+def test_a_plugin_whose_options_are_no_schema_is_named(options: Any, tmp_path: Any) -> None:
+    broken = type("Broken", (), {"options": options})
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("name: x\nsource: a.jsonl\nprompt: a\nendpoint: {adapter: broken}\n")
+    registry = Registry(extra={"adapters": {"broken": broken}}, entry_points=False)
+    with pytest.raises(PluginError, match="adapter 'broken' describes its options by no JSON"):
+        load_spec(str(path), registry=registry, environ={})
