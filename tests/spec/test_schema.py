@@ -343,3 +343,29 @@ def test_a_plugin_whose_options_are_no_schema_is_named(options: Any, tmp_path: A
     registry = Registry(extra={"adapters": {"broken": broken}}, entry_points=False)
     with pytest.raises(PluginError, match="adapter 'broken' describes its options by no JSON"):
         load_spec(str(path), registry=registry, environ={})
+
+
+class Queue:
+    """A source of a third party, which reads no file."""
+
+    options: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "required": ["topic"],
+        "properties": {"topic": {"type": "string"}, "key": {"x-kind": "credential"}},
+    }
+
+
+def test_sources_of_third_parties(tmp_path: Any) -> None:
+    path = tmp_path / "pipeline.yaml"
+    registry = Registry(extra={"sources": {"queue": Queue}}, entry_points=False)
+    rest = "endpoint: {adapter: local}\nprompt: a\n"
+    path.write_text(f"name: x\nsource: {{format: queue, topic: '${{T}}', id: k, limit: 5}}\n{rest}")
+    source = load_spec(str(path), registry=registry, environ={"T": "news"}).spec.source
+    assert (source.kind, source.options, source.id) == ("queue", {"topic": "news"}, "k")
+    path.write_text(f"name: x\nsource: {{format: queue, topc: news, key: abc}}\n{rest}")
+    with pytest.raises(SpecError) as raised:
+        load_spec(str(path), registry=registry, environ={})
+    assert [(one.path, one.message) for one in raised.value.problems] == [
+        ("source.topc", "unknown key"),
+        ("source.key", "wants a credential by name"),
+    ]
