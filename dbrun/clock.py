@@ -18,6 +18,10 @@ class Clock:
         """The date and time in UTC."""
         return datetime.now(timezone.utc)
 
+    def busy(self) -> float:
+        """Seconds of CPU that this process has used, over all threads."""
+        return time.process_time()
+
     def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:
         """Sleep, waking early when *stop* is set; True if it was."""
         if stop is None:

@@ -80,20 +80,45 @@ class Usage:
     reasoning_tokens: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            **{name: _sum(getattr(self, name), getattr(other, name)) for name in USAGE_FIELDS}
-        )
+        total = UsageSum()
+        total.add(self)
+        total.add(other)
+        return total.usage
 
     def to_json(self) -> dict[str, int]:
         """The known counts, unknown ones absent."""
-        counts = ((name, getattr(self, name)) for name in USAGE_FIELDS)
-        return {name: count for name, count in counts if count is not None}
+        said = {}
+        for name in USAGE_FIELDS:
+            count = getattr(self, name)
+            if count is not None:
+                said[name] = count
+        return said
 
 
-def _sum(left: int | None, right: int | None) -> int | None:
-    if left is None:
-        return right
-    return left if right is None else left + right
+class UsageSum:
+    """Token counts added up in place; what no part told stays unknown."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, usage: Usage) -> None:
+        """Add the known counts of *usage*."""
+        counts = self._counts
+        for name in USAGE_FIELDS:
+            count = getattr(usage, name)
+            if count is not None:
+                counts[name] = counts.get(name, 0) + count
+
+    @property
+    def usage(self) -> Usage:
+        """The sum so far."""
+        return Usage(**self._counts)
+
+    def to_json(self) -> dict[str, int]:
+        """The known counts, unknown ones absent."""
+        return self.usage.to_json()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +234,12 @@ class Record:
     @property
     def usage(self) -> Usage | None:
         """The usage of all steps together; None if no endpoint told any."""
-        asked = list(self.steps.values())
-        if self.last is not None and all(step is not self.last for step in asked):
-            asked.append(self.last)  # a step that was answered and failed all the same
+        last, steps = self.last, self.steps
+        if len(steps) <= 1 and (not steps or last is next(iter(steps.values()))):
+            return last.usage if last is not None else None
+        asked = list(steps.values())
+        if last is not None and all(step is not last for step in asked):
+            asked.append(last)  # a step that was answered and failed all the same
         total: Usage | None = None
         for step in asked:
             if step.usage is not None:

@@ -88,7 +88,7 @@ def told(progress: Progress, elapsed: float, price: Price | None) -> Iterator[st
     if (used := tokens(counters.spent.to_json())) is not None:
         yield f"{used} tokens"
     if price is not None:
-        yield money(price.of(counters.spent), price.currency)
+        yield money(price.of(counters.spent.usage), price.currency)
     if progress.held_for >= 1:
         yield f"held back for {seconds(progress.held_for)}"
     left = _left(progress, elapsed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from ..types import Json, Usage
+from ..types import Json, Usage, UsageSum
 
 
 class Counters:
@@ -19,7 +19,7 @@ class Counters:
         self.waited = 0
         self.maybe_paid = 0
         self.by_status: Counter[str] = Counter()
-        self.spent = Usage()
+        self.spent = UsageSum()
         self.latencies: list[float] = []
         self._seen = 0
 
@@ -57,7 +57,7 @@ class Counters:
         """An answer came after *seconds*; its *usage* is what this run spent on it."""
         with self._lock:
             if usage is not None:
-                self.spent = self.spent + usage
+                self.spent.add(usage)
             self._keep_latency(seconds)
 
     def _keep_latency(self, seconds: float) -> None:

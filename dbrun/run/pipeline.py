@@ -14,7 +14,7 @@ from ..registry import Registry
 from ..spec.lint import template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
-from .asking import wanted_workers
+from .asking import Workers
 from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
@@ -105,7 +105,7 @@ class Pipeline:
             executor: Executor[Item, Record] = Executor(
                 processor.process,
                 expand(found, transform, repeats=self.spec.repeats),
-                workers=wanted_workers(parts.askers),
+                workers=Workers(parts.askers, parts.context.clock),
                 window=self.spec.limits.window,
                 group=processor.group,
                 halt=halt,

@@ -117,7 +117,7 @@ class Recorder:
             counts=tally.counts(),
             requests=counters.requests(),
             tokens={
-                "answers": tally.usage.to_json() if tally.usage else {},
+                "answers": tally.usage.to_json(),
                 "spent": counters.spent.to_json(),
             },
             latency=counters.latency_quantiles(),
@@ -128,7 +128,7 @@ class Recorder:
             stalled_seconds=round(max((a.limiter.waited for a in parts.askers), default=0.0), 3),
             exit_code=exit_code,
         )
-        cost = _cost(self._spec, counters.spent, tally.usage)
+        cost = _cost(self._spec, counters.spent.usage, tally.usage.usage)
         if cost:
             self.manifest["cost"] = cost
 
@@ -163,7 +163,7 @@ def write_manifest(path: str, manifest: Mapping[str, Json]) -> None:
         ) from error
 
 
-def _cost(spec: Spec, spent: Usage, answers: Usage | None) -> dict[str, Json] | None:
+def _cost(spec: Spec, spent: Usage, answers: Usage) -> dict[str, Json] | None:
     """What the tokens cost, where every step's endpoint has the one price that this needs."""
     prices = {_price_key(step.endpoint.price): step.endpoint.price for step in spec.steps}
     if len(prices) != 1:
@@ -174,7 +174,7 @@ def _cost(spec: Spec, spent: Usage, answers: Usage | None) -> dict[str, Json] | 
     return {
         "currency": price.currency,
         "spent": _money(spent, price),
-        "answers": _money(answers, price) if answers else 0.0,
+        "answers": _money(answers, price),
     }
 
 

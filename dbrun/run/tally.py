@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..types import Json, Record, Usage
+from ..types import Json, Record, UsageSum
 
 
 class Tally:
@@ -15,7 +15,7 @@ class Tally:
         self.by_status: Counter[str] = Counter()
         self.by_error: Counter[str] = Counter()
         self.truncated = 0
-        self.usage: Usage | None = None
+        self.usage = UsageSum()
         self.first_failures: list[tuple[str, str, str]] = []
 
     def add(self, record: Record) -> None:
@@ -25,7 +25,7 @@ class Tally:
         if record.last is not None and record.last.finish_reason == "length":
             self.truncated += 1
         if (usage := record.usage) is not None:
-            self.usage = usage if self.usage is None else self.usage + usage
+            self.usage.add(usage)
         failure = record.failure
         if failure is not None:
             self.by_error[failure.kind] += 1

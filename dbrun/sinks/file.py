@@ -79,12 +79,15 @@ class PartialFile:
 
     def write_line(self, line: bytes) -> None:
         """Write *line*; every so many of them readers can see. Raises `SinkError`."""
-        with self.failing():
+        # Not `with self.failing()`: a context manager for each line costs more than the line.
+        try:
             self.stream.write(line)
             self._lines += 1
             # A compressed stream is not flushed: that would cost compression.
             if self._lines % _FLUSH_EVERY == 0 and self._stream is self._buffer:
                 self.stream.flush()
+        except OSError as error:
+            raise self._trouble(error) from error
 
     def flush(self) -> None:
         """Let readers of the partial file see all that was written. Raises `SinkError`."""
@@ -130,12 +133,15 @@ class PartialFile:
         try:
             yield
         except OSError as error:
-            why = error.strerror or str(error)
-            why = why[:1].lower() + why[1:]
-            raise SinkError(
-                f"{self._shown}: the results cannot be written: {why}",
-                _MENDS.get(error.errno or 0, "mend the storage and run the same command again"),
-            ) from error
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> SinkError:
+        why = error.strerror or str(error)
+        why = why[:1].lower() + why[1:]
+        return SinkError(
+            f"{self._shown}: the results cannot be written: {why}",
+            _MENDS.get(error.errno or 0, "mend the storage and run the same command again"),
+        )
 
     def _check_access(self) -> None:
         # The final file is written at the end of the run; better to hear of it now.

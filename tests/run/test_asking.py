@@ -131,7 +131,7 @@ def test_an_answer_is_paid_for_once(journal, clock) -> None:
     assert sorted(name for call in adapter.calls for name in call) == ["a", "b", "c"]
     assert asker._counters.requests()["sent"] == 3
     assert asker._counters.requests()["reused"] == 2
-    assert asker._counters.spent == Usage(input_tokens=3, output_tokens=6)
+    assert asker._counters.spent.usage == Usage(input_tokens=3, output_tokens=6)
 
 
 def test_equal_questions_of_one_group_share_a_call(journal, clock) -> None:

@@ -22,7 +22,7 @@ from ...sources.base import Source
 from ...spec.formats import format_of
 from ...spec.model import SinkSpec, Spec
 from ...types import Json, Record
-from ..asking import wanted_workers
+from ..asking import Workers
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
@@ -149,7 +149,7 @@ class _LocalRun:
                 selection=self._options.selection,
                 ask_again=ask_again,
             ),
-            workers=wanted_workers(parts.askers),
+            workers=Workers(parts.askers, self._around.clock),
             window=self._spec.limits.window,
             group=processor.group,
             halt=self._halt,
