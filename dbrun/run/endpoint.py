@@ -14,6 +14,7 @@ from ..adapters.base import Request
 from ..client.journal import Journal
 from ..errors import DbrunError, RowError, UserError
 from ..spec.model import Concurrency, EndpointSpec, Limits, Reference
+from ..spec.response import output_check
 from ..types import Json
 from .asking import Asker, Question, Reply
 from .counters import Counters
@@ -188,7 +189,8 @@ def make_endpoint(
     for name in options:
         if name in _LEGACY:
             raise UserError(f"endpoint: unknown option '{name}'", f"write {_LEGACY[name]}")
-    known = around.registry.get("adapters", adapter).options.get("properties", {})
+    schema = around.registry.get("adapters", adapter).options
+    known = schema.get("properties", {})
     unknown = [name for name in options if name not in known]
     if unknown:
         from ..registry import suggest
@@ -197,6 +199,9 @@ def make_endpoint(
             f"endpoint: {adapter} has no option '{unknown[0]}'", suggest(unknown[0], known)
         )
     options, environ = _literals(options, around.environ)
+    problem = output_check({**schema, "additionalProperties": True})(options)
+    if problem:
+        raise UserError(f"endpoint: {adapter}: {problem}", f"`dbrun adapters {adapter}` lists all")
     spec = EndpointSpec(
         adapter=adapter,
         options=options,
