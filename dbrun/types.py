@@ -6,7 +6,7 @@ whatever the wire format; a *response* is what came back, in common terms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,6 +166,7 @@ class StepResult:
     output: Json
     finish_reason: str | None = None
     usage: Usage | None = None
+    cost: float | None = None
     key: str | None = None
     text: str | None = None
     raw: Json = None
@@ -218,6 +219,8 @@ class Record:
             said["finish_reason"] = last.finish_reason
         if (usage := self.usage) is not None:
             said["usage"] = usage.to_json()
+        if (cost := self.cost) is not None:
+            said["cost"] = cost
         if self.failure is not None:
             said["error"] = self.failure.to_json()
         said["row"] = self.row
@@ -234,17 +237,26 @@ class Record:
     @property
     def usage(self) -> Usage | None:
         """The usage of all steps together; None if no endpoint told any."""
-        last, steps = self.last, self.steps
-        if len(steps) <= 1 and (not steps or last is next(iter(steps.values()))):
-            return last.usage if last is not None else None
-        asked = list(steps.values())
-        if last is not None and all(step is not last for step in asked):
-            asked.append(last)  # a step that was answered and failed all the same
         total: Usage | None = None
-        for step in asked:
+        for step in self._asked():
             if step.usage is not None:
                 total = step.usage if total is None else total + step.usage
         return total
+
+    @property
+    def cost(self) -> float | None:
+        """What the answers of all steps cost, in the price's currency; None without a price."""
+        costs = [step.cost for step in self._asked() if step.cost is not None]
+        return round(sum(costs), 9) if costs else None
+
+    def _asked(self) -> Sequence[StepResult]:
+        last, steps = self.last, self.steps
+        if len(steps) <= 1 and (not steps or last is next(iter(steps.values()))):
+            return (last,) if last is not None else ()
+        asked = list(steps.values())
+        if last is not None and all(step is not last for step in asked):
+            asked.append(last)  # a step that was answered and failed all the same
+        return asked
 
     def _add_fields(self, said: dict[str, Json], add: frozenset[str]) -> None:
         last = self.last

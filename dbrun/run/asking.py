@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..client.journal import Claim, Entry, Journal
     from ..client.limits import Limiter
     from ..client.retry import Breaker, RetryPolicy
+    from ..spec.model import Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class Asker:
         counters: Counters,
         clock: Clock,
         timeout: float,
+        price: Price | None = None,
         halt: threading.Event,
         estimate_tokens: bool = False,
     ) -> None:
@@ -91,6 +93,7 @@ class Asker:
         self._counters = counters
         self._clock = clock
         self._timeout = timeout
+        self._price = price
         self._halt = halt
         self._tokens = TokenEstimate() if estimate_tokens else None
         self._reached = False
@@ -263,7 +266,8 @@ class Asker:
             if isinstance(response, EndpointError):
                 kept.append((response, entry))
                 continue
-            self._counters.count_answer(latency, response.usage)
+            cost = self._price.of(response.usage) if self._price and response.usage else 0.0
+            self._counters.count_answer(latency, response.usage, cost)
             reply = Reply(response=response, reused=False, latency=latency, attempts=failures + 1)
             kept.append((reply, entry))
         return kept

@@ -20,6 +20,7 @@ class Counters:
         self.maybe_paid = 0
         self.by_status: Counter[str] = Counter()
         self.spent = UsageSum()
+        self.cost = 0.0
         self.latencies: list[float] = []
         self._seen = 0
 
@@ -53,11 +54,12 @@ class Counters:
         with self._lock:
             self.maybe_paid += maybe_paid
 
-    def count_answer(self, seconds: float, usage: Usage | None) -> None:
-        """An answer came after *seconds*; its *usage* is what this run spent on it."""
+    def count_answer(self, seconds: float, usage: Usage | None, cost: float = 0.0) -> None:
+        """An answer came after *seconds*; *usage* and *cost* are what this run spent on it."""
         with self._lock:
             if usage is not None:
                 self.spent.add(usage)
+            self.cost += cost
             self._keep_latency(seconds)
 
     def _keep_latency(self, seconds: float) -> None:

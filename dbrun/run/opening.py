@@ -192,6 +192,7 @@ def make_asker(
         counters=counters,
         clock=clock,
         timeout=limits.timeout,
+        price=endpoint.price,
         halt=halt,
         estimate_tokens=any(limit is not None for limit in counted),
     )
@@ -225,6 +226,7 @@ def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates:
         adapter_name=step.endpoint.adapter,
         identity=identity,
         share=spec.journal.share,
+        price=step.endpoint.price,
     )
 
 

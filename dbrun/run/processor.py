@@ -162,12 +162,12 @@ class Processor:
                 break
             except InvalidOutput as error:
                 if asks_left == 0 or not isinstance(reply, Reply):
-                    self._fail(step, asking, error, reply)
+                    self._fail(step, asking, error, reply, spent)
                     return
                 asks_left -= 1
                 asking, reply = self._ask_again(step, asking, reply, error)
             except RowError as error:
-                self._fail(step, asking, error, reply)
+                self._fail(step, asking, error, reply, spent)
                 return
         story.results[step.name] = result
         story.last = result
@@ -203,19 +203,28 @@ class Processor:
             output=output,
             finish_reason=finish_reason,
             usage=usage,
+            cost=step.cost(usage),
             key=asking.question.key,
             text=text,
             raw=response.body,
             request=asking.question.body,
         )
 
-    def _fail(self, step: Step, asking: Asking, error: RowError, reply: Reply | RowError) -> None:
+    def _fail(
+        self,
+        step: Step,
+        asking: Asking,
+        error: RowError,
+        reply: Reply | RowError,
+        usage: Usage | None,
+    ) -> None:
         """The row failed after its request was made: keep what is known of the answer."""
         response: Response | None = reply.response if isinstance(reply, Reply) else None
         asking.story.last = StepResult(
             output=None,
             finish_reason=response.finish_reason if response else None,
-            usage=response.usage if response else None,
+            usage=usage,
+            cost=step.cost(usage),
             key=asking.question.key,
             text=response.value if response and isinstance(response.value, str) else None,
             raw=response.body if response else None,

@@ -13,8 +13,8 @@ from ..errors import DbrunError, SinkError
 from ..files import write_whole
 from ..sinks.base import Sink
 from ..sources.base import Source
-from ..spec.model import Price, Spec
-from ..types import Json, Usage
+from ..spec.model import Spec
+from ..types import Json
 from .asking import Asker
 from .counters import Counters
 from .manifest import MANIFEST_VERSION, describe_recipe, manifest_path, run_id
@@ -128,7 +128,7 @@ class Recorder:
             stalled_seconds=round(max((a.limiter.waited for a in parts.askers), default=0.0), 3),
             exit_code=exit_code,
         )
-        cost = _cost(self._spec, counters.spent.usage, tally.usage.usage)
+        cost = _cost(self._spec, counters.cost, tally.cost)
         if cost:
             self.manifest["cost"] = cost
 
@@ -163,19 +163,12 @@ def write_manifest(path: str, manifest: Mapping[str, Json]) -> None:
         ) from error
 
 
-def _cost(spec: Spec, spent: Usage, answers: Usage) -> dict[str, Json] | None:
-    """What the tokens cost, where every step's endpoint has the one price that this needs."""
-    prices = {_price_key(step.endpoint.price): step.endpoint.price for step in spec.steps}
-    if len(prices) != 1:
+def _cost(spec: Spec, spent: float, answers: float) -> dict[str, Json] | None:
+    """What the tokens cost; None unless every price there is speaks of one currency."""
+    currencies = {step.endpoint.price.currency for step in spec.steps if step.endpoint.price}
+    if len(currencies) != 1:
         return None
-    price = next(iter(prices.values()))
-    if price is None:
-        return None
-    return {
-        "currency": price.currency,
-        "spent": _money(spent, price),
-        "answers": _money(answers, price),
-    }
+    return {"currency": currencies.pop(), "spent": round(spent, 6), "answers": round(answers, 6)}
 
 
 def _described(asker: Asker) -> dict[str, Json]:
@@ -184,14 +177,6 @@ def _described(asker: Asker) -> dict[str, Json]:
     if asker.models:
         said["models"] = dict(sorted(asker.models.items()))
     return said
-
-
-def _money(usage: Usage, price: Price) -> float:
-    return round(price.of(usage), 6)
-
-
-def _price_key(price: Price | None) -> tuple[float, float, str] | None:
-    return (price.input_per_million, price.output_per_million, price.currency) if price else None
 
 
 def _name(description: Mapping[str, Json]) -> Json:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.base import Request
 from ..client.journal import request_key
 from ..errors import InvalidOutput
+from ..spec.model import Price
 from ..spec.templates import CompiledPrompt, Expression, Template
-from ..types import Json
+from ..types import Json, Usage
 from .asking import Asker
 from .transforms import InputTransforms, OutputTransforms
 
@@ -47,6 +48,13 @@ class Step:
     adapter_name: str
     identity: Json
     share: bool
+    price: Price | None = None
+
+    def cost(self, usage: Usage | None) -> float | None:
+        """What *usage* costs; None where there is no price or no usage."""
+        if self.price is None or usage is None:
+            return None
+        return round(self.price.of(usage), 9)
 
     def fields(self, seen: Mapping[str, Any], images_folder: str | None) -> dict[str, Json]:
         """The request mapping: `params`, then `prompt`/`messages` and columns, then `stop`.

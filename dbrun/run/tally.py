@@ -16,6 +16,7 @@ class Tally:
         self.by_error: Counter[str] = Counter()
         self.truncated = 0
         self.usage = UsageSum()
+        self.cost = 0.0
         self.first_failures: list[tuple[str, str, str]] = []
 
     def add(self, record: Record) -> None:
@@ -26,6 +27,7 @@ class Tally:
             self.truncated += 1
         if (usage := record.usage) is not None:
             self.usage.add(usage)
+            self.cost += record.cost or 0.0
         failure = record.failure
         if failure is not None:
             self.by_error[failure.kind] += 1

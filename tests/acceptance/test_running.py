@@ -309,3 +309,19 @@ def unlucky(text):
         raise ValueError("not this one")
     return text
 """
+
+
+def test_a_price_gives_records_and_run_their_cost(project: Project, workspace) -> None:
+    price = "endpoint.price={input_per_million: 2, output_per_million: 10, currency: EUR}"
+    said = project.run("tickets.yaml", "--set", price, "--json")
+    records = project.records()
+    for record in records:
+        usage = record["usage"]
+        cost = (usage["input_tokens"] * 2 + usage["output_tokens"] * 10) / 1e6
+        assert record["cost"] == pytest.approx(cost)
+    total = pytest.approx(sum(record["cost"] for record in records), abs=1e-6)
+    assert said.summary["runs"][0]["cost"] == {"currency": "EUR", "spent": total, "answers": total}
+    again = project.run("tickets.yaml", "--set", price, "--fresh", "--replay", "--json")
+    assert again.code == 2  # the two contradict each other
+    project.run("tickets.yaml", "--set", price, "--set", "sink.omit=[row]")
+    assert project.manifest()["cost"] == {"currency": "EUR", "spent": 0, "answers": total}
