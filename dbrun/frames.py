@@ -17,11 +17,18 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def raised(error: BaseException) -> str:
     """`raised KeyError: 'label'`: the exception on one line."""
     # Addresses differ from run to run, and records must not.
-    said = _ADDRESS.sub("", " ".join(str(error).split()))
+    said = _ADDRESS.sub("", " ".join(_text(error).split()))
     if len(said) > _LONGEST:
         said = said[: _LONGEST - 1] + "…"
     name = type(error).__name__
     return f"raised {name}: {said}" if said else f"raised {name}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""  # the exception's own `__str__` raises: its class has to say it
 
 
 def user_frame(

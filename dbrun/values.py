@@ -9,6 +9,8 @@ from typing import Any
 from .types import Json
 
 _SCALARS = frozenset({str, int, bool, type(None)})
+_MOST_BITS = 14_000
+"""Python neither writes nor reads whole numbers of more than 4300 digits."""
 
 
 def plain(value: Any) -> Json:
@@ -43,6 +45,8 @@ def copied(value: Json) -> Json:
 
 def _plain(value: Any) -> Json:
     kind = type(value)
+    if kind is int:
+        return _short(value)
     if kind in _SCALARS:
         return value
     if kind is float:
@@ -58,7 +62,7 @@ def _scalar(value: Any) -> Json:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
-        return int(value)
+        return _short(int(value))
     if isinstance(value, float):
         return _finite(float(value))
     item = getattr(value, "item", None)
@@ -67,6 +71,12 @@ def _scalar(value: Any) -> Json:
         if type(found) in _SCALARS or type(found) is float:
             return _plain(found)
     raise ValueError(_kind_of(value))
+
+
+def _short(value: int) -> int:
+    if value.bit_length() > _MOST_BITS:
+        raise ValueError("a number of thousands of digits")
+    return value
 
 
 def _finite(value: float) -> float:

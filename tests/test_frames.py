@@ -90,3 +90,11 @@ def test_functions_without_a_file_have_no_place() -> None:
 def test_an_exception_is_one_line(error: Exception, said: str) -> None:
     assert raised(error) == said
     assert len(raised(ValueError("x" * 10_000))) < 600
+
+
+def test_an_exception_that_cannot_be_shown_is_named() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    assert raised(Mute()) == "raised Mute"

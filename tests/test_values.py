@@ -62,3 +62,9 @@ def test_what_json_cannot_hold_is_named_with_its_place(value: Any, said: str) ->
     with pytest.raises(ValueError, match=r".") as caught:
         plain(value)
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("value", [10**5000, {"a": [-(10**5000)]}], ids=["alone", "inside"])
+def test_numbers_that_cannot_be_written_are_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="a number of thousands of digits"):
+        plain(value)

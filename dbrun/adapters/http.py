@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth, token_refused
@@ -20,6 +21,7 @@ from .complaint import Complaint, of, read
 from .payload import dumps, loads, one_line, unsendable
 from .wires.base import Wire, malformed
 
+_SHORTEST_KEY = 16
 _WAIT = ("retry-after", "retry-after-ms")
 
 
@@ -150,7 +152,20 @@ class HttpAdapter:
         auth = self.auth.headers()
         headers = {**auth, **own} if auth else own
         request = HttpRequest(method=self._method, url=self.url, headers=headers, body=payload)
-        return self.transport.send(request, timeout)
+        response = self.transport.send(request, timeout)
+        return self._without_echo(response, auth)
+
+    def _without_echo(self, response: HttpResponse, auth: Mapping[str, str]) -> HttpResponse:
+        """*response* without the credentials that it was asked with: a gateway that shows the
+        request in its answer must not bring them into the journal."""
+        sent = [value.rpartition(" ")[2] for value in auth.values()]
+        sent += [secret.reveal() for secret in self._declared.secrets]
+        body = response.body
+        for value in sent:
+            # Stand-ins such as `EMPTY` or `not-needed` are words that an answer may hold.
+            if len(value) >= _SHORTEST_KEY and value.encode() in body:
+                body = body.replace(value.encode(), b"***")
+        return response if body is response.body else replace(response, body=body)
 
     def _own_headers(self) -> Mapping[str, str]:
         declared = self._declared.resolve()

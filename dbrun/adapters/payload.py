@@ -69,21 +69,32 @@ def one_line(raw: bytes) -> bytes | None:
 
 def unsendable(value: Json, place: str = "") -> str | None:
     """Where in *value* is something that JSON cannot hold, and what; None if nowhere."""
+    try:
+        return _fault(value, place)
+    except RecursionError:
+        return f"{place or 'it'} holds itself, or is nested too deep"
+
+
+def _fault(value: Json, place: str) -> str | None:
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind is str or kind is bool or value is None:
         return None
+    if kind is int:
+        # Python neither writes nor reads whole numbers of more than 4300 digits.
+        too_long = value.bit_length() > 14_000
+        return f"{place or 'it'} is a number of thousands of digits" if too_long else None
     if kind is float:
         return None if math.isfinite(value) else f"{place or 'it'} is {value}"
     if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
                 return f"{place or 'it'} has the key {name!r}, which is no text"
-            if (found := unsendable(item, f"{place}.{name}" if place else name)) is not None:
+            if (found := _fault(item, f"{place}.{name}" if place else name)) is not None:
                 return found
         return None
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            if (found := unsendable(item, f"{place}[{index}]")) is not None:
+            if (found := _fault(item, f"{place}[{index}]")) is not None:
                 return found
         return None
     if isinstance(value, (str, int, float)):

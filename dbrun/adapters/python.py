@@ -149,7 +149,7 @@ class PythonAdapter:
             value = self._function(**{**body, **self._kwargs})
         except DbrunError:
             raise  # the function says itself what kind of failure it is
-        except Exception as error:
+        except (Exception, SystemExit, GeneratorExit) as error:
             place = user_frame(error, self._function, self._project)
             at = f" at {place}" if place else ""
             raise Rejected(f"{self._name} {raised(error)}{at}") from error

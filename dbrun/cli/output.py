@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +41,13 @@ def _reported() -> Iterator[None]:
             f"standard output cannot be written: {error.strerror or error}",
             "mend this and run the same command again",
         ) from error
+
+
+@contextmanager
+def prints_aside() -> Iterator[None]:
+    """What user functions print goes to standard error: standard output is for results."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def write_line(text: str) -> None:

@@ -36,14 +36,19 @@ def command(
     """
     from ..run.opening import Surroundings
     from ..run.rendering import render
-    from .output import write_json
+    from .output import prints_aside, write_json
     from .run import make_selection
 
     session = session_of(context)
     pipeline = load_all([spec], make_overlay(target, variables, overrides))[0]
     around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
     code = EXIT_OK
-    for rendered in render(pipeline.spec, around, make_selection(limit=limit, ids=ids)):
+    found = render(pipeline.spec, around, make_selection(limit=limit, ids=ids))
+    while True:
+        with prints_aside():
+            rendered = next(found, None)
+        if rendered is None:
+            return code
         failure = rendered.failure
         if failure is None:
             write_json(rendered.to_json())
@@ -51,4 +56,3 @@ def command(
         code = EXIT_UNMET
         where = f" ({failure.where})" if failure.where else ""
         session.say(f"row {rendered.id}: {failure.kind}: {failure.message}{where}")
-    return code

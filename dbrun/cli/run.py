@@ -132,12 +132,14 @@ def make_selection(
     """The rows that the options take; *ids* are lists with commas."""
     from ..run.items import Selection
 
-    wanted = [word.strip() for words in ids for word in words.split(",")]
+    wanted = frozenset(word.strip() for words in ids for word in words.split(",")) - {""}
+    if ids and not wanted:
+        raise click.UsageError("--ids names no row; write --ids A,B")
     return Selection(
         limit=limit,
         sample=sample,
         seed=seed,
-        ids=frozenset(filter(None, wanted)) if ids else None,
+        ids=wanted if ids else None,
     )
 
 

@@ -12,7 +12,7 @@ from ..report.summary import describe, summary
 from ..report.words import counted
 from ..run.engines.local import run
 from ..run.opening import Surroundings
-from .output import write_json
+from .output import prints_aside, write_json
 from .progress import Watch, watching
 from .session import Session
 from .trouble import report, show_problems
@@ -58,7 +58,8 @@ class Runner:
         )
         with watching(pipeline.spec, self._session, quiet=self._quiet) as watch:
             try:
-                done = run(pipeline.spec, self._options, around, observe=watch)
+                with prints_aside():
+                    done = run(pipeline.spec, self._options, around, observe=watch)
             except (Interrupted, RunError, UserError) as error:
                 watch.close()
                 return self._ended_early(pipeline, error, watch)

@@ -115,20 +115,21 @@ def load_all(
         SpecError: with every problem of every one of them.
     """
     from ..api import load
+    from .output import prints_aside
 
     pipelines = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            pipelines.append(
-                load(
+            with prints_aside():
+                pipeline = load(
                     path,
                     target=overlay.target,
                     variables=overlay.variables,
                     overrides=overlay.overrides,
                     import_functions=import_functions,
                 )
-            )
+            pipelines.append(pipeline)
         except SpecError as error:
             # A parent's problem is every child's; once is enough.
             problems.extend(found for found in error.problems if found not in problems)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import EXIT_OK, EXIT_USAGE
-from .output import write_json, write_line
+from .output import prints_aside, write_json, write_line
 from .session import Session, session_of, talkative
 from .specs import Overlay, make_overlay, overlaid, spec_paths
 from .trouble import show_problems
@@ -70,13 +70,14 @@ class _Finding:
 def _check(path: str, overlay: Overlay, *, import_functions: bool) -> _Finding:
     from ..api import validate
 
-    problems, warnings = validate(
-        path,
-        target=overlay.target,
-        variables=overlay.variables,
-        overrides=overlay.overrides,
-        import_functions=import_functions,
-    )
+    with prints_aside():
+        problems, warnings = validate(
+            path,
+            target=overlay.target,
+            variables=overlay.variables,
+            overrides=overlay.overrides,
+            import_functions=import_functions,
+        )
     return _Finding(path, problems, warnings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 
@@ -28,13 +29,20 @@ def parse_json(value: Json, check: Callable[[Json], str | None]) -> Json:
         fenced = _FENCE.fullmatch(value)
         text = fenced.group(1) if fenced else value
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
+            value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError) as error:
             raise InvalidOutput(f"the output is not JSON: {error}") from error
     problem = check(value)
     if problem:
         raise InvalidOutput(f"the output does not satisfy response_schema: {problem}")
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is larger than a number can be")
+    return number
 
 
 def _refuse_constant(name: str) -> Json:

@@ -99,8 +99,8 @@ class Pipeline:
         """
         halt = threading.Event()
         with self._processor(environ, halt) as (processor, parts):
-            named = ((f"row {number}", row) for number, row in enumerate(rows, start=1))
-            found = identify(named, self.spec.source.id)
+            source = self.registry.get("sources", "rows").create({"rows": rows}, parts.context)
+            found = identify(source.rows(), self.spec.source.id)
             transform = parts.row.apply if parts.row else None
             executor: Executor[Item, Record] = Executor(
                 processor.process,

@@ -69,6 +69,8 @@ class InputTransforms:
             made = hook.plain(hook.call((), given))
             if not isinstance(made, dict):
                 raise hook.wrong(f"returned {_kind(made)}; it must return the request mapping")
+            if not _is_stop(made.get("stop")):
+                raise hook.wrong("returned a stop that is no text and no list of texts")
             request = made
         return request
 
@@ -114,7 +116,7 @@ class _Hook:
             made = self._function(*positional, **keywords, **(copied(kwargs) if kwargs else {}))
             # A function with `yield` has run only when its values were taken.
             return list(made) if isinstance(made, GeneratorType) else made
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, GeneratorExit) as error:
             place = user_frame(error, self._function, self.reference.project)
             raise TransformError(f"{self.reference.path} {raised(error)}", place) from error
 
@@ -149,6 +151,11 @@ def _flat(parts: Sequence[Rows]) -> Rows:
         elif part is not None:
             rows.append(part)
     return rows or None
+
+
+def _is_stop(value: Json) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(text, str) for text in texts)
 
 
 def _kind(value: Json) -> str:

@@ -219,6 +219,8 @@ def _parsed(text: str, path: Path, place: Place, findings: Findings) -> Node | N
     """The value of a setting; nothing at all is null."""
     if not text.strip():
         return Node(value=None, at=place)
+    if text.strip() == "-":
+        return Node(value="-", at=place)  # standard input, where YAML reads a list of nothing
     try:
         return parse(text, file=place.file, folder=place.folder, place=place)
     except SpecError as error:

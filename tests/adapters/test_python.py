@@ -141,3 +141,29 @@ def test_a_function_that_is_not_there_is_told(open_adapter: Open, module: Path) 
     with pytest.raises(SpecError) as caught:
         opened(open_adapter, module.parent, "fake_models:anwser")
     assert caught.value.problems[0].path == "endpoint.function"
+
+
+@pytest.mark.parametrize("ending", [SystemExit, GeneratorExit])
+def test_a_function_that_leaves_fails_the_row_only(ending: type[BaseException]) -> None:
+    def leaves(prompt: str) -> str:
+        raise ending
+
+    with pytest.raises(Rejected, match=f"m:f raised {ending.__name__}"):
+        ask(leaves, prompt="p")
+
+
+def test_answers_without_end_fail_the_row() -> None:
+    def endless(prompt: str) -> Any:
+        found: list[Any] = []
+        found.append(found)
+        return found
+
+    with pytest.raises(Rejected, match="returned what JSON cannot hold: it holds itself"):
+        ask(endless, prompt="p")
+    with pytest.raises(Rejected, match="it is a number of thousands of digits"):
+        ask(lambda prompt: 10**5000, prompt="p")
+
+
+def test_a_stop_of_another_kind_is_refused() -> None:
+    with pytest.raises(Rejected, match="the request's stop is no text and no list of texts"):
+        ask(named, prompt="p", stop=5)

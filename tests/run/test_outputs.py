@@ -77,3 +77,9 @@ def test_the_schema_problem_names_the_place() -> None:
         parse_json('{"label":"c"}', LABEL)
     with pytest.raises(InvalidOutput, match="'label' is a required property"):
         parse_json("{}", LABEL)
+
+
+@pytest.mark.parametrize("text", ["1e999", '{"a": [-1e999]}'])
+def test_numbers_beyond_all_bounds_are_no_json(text: str) -> None:
+    with pytest.raises(InvalidOutput, match="1e999 is larger than a number can be"):
+        parse_json(text, output_check({}))

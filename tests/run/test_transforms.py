@@ -349,3 +349,21 @@ def test_an_interrupt_passes(failing: Callable[[str], Any]) -> None:
 def test_a_keyword_given_twice_is_the_functions_failure() -> None:
     with pytest.raises(TransformError, match="multiple values for keyword argument 'prompt'"):
         InputTransforms(hooks(keep, kwargs={"prompt": "x"})).apply({"prompt": "p"}, {})
+
+
+@pytest.mark.parametrize("ending", [GeneratorExit, SystemExit])
+def test_what_ends_a_program_costs_the_row(ending: type[BaseException]) -> None:
+    def leaves(text: str) -> Any:
+        raise ending
+
+    with pytest.raises(TransformError, match=f"functions:leaves raised {ending.__name__}"):
+        OutputTransforms(hooks(leaves)).apply("x", row={}, raw=None, request={})
+
+
+@pytest.mark.parametrize("stop", [5, [5], {"a": 1}, ["x", None]])
+def test_a_stop_that_is_none_is_said(stop: Any) -> None:
+    def stopping(**request: Any) -> Any:
+        return {**request, "stop": stop}
+
+    with pytest.raises(TransformError, match="functions:stopping returned a stop that is no text"):
+        InputTransforms(hooks(stopping)).apply({"prompt": "p"}, {})

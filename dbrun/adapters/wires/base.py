@@ -77,10 +77,15 @@ class Alone(Unconstrained):
 
 
 def sendable(fields: Mapping[str, Json]) -> dict[str, Json]:
-    """A copy of *fields* with `stop` as a list, and absent when it is empty."""
+    """A copy of *fields* with `stop` as a list, and absent when it is empty.
+
+    Raises `Rejected` for a `stop` that is neither text nor a list.
+    """
     sent = dict(fields)
     stop = sent.pop("stop", None)
     if stop:
+        if not isinstance(stop, (str, list, tuple)):
+            raise Rejected("the request's stop is no text and no list of texts")
         sent["stop"] = [stop] if isinstance(stop, str) else list(stop)
     return sent
 

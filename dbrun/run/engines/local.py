@@ -199,7 +199,7 @@ class _LocalRun:
         if allowed is None:
             return
         failed, rows = self._tally.errors, self._tally.rows
-        is_ratio = allowed < 1
+        is_ratio = 0 < allowed < 1  # 0 is a count: none may fail
         if (failed > allowed * rows and rows >= _ENOUGH_ROWS) if is_ratio else failed > allowed:
             _, kind, message = self._tally.first_failures[0]
             raise TooManyFailures(
