@@ -97,3 +97,16 @@ def test_rows_of_a_program_are_looked_at(project: Project, row: Any) -> None:
     pipeline = dbrun.load("tickets.yaml")
     with pytest.raises(SourceError, match="row 1"):
         pipeline.process(row)
+
+
+def test_a_journal_folder_with_other_files_keeps_them(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("notes.jsonl", '{"my": "notes"}\n')
+    before = project.bytes("rows.jsonl")
+    project.write("tickets.yaml", SPEC + "journal: {path: .}\n")
+    for _ in range(2):
+        assert project.run("tickets.yaml").code == 0
+    assert project.bytes("rows.jsonl") == before
+    assert project.bytes("notes.jsonl") == b'{"my": "notes"}\n'
+    assert len(workspace.calls) == 10

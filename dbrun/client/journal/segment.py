@@ -7,6 +7,7 @@ writers safe. It holds an OS lock on it while alive, so that others know what th
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -46,12 +47,36 @@ def rank(name: str) -> Rank:
 
 
 def names(folder: str) -> list[str]:
-    """The files that hold answers, oldest first."""
+    """The files that hold answers, oldest first.
+
+    The folder may be one that has other JSON Lines in it, rows for instance: what is listed here
+    is folded and then removed, so a file of another name must begin as a journal does.
+    """
     try:
         found = [name for name in os.listdir(folder) if name.endswith(_SUFFIX)]
     except FileNotFoundError:
         return []
-    return sorted(found, key=rank)
+    ours = (
+        name
+        for name in found
+        if name == COMPACTED or _OWN_NAME.fullmatch(name) or _is_journal(f"{folder}/{name}")
+    )
+    return sorted(ours, key=rank)
+
+
+def _is_journal(path: str) -> bool:
+    """Whether a file is empty, or its first line holds an answer or the torn start of one."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline()
+    except OSError:
+        return False
+    try:
+        said = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        is_torn = not line.endswith(b"\n") and line.startswith(b'{"key":"')
+        return is_torn or not line
+    return isinstance(said, dict) and {"key", "generation", "body"} <= said.keys()
 
 
 class Segment:
