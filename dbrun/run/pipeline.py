@@ -18,7 +18,7 @@ from .asking import Workers
 from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
-from .items import expand, identify
+from .items import Selection, expand, identify
 from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
 from .processor import Item, Processor
@@ -67,21 +67,46 @@ class Pipeline:
 
     def run(
         self,
-        options: RunOptions | None = None,
         *,
         rows: Iterable[Mapping[str, Json]] | None = None,
+        limit: int | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        ids: Iterable[str] | None = None,
+        only_errors: bool = False,
+        fresh: bool = False,
+        replay: bool = False,
+        out: str | None = None,
         observe: Observer = lambda progress: None,
         environ: Mapping[str, str] | None = None,
     ) -> Run:
-        """Run the pipeline over its source (or over *rows*) and put the results in place.
+        """Run the pipeline over its source and put the results in place.
+
+        Args:
+            rows: taken instead of the source where given.
+            limit, sample, seed, ids: which rows to take (`--limit`, `--sample`, `--seed`, `--ids`).
+            only_errors: ask again for rows whose record on disk is an error.
+            fresh: ask for everything anew.
+            replay: never send; take answers from the journal.
+            out: a path for the results, instead of the spec's sink.
+            observe: called some ten times a second with the `Progress`.
+            environ: where credentials are looked up; the process's environment unless given.
 
         Raises:
             UserError: something to fix first; nothing was sent.
             RunError: the run could not finish; running again continues it.
         """
+        wanted = frozenset(ids) if ids is not None else None
+        options = RunOptions(
+            selection=Selection(limit=limit, sample=sample, seed=seed, ids=wanted),
+            only_errors=only_errors,
+            fresh=fresh,
+            replay=replay,
+            out=out,
+        )
         engine = self.registry.get("engines", "local")
         around = self._around(environ)
-        run: Run = engine(self.spec, options or RunOptions(), around, rows=rows, observe=observe)
+        run: Run = engine(self.spec, options, around, rows=rows, observe=observe)
         return run
 
     def stream(

@@ -1,0 +1,128 @@
+"""A pipeline as a Python object: it pickles, runs, streams and processes."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dbrun
+from dbrun.errors import SourceError, SpecError
+
+SPEC = """\
+name: shout
+source: {path: rows.jsonl, id: id}
+endpoint: {adapter: python, function: "functions:shout"}
+prompt: "{{ text }}"
+sink: out/shout.jsonl
+"""
+FUNCTIONS = """\
+calls = []
+
+def shout(prompt):
+    calls.append(prompt)
+    if prompt == "bad":
+        raise ValueError("no")
+    return prompt.upper()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    rows = "".join(f'{{"id":"r{number}","text":"text {number}"}}\n' for number in range(10))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    return tmp_path / "spec.yaml"
+
+
+def test_a_run_and_what_it_gives_back(path: Path) -> None:
+    run = dbrun.load(path).run()
+    assert run.exit_code == 0
+    assert [record["output"] for record in run.results] == [f"TEXT {n}" for n in range(10)]
+    assert run.manifest["requests"]["sent"] == 10
+    assert [verdict.met for verdict in run.verdicts] == [True]
+    written = (path.parent / "out/shout.run.json").read_bytes()
+    assert dbrun.load(path).run().manifest["requests"]["sent"] == 0
+    # A run that sent nothing and changed no record leaves the record of the one before.
+    assert (path.parent / "out/shout.run.json").read_bytes() == written
+
+
+def test_the_flags_of_the_command_line_are_keywords(path: Path) -> None:
+    pipeline = dbrun.load(path)
+    first = pipeline.run(limit=3)
+    assert first.path is not None
+    assert first.path.endswith("shout.part.jsonl")
+    assert first.manifest["counts"]["rows"] == 3
+    assert [record["id"] for record in pipeline.run(ids=["r7", "r1"]).results] == ["r1", "r7"]
+    # r0, r1, r2 and r7 were answered already.
+    assert pipeline.run().manifest["requests"] == {
+        **first.manifest["requests"],
+        "sent": 6,
+        "reused": 4,
+        "by_status": {"200": 6},
+    }
+    assert pipeline.run(replay=True).exit_code == 0
+    assert pipeline.run(fresh=True).manifest["requests"]["sent"] == 10
+
+
+def test_rows_of_ones_own(path: Path) -> None:
+    run = dbrun.load(path).run(rows=[{"id": "x", "text": "a"}, {"id": "y", "text": "bad"}])
+    assert [(record["id"], record["status"]) for record in run.results] == [
+        ("x", "ok"),
+        ("y", "error"),
+    ]
+    assert run.exit_code == 1
+
+
+def test_a_stream_is_lazy_and_in_order(path: Path) -> None:
+    taken = 0
+
+    def rows() -> Iterator[dict[str, str]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield {"id": str(taken), "text": f"n{taken}"}
+
+    before = threading.active_count()
+    records = dbrun.load(path).stream(rows())
+    assert [next(records)["output"] for _ in range(3)] == ["N1", "N2", "N3"]
+    records.close()  # type: ignore[attr-defined]
+    assert taken < 20_000
+    assert threading.active_count() == before
+
+
+def test_one_row(path: Path) -> None:
+    pipeline = dbrun.load(path)
+    assert pipeline.process({"id": "x", "text": "hi"})["output"] == "HI"
+    assert pipeline.process({"id": "x", "text": "bad"})["error"]["class"] == "rejected"
+    with pytest.raises(SourceError, match="the row has no 'id'"):
+        pipeline.process({"text": "hi"})
+
+
+def test_it_pickles_with_all_it_needs(path: Path) -> None:
+    pipeline = dbrun.load(path)
+    again = pickle.loads(pickle.dumps(pipeline))
+    assert again.spec == pipeline.spec
+    assert again.digest == pipeline.digest
+    assert again.process({"id": "x", "text": "hi"})["output"] == "HI"
+
+
+def test_a_wrong_file_raises_all_its_problems(path: Path) -> None:
+    path.write_text(SPEC.replace("prompt:", "promt:").replace("name: shout", "name: a b"))
+    with pytest.raises(SpecError) as caught:
+        dbrun.load(path)
+    assert len(caught.value.problems) >= 2
+    problems, warnings = dbrun.validate(path)
+    assert problems == list(caught.value.problems)
+    assert warnings == []
+
+
+def test_columns_that_are_not_there_are_warned_of(path: Path) -> None:
+    path.write_text(SPEC.replace("{{ text }}", "{{ txet }}"))
+    (warning,) = dbrun.load(path).warnings
+    assert "the source has no column 'txet'; did you mean 'text'?" in str(warning)
