@@ -124,7 +124,8 @@ class DatabricksAdapter(HttpAdapter):
             UserError: if `endpoint.host` or `endpoint.task` must be given.
         """
         name, served = self.spec.options["name"], self.spec.options.get("served_model")
-        base = settle_host(self.workspace, self.context, f"databricks:{name}", self.spec.path)
+        hosts = f"databricks:{name}"
+        base = settle_host(self.workspace, self.context, hosts, self.spec.path)
         host = host_name(base)
         url = f"{base}/serving-endpoints/{quote(name, safe='')}"
         if served:
@@ -140,6 +141,7 @@ class DatabricksAdapter(HttpAdapter):
                 self.task = self._find_task(host, name, place)
             except (EndpointError, RunError) as error:
                 raise self._masked(error) from error.__cause__
+        remember_host(base, self.context, hosts)  # not before it answered: it may be mistyped
         self.speak(_wire(self.task, self.spec.options), place.url, place)
         self.identity = {"host": host, "name": name}
         if served:
@@ -248,7 +250,8 @@ def settle_host(workspace: Workspace, context: Context, fact: str, path: str) ->
     if base is None and context.offline:
         if len(remembered) != 1:
             what = f"several ({', '.join(remembered)})" if remembered else "none"
-            raise UserError(f"{path}.host: no host is set and {what} remembered", "set it")
+            mend = f"set {path}.host or DATABRICKS_HOST"
+            raise UserError(f"{path}.host: no host is set and {what} remembered", mend)
         return str(remembered[0])
     if base is None:
         try:
@@ -257,9 +260,14 @@ def settle_host(workspace: Workspace, context: Context, fact: str, path: str) ->
             if len(remembered) != 1:
                 raise
             return str(remembered[0])
+    return base
+
+
+def remember_host(base: str, context: Context, fact: str) -> None:
+    """Note the workspace's base URL under *fact*, for runs that are not told the host."""
+    remembered = context.memory.recall(fact) or []
     if base not in remembered and not context.offline:
         context.memory.remember(fact, sorted([*remembered, base]))
-    return base
 
 
 def _wire(task: str, options: Mapping[str, Any]) -> Wire:

@@ -13,7 +13,7 @@ from ..context import Context
 from ..spec.model import Concurrency, EndpointSpec
 from ..types import Json
 from .classify import Place
-from .databricks import LOGIN_OPTIONS, login_of, settle_host
+from .databricks import LOGIN_OPTIONS, login_of, remember_host, settle_host
 from .http import HttpAdapter, make_transport
 from .wires.base import Wire
 from .wires.driver_proxy import PROMPT
@@ -104,6 +104,7 @@ class DriverProxyAdapter(HttpAdapter):
         path = options.get("path", usual).strip("/")
         fact = f"databricks-proxy:{cluster}:{port}"
         base = settle_host(self.workspace, self.context, fact, option)
+        remember_host(base, self.context, fact)
         url = f"{base}/driver-proxy-api/o/{quote(org, safe='')}/{quote(cluster, safe='')}/{port}"
         url += f"/{quote(path, safe='/')}" if path else ""
         place = Place(

@@ -123,6 +123,15 @@ def test_what_was_found_is_remembered_and_used_offline(
     assert len(workspace.requests) == before
 
 
+def test_a_workspace_that_never_told_anything_is_not_remembered(
+    served: Open, workspace: FakeWorkspace
+) -> None:
+    memory = NoMemory()
+    with pytest.raises(EndpointMissing):
+        served("chatt", memory=memory)
+    assert memory.recall("databricks:chatt") is None
+
+
 def test_offline_and_never_asked_names_the_host(served: Open) -> None:
     with pytest.raises(UserError, match=r"endpoint.host: no host is set and none remembered"):
         served("chat", environ={}, offline=True)
