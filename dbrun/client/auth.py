@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import math
 import re
 import threading
@@ -253,6 +254,9 @@ class SdkAuth:
                 "is not installed",
                 f"set DATABRICKS_HOST and DATABRICKS_TOKEN, or {NO_EXTRA}",
             ) from error
+        sdk = logging.getLogger("databricks")
+        if not sdk.handlers:  # else Python prints its warnings where nobody configured logging
+            sdk.addHandler(logging.NullHandler())
         try:
             return Config(**self._settings, http_timeout_seconds=30, retry_timeout_seconds=30)
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -254,3 +255,13 @@ def test_an_sdk_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "databricks", None)
     with pytest.raises(PluginError, match=r"pip install 'dbrun\[databricks\]'"):
         SdkAuth({}).headers()
+
+
+def test_warnings_of_the_sdk_are_not_printed_where_logging_is_not_configured(
+    sdk: type[FakeConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("databricks")
+    monkeypatch.setattr(logger, "handlers", [])
+    SdkAuth({}).headers()
+    SdkAuth({}).headers()
+    assert [type(handler) for handler in logger.handlers] == [logging.NullHandler]
