@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 160  # characters of a failure's message
 _WIDTH = 10  # of the left column
+_NOT_OF_THE_MOMENT = frozenset({"render", "transform", "rejected", "context_length"})
+"""Error classes that the same command meets again while spec and rows stay as they are."""
 
 
 def summary(run: Run) -> str:
@@ -76,6 +78,8 @@ def _headline(manifest: Mapping[str, Any]) -> str:
 def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
     """Title and lines of everything worth saying."""
     manifest = run.manifest
+    if (missing := _missing_ids(manifest)) is not None:
+        yield "rows", [missing]
     yield "requests", [_requests(manifest["requests"])]
     if (used := _tokens(manifest["tokens"])) is not None:
         yield "tokens", [used]
@@ -88,10 +92,23 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         yield "cut", [f"{truncated:,} {were} cut by max_tokens"]
     if manifest["counts"]["error"]:
         yield "failed", _failures(run)
+    if run.missing_ids:
+        yield "no row", [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
     unmet = [_verdict(verdict) for verdict in run.verdicts if not verdict.met]
     if unmet:
         yield "gates", unmet
     yield "results", [_results(run)]
+
+
+def _missing_ids(manifest: Mapping[str, Any]) -> str | None:
+    """Said where `--ids` names more ids than rows were found; some are likely mistyped."""
+    selection = manifest.get("selection", {})
+    asked, found = len(selection.get("ids", ())), manifest["counts"]["rows"]
+    if found >= asked or "limit" in selection or "sample" in selection:
+        return None
+    if found == 0:
+        return "none has " + ("the id asked for" if asked == 1 else "one of the ids asked for")
+    return f"of {asked:,} ids asked for, {found:,} {'was' if found == 1 else 'were'} found"
 
 
 def _versions(endpoint: Mapping[str, Any]) -> Iterator[str]:
@@ -141,6 +158,8 @@ def _mend(errors: Mapping[str, int]) -> str:
         return "run without --replay to ask for the answers that are missing"
     if "invalid_output" in errors:
         return "--only-errors asks for these rows again; otherwise the same answers are read again"
+    if set(errors) <= _NOT_OF_THE_MOMENT:
+        return "as they are they fail again: mend the spec or the rows, then run the same command"
     return "run the same command again to try these rows again"
 
 
