@@ -179,7 +179,7 @@ class _Checks:
         schema = step.response_schema
         if schema is not None and schema.mode == "native" and not _is_native(adapter):
             yield Problem(
-                where=step.where,
+                where=schema.where,
                 path=f"{prefix}response_schema.mode",
                 message=f"{step.endpoint.adapter} has no native form of response_schema",
                 hint="leave `mode` out: the output is then checked when it has come",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..canonical import digest
 from ..client.journal import Journal
 from ..registry import Registry
-from ..spec.lint import template_lints
+from ..spec.lint import id_lint, template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
 from .asking import Workers
@@ -57,7 +57,9 @@ class Pipeline:
         registry = registry or Registry()
         needed = check(spec, registry, import_functions=import_functions)
         columns = source_columns(spec, registry)
-        more = template_lints(needed, columns) if columns is not None else []
+        more: list[Problem] = []
+        if columns is not None:
+            more = [*id_lint(spec.source, columns), *template_lints(needed, columns)]
         return cls(spec=spec, warnings=(*warnings, *more), registry=registry)
 
     @property

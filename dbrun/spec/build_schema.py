@@ -23,6 +23,7 @@ def build_response_schema(site: Site, node: Node, path: Path) -> ResponseSchema 
         schema=None,
         mode=value_of(node.get("mode"), "check"),
         reask=int(value_of(node.get("reask"), 0)),
+        where=(node.get("mode") or node).place.mark,
     )
     schema, file = node.get("schema"), node.get("file")
     if schema is not None and file is not None:

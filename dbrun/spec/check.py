@@ -203,6 +203,10 @@ class _Checker:
             examples := next((s["examples"] for s in schemas if "examples" in s), None)
         ):
             hint = f"there are {', '.join(examples)}"
+        if not hint and (
+            said := next((s["description"] for s in schemas if "description" in s), "")
+        ):
+            hint = f"{key}: {said[:1].lower()}{said[1:].rstrip('.')}"
         self._say(node, path, f"'{key}' is missing", hint)
 
     def _keys(self, node: Node, rule: Rule, path: Path) -> None:

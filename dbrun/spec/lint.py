@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..types import Problem
 from . import hints
-from .model import EndpointSpec, Spec, StepSpec, Text
+from .model import EndpointSpec, SourceSpec, Spec, StepSpec, Text
 from .nodes import Findings, Node, Path, item_part
 
 _MOST_STOPS = 4
@@ -47,6 +47,16 @@ def template_lints(
         for text, used in names.items()
         for name in sorted(set(used) - there)
     ]
+
+
+def id_lint(source: SourceSpec, columns: Iterable[str]) -> list[Problem]:
+    """A warning if the column that identifies rows is none of the source's *columns*."""
+    found = frozenset(columns)
+    if source.id is None or source.id in found:
+        return []
+    message = f"the source has no column '{source.id}'"
+    hint = hints.for_name(source.id, found)
+    return [Problem(where=source.where, path="source.id", message=message, hint=hint)]
 
 
 def _steps(root: Node) -> Iterator[tuple[Path, Node]]:

@@ -72,11 +72,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseSchema:
-    """What the output must satisfy. *mode*: `check` or `native`; *reask*: times to ask again."""
+    """What the output must satisfy. *mode*: `check` or `native`; *reask*: times to ask again.
+
+    *where* is the mode's mark.
+    """
 
     schema: Json
     mode: str = "check"
     reask: int = 0
+    where: Mark = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ _ADVICE = {
     "expected ',' or": "check that brackets and quotes close",
     "that cannot start any token": "put the text in quotes",
     "found unknown escape character": "in double quotes, write a backslash as \\\\",
+    "'<document start>'": "a spec is one YAML mapping",
     "found undefined tag handle": "put the text in quotes",
 }
 

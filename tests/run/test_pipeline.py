@@ -126,3 +126,15 @@ def test_columns_that_are_not_there_are_warned_of(path: Path) -> None:
     path.write_text(SPEC.replace("{{ text }}", "{{ txet }}"))
     (warning,) = dbrun.load(path).warnings
     assert "the source has no column 'txet'; did you mean 'text'?" in str(warning)
+
+
+def test_an_id_column_that_is_not_there_is_warned_of(path: Path) -> None:
+    path.write_text(SPEC.replace("id: id", "id: idd"))
+    (warning,) = dbrun.load(path).warnings
+    assert str(warning).endswith("source.id: the source has no column 'idd'; did you mean 'id'?")
+
+
+def test_a_native_form_that_is_not_there_is_told_at_its_place(path: Path) -> None:
+    path.write_text(SPEC + "response_schema:\n  mode: native\n  schema: {type: object}\n")
+    with pytest.raises(SpecError, match=r"spec.yaml:7:9: .*python has no native form"):
+        dbrun.load(path)

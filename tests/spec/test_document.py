@@ -103,6 +103,10 @@ def test_reads(text: str, data: Any) -> None:
     [
         ("", "1:1: the file is empty; the smallest spec has name, source, endpoint, prompt"),
         ("a: 1\n--- \nb: 2", "2:1: a second document starts here; a spec is one document"),
+        (
+            '{"a": 1}\n{"a": 2}',
+            "2:1: expected '<document start>', but found '{'; a spec is one YAML mapping",
+        ),
         ("a: &b [*b]", "1:8: a[0]: '*b' stands within what it names"),
         ("a: *b", "1:4: a: there is no anchor '&b' above"),
         ("[a]: 1", "1:1: a key must be text; a mapping, list or alias cannot be one"),
