@@ -143,6 +143,8 @@ class Endpoint:
         self.close()
 
     def _prepare(self) -> None:
+        if self._halt.is_set():
+            raise UserError("this endpoint was closed", "make another with dbrun.endpoint(…)")
         with self._prepare_lock:
             if not self._prepared:
                 self._adapter.prepare()

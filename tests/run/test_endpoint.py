@@ -151,3 +151,10 @@ def test_what_a_person_gets_wrong(options: dict[str, Any], said: str) -> None:
 def test_an_unknown_adapter_is_answered_with_its_neighbours() -> None:
     with pytest.raises(UserError, match="unknown adapter 'databrick'; did you mean 'databricks'"):
         dbrun.endpoint("databrick", environ={})
+
+
+def test_a_closed_endpoint_says_so(workspace: FakeWorkspace) -> None:
+    with open_endpoint(workspace) as llm:
+        llm.invoke("x")
+    with pytest.raises(UserError, match="this endpoint was closed"):
+        llm.invoke("x")
