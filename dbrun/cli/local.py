@@ -17,7 +17,7 @@ def command() -> None:
     """
 
 
-@command.command("install")
+@command.command("install", short_help="Install llama.cpp and the default model (130 MB).")
 @talkative
 @click.pass_context
 def install(context: click.Context, /) -> int:
