@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from ..context import Context
 from ..spec.model import Concurrency, EndpointSpec, Text
-from ..types import Json, Response
+from ..types import Json, Response, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,14 @@ class Answer:
     """One row's answer as the journal keeps it: the body as if asked alone.
 
     *raw* is the body's JSON text when it can be kept byte for byte (one request, one line);
-    *model* the served version where a header tells it.
+    *model* the served version where a header tells it; *shared* the tokens of a whole joined
+    call, on its first answer, where they cannot be told apart by row.
     """
 
     body: Json
     raw: bytes | None = None
     model: str | None = None
+    shared: Usage | None = None
 
 
 class Adapter(Protocol):

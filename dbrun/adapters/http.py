@@ -20,6 +20,7 @@ from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
 from .payload import dumps, loads, one_line, unsendable
 from .wires.base import Wire, malformed
+from .wires.common import usage_of
 
 _SHORTEST_KEY = 16
 _WAIT = ("retry-after", "retry-after-ms")
@@ -105,7 +106,13 @@ class HttpAdapter:
         if count == 1:
             raw = one_line(response.body) if exact else None
             return [Answer(body=parsed, raw=raw, model=model)]
-        return [Answer(body=part, model=model) for part in self.wire.split(parsed, count)]
+        first, *others = self.wire.split(parsed, count)
+        # The tokens of a joined call are told for all its rows together.
+        shared = usage_of(parsed)
+        return [
+            Answer(body=first, model=model, shared=shared),
+            *(Answer(body=part, model=model) for part in others),
+        ]
 
     def decode(self, body: Json) -> Response:
         """An answer's body in common terms. Raises `Malformed` or `ContentFilter`."""

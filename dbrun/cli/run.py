@@ -149,8 +149,8 @@ def _check_sinks(pipelines: Sequence[Pipeline], options: RunOptions) -> None:
     Raises:
         UserError: naming two of them.
     """
-    from ..run.engines.local import results_path
     from ..run.manifest import manifest_path
+    from ..run.places import results_path
 
     owners: dict[str, Pipeline] = {}
     for pipeline in pipelines:

@@ -252,11 +252,14 @@ class Asker:
         read = [self._read(answer) for answer in answers]
         usages = [response.usage for response in read if isinstance(response, Response)]
         outcome = Outcome.success_after_retry if failures else Outcome.success
-        used = self._tokens.after(usages) if self._tokens else None
+        shared = answers[0].shared
+        used = self._tokens.after(usages if shared is None else [shared]) if self._tokens else None
         self.limiter.release(outcome, tokens=used)
         self._breaker.succeeded()
         self._reached = True
         self._counters.count_sent(200)
+        if shared is not None:
+            self._counters.count_shared(shared, self._price.of(shared) if self._price else 0.0)
         kept: list[Kept] = []
         for question, answer, response in zip(questions, answers, read, strict=True):
             if isinstance(response, Malformed):

@@ -62,6 +62,12 @@ class Counters:
             self.cost += cost
             self._keep_latency(seconds)
 
+    def count_shared(self, usage: Usage, cost: float = 0.0) -> None:
+        """A call for several rows told its tokens for all of them together."""
+        with self._lock:
+            self.spent.add(usage)
+            self.cost += cost
+
     def _keep_latency(self, seconds: float) -> None:
         # A fixed-size sample is enough for quantiles and keeps memory flat: every k-th answer,
         # k doubling each time the sample is full.

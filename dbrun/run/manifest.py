@@ -16,6 +16,9 @@ from ..spec.model import MessageTemplate, Prompt, Spec, Text
 from ..types import Json
 
 MANIFEST_VERSION = 1
+EXTENSIONS = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".gz", ".zst")
+"""Extensions of results files."""
+
 _PACKAGES = (
     "click",
     "jinja2",
@@ -38,16 +41,7 @@ def stem(results: str) -> str:
     base = results
     for _ in range(2):
         root, extension = os.path.splitext(base)
-        if extension.lower() in (
-            ".jsonl",
-            ".json",
-            ".csv",
-            ".parquet",
-            ".gz",
-            ".zst",
-            ".ndjson",
-            ".tsv",
-        ):
+        if extension.lower() in EXTENSIONS:
             base = root
     return base
 

@@ -27,7 +27,8 @@ class Run:
     """A finished run.
 
     *path* is the results file (None when they went to a stream), *manifest* the run's record,
-    *exit_code* as the command line would give, *verdicts* one for each gate.
+    *exit_code* as the command line would give, *verdicts* one for each gate. *missing_ids* are
+    ids that were asked for and are no row's.
     """
 
     path: str | None
@@ -35,6 +36,7 @@ class Run:
     exit_code: int
     verdicts: tuple[Verdict, ...] = ()
     first_failures: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
+    missing_ids: tuple[str, ...] = ()
 
     @property
     def results(self) -> Iterator[Mapping[str, Json]]:

@@ -325,3 +325,35 @@ def test_a_price_gives_records_and_run_their_cost(project: Project, workspace) -
     assert again.code == 2  # the two contradict each other
     project.run("tickets.yaml", "--set", price, "--set", "sink.omit=[row]")
     assert project.manifest()["cost"] == {"currency": "EUR", "spent": 0, "answers": total}
+
+
+def test_tokens_of_joined_calls_count_as_spent(project: Project, workspace) -> None:
+    endpoint = "endpoint={adapter: databricks, name: embeddings, task: embeddings, batch_size: 4}"
+    said = project.run("tickets.yaml", "--set", endpoint, "--json")
+    assert said.code == 0, said.err
+    assert len(workspace.calls) == 3
+    alone = project.run(
+        "tickets.yaml", "--set", endpoint, "--set", "endpoint.batch_size=1", "--fresh", "--json"
+    )
+    assert said.summary["runs"][0]["tokens"]["spent"] == alone.summary["runs"][0]["tokens"]["spent"]
+    assert said.summary["runs"][0]["tokens"]["spent"]["input_tokens"] > 0
+
+
+def test_results_do_not_replace_what_is_no_results_file(project: Project, workspace) -> None:
+    project.write("helper.py", "x = 1\n")
+    said = project.run("tickets.yaml", "--out", "helper.py")
+    assert said.code == 2
+    assert "helper.py is there and is no results file" in said.err
+    assert project.bytes("helper.py") == b"x = 1\n"
+    assert not workspace.calls
+
+
+def test_ids_that_are_no_rows_are_named(project: Project, workspace) -> None:
+    said = project.run("tickets.yaml", "--ids", "T-1,T-99")
+    assert [record["id"] for record in project.records("out/tickets.part.jsonl")] == ["T-1"]
+    assert "no row    has the id T-99" in said.err
+
+
+def test_a_replay_that_lacks_answers_leaves_no_partial_file(project: Project, workspace) -> None:
+    assert project.run("tickets.yaml", "--replay").code == 1
+    assert not (project.folder / "out").exists() or not project.files()

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
-from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, Interrupted, TooManyFailures, UserError
-from ...files import open_in
-from ...registry import Registry
+from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
 from ...sinks.base import Sink
 from ...sources.base import Source
-from ...spec.formats import format_of
-from ...spec.model import SinkSpec, Spec
+from ...spec.model import Spec
 from ...types import Json, Record
 from ..asking import Workers
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
 from ..gates import verdicts
-from ..manifest import part_path
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
 from ..options import Observer, Progress, RunOptions
+from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
 from ..processor import Item, Processor
 from ..recording import Recorder
 from ..result import Run
+from ..signals import stopping_on_signals
 from ..tally import Tally
 
 _ENOUGH_ROWS = 50  # a ratio of failures means nothing before
@@ -92,6 +85,7 @@ class _LocalRun:
         self._tally = Tally()
         self._counters = Counters()
         self._halt = threading.Event()
+        self._missing_ids = set(options.selection.ids or ())
 
     def run(self) -> Run:
         """The whole run."""
@@ -99,9 +93,9 @@ class _LocalRun:
         ask_again = failed_ids(spec) if self._options.only_errors else frozenset()
         since = self._generation()
         path = results_path(spec, self._options)
-        _refuse_places(spec, path)
+        refuse_place(spec, path)
         registry = self._around.registry
-        wanted = _sink_spec(spec, self._options, registry)
+        wanted = sink_spec(spec, self._options, registry)
         sink = create_sink(wanted, path, self._options.stream, registry)
         with opened(
             spec, self._around, journal=self._journal, counters=self._counters, halt=self._halt
@@ -156,10 +150,12 @@ class _LocalRun:
             grace=self._options.grace,
         )
         tick = self._ticker(parts, self._total(parts, source))
-        with _signals(executor.interrupt, self._options.handle_signals):
+        with stopping_on_signals(executor.interrupt, self._options.handle_signals):
             for record in executor.run(tick):
                 sink.write(record)
                 self._tally.add(record)
+                if self._missing_ids:
+                    self._missing_ids -= {record.id, record.id.partition("#")[0]}
                 if record.status == "error":
                     self._check_failures()
 
@@ -218,6 +214,8 @@ class _LocalRun:
         if replay and self._tally.by_error["unanswered"]:
             # What is not known is no result: the file that is there stays as it is.
             recorder.abandon(exit_code, self._tally, self._counters, parts)
+            sink.close()
+            discard_partial(path)
         else:
             sink.commit()
             recorder.finish(
@@ -237,97 +235,5 @@ class _LocalRun:
             exit_code=exit_code,
             verdicts=judged,
             first_failures=tuple(self._tally.first_failures),
+            missing_ids=tuple(sorted(self._missing_ids)),
         )
-
-
-def results_path(spec: Spec, options: RunOptions) -> str | None:
-    """Where a run's results go: None for a stream."""
-    if options.out == "-":
-        return None
-    if options.out is not None:
-        return os.path.abspath(options.out)
-    return part_path(spec.sink.path) if options.selection.is_partial else spec.sink.path
-
-
-def _sink_spec(spec: Spec, options: RunOptions, registry: Registry) -> SinkSpec:
-    """The sink; where `--out` names a file, its extension tells the format, as in a spec."""
-    kind = format_of(options.out) if options.out is not None else None
-    if kind is None or kind not in registry.names("sinks"):
-        return spec.sink
-    return replace(spec.sink, kind=kind)
-
-
-def _refuse_places(spec: Spec, path: str | None) -> None:
-    """Raises `UserError` if results would take the place of a device, or of what they are made
-    from: they are put in place by renaming, whatever was there before."""
-    if path is None or not os.path.exists(path):
-        return
-    if not os.path.isfile(path) and not os.path.isdir(path):
-        raise UserError(f"{path} is no regular file", "'--out -' is standard output")
-    source = spec.source.options.get("path")
-    for made_from in (spec.file, source if isinstance(source, str) else None):
-        if (
-            made_from is not None
-            and os.path.exists(made_from)
-            and os.path.samefile(path, made_from)
-        ):
-            raise UserError(
-                f"the results would overwrite {path}, which they are made from",
-                "write them to another file",
-            )
-
-
-def failed_ids(spec: Spec) -> frozenset[str]:
-    """The ids of the records on disk whose status is `error`.
-
-    Raises:
-        UserError: there are no results to look at, or they are not JSON Lines.
-    """
-    path = spec.sink.path
-    if spec.sink.kind != "jsonl":
-        raise UserError("--only-errors reads results as JSON Lines", "set sink.format to jsonl")
-    if not os.path.exists(path):
-        raise UserError(f"--only-errors: there are no results at {path}", "run without it first")
-    failed = set()
-    with open_in(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            # Parsing is worth it for few lines only; a row may well hold the same words.
-            if b'"status":"error"' in line:
-                record = _parsed(line, f"{path}:{number}")
-                if record.get("status") == "error":
-                    failed.add(record["id"])
-    return frozenset(failed)
-
-
-def _parsed(line: bytes, where: str) -> dict[str, Json]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise UserError(
-            f"{where}: this is no record: {error}", "run without --only-errors"
-        ) from error
-    if not isinstance(record, dict) or "id" not in record:
-        raise UserError(f"{where}: this is no record", "run without --only-errors")
-    return record
-
-
-@contextmanager
-def _signals(interrupt: Callable[[Interrupted], None], wanted: bool) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the run in good order; a second one leaves at once."""
-    if not wanted or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        code = 130 if number == signal.SIGINT else 143
-        name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        with suppress(RuntimeError, OSError, ValueError):  # whatever was being written just then
-            print(f"\n{name}: finishing what is in flight; once more leaves now", file=sys.stderr)
-        interrupt(Interrupted(f"interrupted by {name}", code))
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

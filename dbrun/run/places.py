@@ -1,0 +1,103 @@
+"""Where results go, what they must not take the place of, and what stands there already."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import replace
+
+from ..errors import UserError
+from ..files import open_in, spool_path
+from ..registry import Registry
+from ..spec.formats import format_of
+from ..spec.model import SinkSpec, Spec
+from ..types import Json
+from .manifest import EXTENSIONS, manifest_path, part_path
+from .options import RunOptions
+
+
+def results_path(spec: Spec, options: RunOptions) -> str | None:
+    """Where a run's results go: None for a stream."""
+    if options.out == "-":
+        return None
+    if options.out is not None:
+        return os.path.abspath(options.out)
+    return part_path(spec.sink.path) if options.selection.is_partial else spec.sink.path
+
+
+def sink_spec(spec: Spec, options: RunOptions, registry: Registry) -> SinkSpec:
+    """The sink; where `--out` names a file, its extension tells the format, as in a spec."""
+    kind = format_of(options.out) if options.out is not None else None
+    if kind is None or kind not in registry.names("sinks"):
+        return spec.sink
+    return replace(spec.sink, kind=kind)
+
+
+def refuse_place(spec: Spec, path: str | None) -> None:
+    """Raises `UserError` if results would take the place of a device, or of what they are made
+    from: they are put in place by renaming, whatever was there before."""
+    if path is None or not os.path.exists(path):
+        return
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(f"{path} is no regular file", "'--out -' is standard output")
+    source = spec.source.options.get("path")
+    for made_from in (spec.file, source if isinstance(source, str) else None):
+        if (
+            made_from is not None
+            and os.path.exists(made_from)
+            and os.path.samefile(path, made_from)
+        ):
+            raise UserError(
+                f"the results would overwrite {path}, which they are made from",
+                "write them to another file",
+            )
+    is_results = os.path.splitext(path)[1].lower() in EXTENSIONS or os.path.exists(
+        manifest_path(path)
+    )
+    if os.path.isfile(path) and not is_results:
+        # A module, a template, a note: whatever it is, no run of ours has written it.
+        raise UserError(
+            f"{path} is there and is no results file", "name another file, or move it away"
+        )
+
+
+def discard_partial(path: str | None) -> None:
+    """Remove the partial results of *path*, which nobody wants."""
+    if path is not None:
+        with suppress(OSError):
+            os.remove(spool_path(os.path.realpath(path)))
+
+
+def failed_ids(spec: Spec) -> frozenset[str]:
+    """The ids of the records on disk whose status is `error`.
+
+    Raises:
+        UserError: there are no results to look at, or they are not JSON Lines.
+    """
+    path = spec.sink.path
+    if spec.sink.kind != "jsonl":
+        raise UserError("--only-errors reads results as JSON Lines", "set sink.format to jsonl")
+    if not os.path.exists(path):
+        raise UserError(f"--only-errors: there are no results at {path}", "run without it first")
+    failed = set()
+    with open_in(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            # Parsing is worth it for few lines only; a row may well hold the same words.
+            if b'"status":"error"' in line:
+                record = _parsed(line, f"{path}:{number}")
+                if record.get("status") == "error":
+                    failed.add(record["id"])
+    return frozenset(failed)
+
+
+def _parsed(line: bytes, where: str) -> dict[str, Json]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise UserError(
+            f"{where}: this is no record: {error}", "run without --only-errors"
+        ) from error
+    if not isinstance(record, dict) or "id" not in record:
+        raise UserError(f"{where}: this is no record", "run without --only-errors")
+    return record
