@@ -28,9 +28,10 @@ from ..errors import (
     Unreachable,
     Warming,
 )
-from ..types import Json, Response, Usage
+from ..types import Json, Response
 from .calls import log_answers, log_failure
 from .counters import Counters
+from .tokens import TokenEstimate
 
 if TYPE_CHECKING:
     from ..adapters.base import Adapter, Answer
@@ -314,76 +315,6 @@ class Asker:
                 f"the endpoint only ever asked to wait: {error.message}",
                 "run the same command again when it has room; limits.retry_for waits longer",
             ) from error
-
-
-class TokenEstimate:
-    """Tokens of a request before it is sent, learnt from what the endpoint reported.
-
-    Input is the length of the body in characters over the ratio seen so far (4 to start with);
-    output is `max_tokens` where it is set, for Databricks reserves that much (Foundation Model
-    APIs limits and quotas), else the mean of the outputs so far.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._outputs = 256.0
-
-    def before(self, bodies: Sequence[Json]) -> tuple[int, int]:
-        """Estimated (input, output) tokens of one call."""
-        import json
-
-        inputs = sum(len(json.dumps(body)) for body in bodies) // 4
-        outputs = 0
-        for body in bodies:
-            most = body.get("max_tokens") if isinstance(body, dict) else None
-            outputs += most if isinstance(most, int) else int(self._outputs)
-        return inputs, outputs
-
-    def after(self, usages: Sequence[Usage | None]) -> tuple[int, int] | None:
-        """What the call really used, or None where the endpoint does not tell."""
-        known = [usage for usage in usages if usage is not None]
-        if not known:
-            return None
-        outputs = sum(usage.output_tokens or 0 for usage in known)
-        with self._lock:
-            self._outputs += (outputs / len(known) - self._outputs) / 20
-        return sum(usage.input_tokens or 0 for usage in known), outputs
-
-
-class Workers:
-    """How many threads should ask: `Workers(...)(threads)` tells it for *threads* there are.
-
-    Twice as many when all of them are waiting for an endpoint, up to what the limits let through
-    at a time. But none is added while this process keeps just one core busy: Python computes in
-    one thread at a time, and threads that only compute stand in each other's way. (A process
-    that keeps more than one busy does so in code that lets others run.)
-    """
-
-    _ONE_CORE = (0.6, 1.15)  # seconds of CPU a second: twice the threads could not double it
-    _WINDOW = 0.03  # seconds over which it is measured
-
-    def __init__(self, askers: Sequence[Asker], clock: Clock) -> None:
-        self._askers = askers
-        self._clock = clock
-        self._since = clock.now()
-        self._busy_then = clock.busy()
-        self._saturated = False
-
-    def __call__(self, threads: int) -> int:
-        self._measure()
-        most = sum(asker.limiter.limit for asker in self._askers)
-        waiting = sum(asker.limiter.in_flight for asker in self._askers)
-        if threads and (waiting < threads or (self._saturated and threads >= 4)):
-            return threads
-        return min(max(1, 2 * threads), most)
-
-    def _measure(self) -> None:
-        now = self._clock.now()
-        if (passed := now - self._since) >= self._WINDOW:
-            busy = self._clock.busy()
-            low, high = self._ONE_CORE
-            self._saturated = low <= (busy - self._busy_then) / passed <= high
-            self._since, self._busy_then = now, busy
 
 
 def _outcome(error: EndpointError) -> Outcome:

@@ -8,9 +8,8 @@ from itertools import islice
 from ..sources.base import Source
 from ..spec.model import Spec
 from ..spec.templates import scope
-from .items import Selection, expand, filter_rows, identify, select
+from .items import Item, Selection, expand, filter_rows, identify, select
 from .opening import Opened
-from .processor import Item
 
 
 def feed(

@@ -11,11 +11,27 @@ from typing import Any
 from ..canonical import digest
 from ..errors import RowError, SourceError
 from ..types import Failure, Json, Row
-from .processor import Item
 
 RowTransform = Callable[
     [Mapping[str, Json]], Mapping[str, Json] | Sequence[Mapping[str, Json]] | None
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """What makes one record: a row after `transforms.row`, times repeat.
+
+    *failure* is what went wrong before the item could be processed; *dropped* that the row
+    transform dropped it; *ask_again* that its journalled answers are not to be taken.
+    """
+
+    id: str
+    index: int
+    values: Mapping[str, Json]
+    repeat: int | None = None
+    failure: Failure | None = None
+    dropped: bool = False
+    ask_again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

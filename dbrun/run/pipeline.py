@@ -14,15 +14,15 @@ from ..registry import Registry
 from ..spec.lint import id_lint, template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
-from .asking import Workers
 from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
-from .items import Selection, expand, identify
+from .items import Item, Selection, expand, identify
 from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
-from .processor import Item, Processor
+from .processor import Processor
 from .result import Run
+from .workers import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

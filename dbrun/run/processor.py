@@ -15,25 +15,9 @@ from ..spec.templates import scope
 from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
 from ..values import plain
 from .asking import Question, Reply
+from .items import Item
 from .outputs import cut, parse_json
 from .steps import Step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """What makes one record: a row after `transforms.row`, times repeat.
-
-    *failure* is what went wrong before the item could be processed; *dropped* that the row
-    transform dropped it; *ask_again* that its journalled answers are not to be taken.
-    """
-
-    id: str
-    index: int
-    values: Mapping[str, Json]
-    repeat: int | None = None
-    failure: Failure | None = None
-    dropped: bool = False
-    ask_again: bool = False
 
 
 @dataclass(slots=True)

@@ -15,9 +15,9 @@ from ..spec.model import Spec
 from ..types import Failure, Json, Record
 from .counters import Counters
 from .feeding import feed
-from .items import Selection
+from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
-from .processor import Item, Processor, Story
+from .processor import Processor, Story
 from .steps import Step
 
 

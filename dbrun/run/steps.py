@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..adapters.base import Request
 from ..client.journal import request_key
@@ -13,10 +13,8 @@ from ..spec.model import Price
 from ..spec.templates import CompiledPrompt, Expression, Template
 from ..types import Json, Usage
 from .asking import Asker
+from .items import Item
 from .transforms import InputTransforms, OutputTransforms
-
-if TYPE_CHECKING:
-    from .processor import Item
 
 _ASK_AGAIN = (
     "This answer is not acceptable: {problem}\n"

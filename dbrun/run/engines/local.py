@@ -14,19 +14,20 @@ from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
 from ...types import Json, Record
-from ..asking import Workers
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
 from ..gates import verdicts
+from ..items import Item
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
 from ..options import Observer, Progress, RunOptions
 from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
-from ..processor import Item, Processor
+from ..processor import Processor
 from ..recording import Recorder
 from ..result import Run
 from ..signals import stopping_on_signals
 from ..tally import Tally
+from ..workers import Workers
 
 _ENOUGH_ROWS = 50  # a ratio of failures means nothing before
 
@@ -85,7 +86,9 @@ class _LocalRun:
         self._tally = Tally()
         self._counters = Counters()
         self._halt = threading.Event()
-        self._missing_ids = set(options.selection.ids or ())
+        chosen = options.selection
+        read_all = chosen.limit is None and chosen.sample is None
+        self._missing_ids = set((chosen.ids or ()) if read_all else ())
 
     def run(self) -> Run:
         """The whole run."""
