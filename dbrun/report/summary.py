@@ -78,8 +78,6 @@ def _headline(manifest: Mapping[str, Any]) -> str:
 def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
     """Title and lines of everything worth saying."""
     manifest = run.manifest
-    if (missing := _missing_ids(manifest)) is not None:
-        yield "rows", [missing]
     yield "requests", [_requests(manifest["requests"])]
     if (used := _tokens(manifest["tokens"])) is not None:
         yield "tokens", [used]
@@ -98,17 +96,6 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
     if unmet:
         yield "gates", unmet
     yield "results", [_results(run)]
-
-
-def _missing_ids(manifest: Mapping[str, Any]) -> str | None:
-    """Said where `--ids` names more ids than rows were found; some are likely mistyped."""
-    selection = manifest.get("selection", {})
-    asked, found = len(selection.get("ids", ())), manifest["counts"]["rows"]
-    if found >= asked or "limit" in selection or "sample" in selection:
-        return None
-    if found == 0:
-        return "none has " + ("the id asked for" if asked == 1 else "one of the ids asked for")
-    return f"of {asked:,} ids asked for, {found:,} {'was' if found == 1 else 'were'} found"
 
 
 def _versions(endpoint: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .hints import nearest
 from .nodes import Findings, Node, Path
 
 _RUN_GATES = ("success", "rows", "truncated")
@@ -89,8 +90,15 @@ def report(node: Node, path: Path, findings: Findings) -> bool:
     """Whether the value at *path* is of a feature to come; if so, that is noted."""
     lines = _BY_PLACE.get((path[:1], len(path)), ())
     line = next((line for line in lines if line.matches(path) and line.holds(node)), None)
-    if line is None or (path[:1] == ("gates",) and path[-1] in _RUN_GATES):
+    if line is None:
         return False
+    if path[:1] == ("gates",):
+        name = str(path[-1])
+        if name in _RUN_GATES:
+            return False
+        if (near := nearest(name, _RUN_GATES)) is not None:
+            findings.add(node.key_place, path, "there is no such gate", f"did you mean '{near}'?")
+            return True
     label = line.label or ".".join(str(part) for part in path)
     message = f"`{label}` is part of the spec format, but this version of dbrun does not run it yet"
     findings.add(node.key_place, path, message)

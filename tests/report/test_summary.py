@@ -57,25 +57,6 @@ def test_several_versions_of_a_model_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("selection", "found", "told"),
-    [
-        ({"ids": ["a"]}, 0, "  rows      none has the id asked for\n"),
-        ({"ids": ["a", "b"]}, 0, "  rows      none has one of the ids asked for\n"),
-        ({"ids": ["a", "b"]}, 1, "  rows      of 2 ids asked for, 1 was found\n"),
-        ({"ids": ["a", "b", "c"]}, 2, "  rows      of 3 ids asked for, 2 were found\n"),
-    ],
-)
-def test_ids_that_no_row_has_are_told(selection: Any, found: int, told: str) -> None:
-    assert told in summary(run(selection=selection, counts={"rows": found, "ok": found}))
-
-
-@pytest.mark.parametrize("selection", [{"ids": ["a", "b"], "limit": 1}, {"ids": ["a"]}, {}])
-def test_ids_that_were_found_or_cut_off_are_not_told(selection: Any) -> None:
-    told = summary(run(selection=selection, counts={"rows": 1, "ok": 1}))
-    assert "  rows " not in told
-
-
-@pytest.mark.parametrize(
     ("errors", "mend"),
     [
         ({"render": 2, "rejected": 1}, "as they are they fail again: mend the spec or the rows"),

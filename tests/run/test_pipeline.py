@@ -70,6 +70,12 @@ def test_the_flags_of_the_command_line_are_keywords(path: Path) -> None:
     assert pipeline.run(fresh=True).manifest["requests"]["sent"] == 10
 
 
+def test_ids_that_no_row_has_are_named_unless_rows_were_cut_off(path: Path) -> None:
+    pipeline = dbrun.load(path)
+    assert pipeline.run(ids=["r1", "r98", "r99"]).missing_ids == ("r98", "r99")
+    assert pipeline.run(ids=["r1", "r2"], limit=1).missing_ids == ()
+
+
 def test_rows_of_ones_own(path: Path) -> None:
     run = dbrun.load(path).run(rows=[{"id": "x", "text": "a"}, {"id": "y", "text": "bad"}])
     assert [(record["id"], record["status"]) for record in run.results] == [

@@ -96,6 +96,10 @@ def test_a_wrong_value_is_wrong_all_the_same() -> None:
     assert said_of({"limits": {"processes": 0}}) == ["wants a whole number of at least 1, found 0"]
 
 
+def test_a_mistyped_gate_is_no_feature_to_come() -> None:
+    assert said_of({"gates": {"sucess": {"min": 1}}}) == ["there is no such gate"]
+
+
 def test_every_line_is_about_a_key_of_the_schema() -> None:
     top = Schemas(Registry(entry_points=False)).top.root["properties"]
     assert {line.path[0] for line in PENDING} <= set(top)
