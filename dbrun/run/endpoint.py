@@ -82,6 +82,9 @@ class Endpoint:
             RowError: this prompt has no answer; the subclass says why.
             RunError: no prompt can have one (credentials, endpoint).
         """
+        if not isinstance(prompt, (str, list, tuple)):
+            kind = type(prompt).__name__
+            raise TypeError(f"invoke wants a text or a list of messages, not {kind}")
         self._prepare()
         fields: dict[str, Json] = {**self._params, **params}
         fields["prompt" if isinstance(prompt, str) else "messages"] = (

@@ -122,6 +122,12 @@ def test_messages_instead_of_a_prompt(workspace) -> None:
     assert workspace.calls[0].json == {"messages": messages, "temperature": 0}
 
 
+def test_a_prompt_that_is_none(workspace) -> None:
+    with open_endpoint(workspace) as llm, pytest.raises(TypeError, match="a text or a list of"):
+        llm.invoke(3)
+    assert not workspace.calls
+
+
 def test_trouble_that_concerns_every_prompt(workspace) -> None:
     with open_endpoint(workspace, name="not-there", task="chat") as llm:
         with pytest.raises(EndpointMissing, match="not-there"):
