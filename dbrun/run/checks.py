@@ -17,6 +17,13 @@ from ..spec.templates import Templates, compile_prompt
 from ..types import Mark, Problem
 from .opening import create_adapter, create_source
 
+_RESERVED = {
+    "prompt": "write it beside params",
+    "messages": "write it beside params",
+    "stream": "leave it out: answers are taken whole",
+}
+"""Names that the request gives another meaning."""
+
 Columns = dict[Text, frozenset[str]]
 """Template → the columns that it cannot do without."""
 
@@ -135,6 +142,15 @@ class _Checks:
             )
 
     def _step(self, step: StepSpec) -> Iterator[Problem]:
+        for name, mend in _RESERVED.items():
+            if name in step.params:
+                prefix = f"{step.path}." if step.path else ""
+                yield Problem(
+                    where=step.where,
+                    path=f"{prefix}params.{name}",
+                    message=f"'{name}' is no generation parameter",
+                    hint=mend,
+                )
         try:
             prompt = compile_prompt(step.prompt, self._templates)
             if prompt.names:

@@ -128,6 +128,13 @@ def test_a_wrong_file_raises_all_its_problems(path: Path) -> None:
     assert warnings == []
 
 
+@pytest.mark.parametrize("name", ["prompt", "messages", "stream"])
+def test_params_do_not_take_the_prompts_place(path: Path, name: str) -> None:
+    path.write_text(SPEC + f"params: {{{name}: true}}\n")
+    with pytest.raises(SpecError, match=f"params.{name}: '{name}' is no generation parameter"):
+        dbrun.load(path)
+
+
 def test_columns_that_are_not_there_are_warned_of(path: Path) -> None:
     path.write_text(SPEC.replace("{{ text }}", "{{ txet }}"))
     (warning,) = dbrun.load(path).warnings
