@@ -51,7 +51,11 @@ def load(
         registry=registry,
     )
     return Pipeline.from_spec(
-        loaded.spec, registry, warnings=loaded.warnings, import_functions=import_functions
+        loaded.spec,
+        registry,
+        warnings=loaded.warnings,
+        import_functions=import_functions,
+        environ=environ,
     )
 
 

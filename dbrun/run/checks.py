@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -28,17 +30,24 @@ Columns = dict[Text, frozenset[str]]
 """Template → the columns that it cannot do without."""
 
 
-def check(spec: Spec, registry: Registry, *, import_functions: bool = True) -> Columns:
+def check(
+    spec: Spec,
+    registry: Registry,
+    *,
+    import_functions: bool = True,
+    environ: Mapping[str, str] | None = None,
+) -> Columns:
     """The columns that the templates of *spec* need, for the lint of unknown ones.
 
     Args:
         import_functions: false looks for functions without importing a module.
+        environ: tells whether this is a job of Databricks.
 
     Raises:
         SpecError: with every problem that was found.
     """
     checks = _Checks(spec, registry, import_functions)
-    problems = checks.problems()
+    problems = [*checks.problems(), *_sink_in_job(spec, environ or {})]
     if problems:
         raise SpecError(problems)
     return checks.columns
@@ -218,6 +227,24 @@ class _Checks:
         if problem is not None:
             raise SpecError([problem])
         return _stand_in
+
+
+def _sink_in_job(spec: Spec, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """On job compute a relative sink lies on a disk that is gone when the job has ended."""
+    # Notebooks, where a person looks at the file at once, run in IPython.
+    if "DATABRICKS_RUNTIME_VERSION" not in environ or "IPython" in sys.modules:
+        return
+    written = spec.merged.get("sink")
+    path = written.get("path") if isinstance(written, Mapping) else written
+    if "${" in str(path):
+        return  # only the environment of the job knows
+    if path is None or not os.path.isabs(str(path)):
+        yield Problem(
+            where=spec.sink.where,
+            path="sink",
+            message="a relative sink would be lost with the job's machine",
+            hint="write it to /Volumes/<catalog>/<schema>/<volume>/…",
+        )
 
 
 def _is_native(adapter: Adapter) -> bool:

@@ -44,18 +44,21 @@ class Pipeline:
         *,
         warnings: Iterable[Problem] = (),
         import_functions: bool = True,
+        environ: Mapping[str, str] | None = None,
     ) -> Pipeline:
         """The recipe of *spec*.
 
         Args:
             import_functions: false names functions without importing them (untrusted specs).
+            environ: tells whether this is a job of Databricks; the process's unless given.
 
         Raises:
             SpecError: with every template that does not compile, function that is not found,
                 plugin that is missing.
         """
         registry = registry or Registry()
-        needed = check(spec, registry, import_functions=import_functions)
+        around = os.environ if environ is None else environ
+        needed = check(spec, registry, import_functions=import_functions, environ=around)
         columns = source_columns(spec, registry)
         more: list[Problem] = []
         if columns is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,16 @@ def test_a_wrong_file_raises_all_its_problems(path: Path) -> None:
     problems, warnings = dbrun.validate(path)
     assert problems == list(caught.value.problems)
     assert warnings == []
+
+
+def test_a_relative_sink_is_refused_in_a_job(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"DATABRICKS_RUNTIME_VERSION": "15.4"}
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    with pytest.raises(SpecError, match=r"sink: a relative sink would be lost .* /Volumes/"):
+        dbrun.load(path, environ=job)
+    assert dbrun.load(path, environ={}).spec.name == "shout"
+    away = [f"sink={path.parent}/results.jsonl"]
+    assert dbrun.load(path, environ=job, overrides=away).spec.sink.path.endswith("results.jsonl")
 
 
 @pytest.mark.parametrize("name", ["prompt", "messages", "stream"])
