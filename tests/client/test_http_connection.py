@@ -24,33 +24,24 @@ WHOLE = [
 ]
 
 
-def exchange(pieces: list[bytes], hang_up: bool = True) -> tuple[int, dict[str, str], bytes]:
-    """What a connection makes of *pieces*, each of which arrives by itself."""
+def exchange(pieces: list[bytes]) -> tuple[int, dict[str, str], bytes]:
+    """What a connection makes of *pieces*, each of which arrives by itself: the next one when
+    the connection waits for it. After the last the server hangs up."""
     near, far = socket.socketpair()
-    connection = Connection(Fed(near, far, pieces, hang_up), time.monotonic)
+    connection = Connection(near, time.monotonic)
+    coming = iter([piece for piece in pieces if piece])
     try:
-        return connection.exchange(b"x", time.monotonic() + 5)
+        coroutine = connection.exchange(b"x", time.monotonic() + 60)
+        coroutine.send(None)
+        while True:
+            piece = next(coming, None)
+            far.sendall(piece) if piece else far.shutdown(socket.SHUT_WR)
+            coroutine.send(True)
+    except StopIteration as end:
+        return end.value
     finally:
         connection.close()
         far.close()
-
-
-class Fed:
-    """A socket that receives the next piece when somebody waits for it."""
-
-    def __init__(self, near, far, pieces, hang_up):
-        self._near, self._far, self._pieces, self._hang_up = near, far, list(pieces), hang_up
-        self.fileno, self.close = near.fileno, near.close
-        self.settimeout, self.sendall = near.settimeout, near.sendall
-
-    def recv(self, size: int) -> bytes:
-        while self._pieces and not self._pieces[0]:
-            self._pieces.pop(0)
-        if self._pieces:
-            self._far.sendall(self._pieces.pop(0))
-        elif self._hang_up:
-            self._far.shutdown(socket.SHUT_WR)
-        return self._near.recv(size)
 
 
 @given(st.sampled_from(WHOLE), st.lists(st.integers(1, 120), max_size=6))

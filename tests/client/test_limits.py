@@ -10,12 +10,17 @@ import pytest
 from fakes.simulation import Hand
 
 from dbrun.client.limits import Limiter, Outcome
+from dbrun.client.waiting import blocking
 from dbrun.clock import Clock
 from dbrun.spec.model import Concurrency, Limits
 
 
 def limiter_of(clock: Clock, calls: int = 100, **rates: float) -> Limiter:
     return Limiter(Limits(**rates), Concurrency.fixed(calls), clock)
+
+
+def acquire(limiter: Limiter, stop: threading.Event, tokens=None) -> bool:
+    return blocking(limiter.acquire(stop, tokens))
 
 
 def admitted(limiter: Limiter, clock: Hand, seconds: float, tokens=None) -> int:
@@ -104,7 +109,7 @@ def test_estimates_are_corrected_afterwards(outcome, used, wait):
     clock = Hand()
     limiter = limiter_of(clock, tokens_per_minute=6000)
     assert limiter.try_acquire((100, 100)) == 0
-    limiter.release(outcome, tokens=used)
+    limiter.release(outcome, estimate=(100, 100), tokens=used)
     assert limiter.try_acquire((100, 0)) == pytest.approx(wait, abs=0.02)
 
 
@@ -203,7 +208,7 @@ def test_a_clock_that_is_a_number_is_slept_on():
     limiter = limiter_of(clock, 1, requests_per_minute=6)
     began = clock.time
     for _ in range(7):
-        assert limiter.acquire(threading.Event())
+        assert acquire(limiter, threading.Event())
         limiter.release(Outcome.success)
     assert clock.time - began == pytest.approx(60)
 
@@ -212,7 +217,7 @@ def test_a_set_stop_ends_the_waiting_before_it_begins():
     stop = threading.Event()
     stop.set()
     limiter = limiter_of(Hand())
-    assert not limiter.acquire(stop)
+    assert not acquire(limiter, stop)
     assert limiter.in_flight == 0
 
 
@@ -238,11 +243,11 @@ def wait_until(happened) -> None:
 def test_stop_wakes_all_who_wait(rates):
     limiter = Limiter(Limits(**rates), Concurrency.fixed(1), Clock())
     stop = threading.Event()
-    assert limiter.acquire(stop, (10, 10))
+    assert acquire(limiter, stop, (10, 10))
     if rates:
         limiter.release(Outcome.success)
     results: list[bool] = []
-    threads = start(8, lambda: results.append(limiter.acquire(stop, (10, 10))))
+    threads = start(8, lambda: results.append(acquire(limiter, stop, (10, 10))))
     wait_until(lambda: len(limiter._line) == 8)
     assert results == []
     stop.set()
@@ -262,12 +267,12 @@ def unhurried(monkeypatch):
 def test_a_freed_slot_lets_one_through_in_order(unhurried):
     limiter = Limiter(Limits(), Concurrency.fixed(1), Clock())
     stop = threading.Event()
-    limiter.acquire(stop)
+    acquire(limiter, stop)
     order: list[int] = []
 
     def queue(number: int) -> threading.Thread:
         def work() -> None:
-            assert limiter.acquire(stop)
+            assert acquire(limiter, stop)
             order.append(number)
 
         thread = threading.Thread(target=work, daemon=True)
@@ -286,10 +291,10 @@ def test_a_freed_slot_lets_one_through_in_order(unhurried):
 def test_the_end_of_a_hold_lets_all_through(unhurried):
     limiter = Limiter(Limits(), Concurrency.fixed(8), Clock())
     stop = threading.Event()
-    limiter.acquire(stop)
+    acquire(limiter, stop)
     limiter.release(Outcome.rate_limited, retry_after=0.1)
     results: list[bool] = []
-    for thread in start(8, lambda: results.append(limiter.acquire(stop))):
+    for thread in start(8, lambda: results.append(acquire(limiter, stop))):
         thread.join(5)
     assert results == [True] * 8
     assert limiter.in_flight == 8
@@ -299,7 +304,7 @@ def test_a_rate_lets_one_after_the_other_through(unhurried):
     limiter = Limiter(Limits(requests_per_second=50), Concurrency.fixed(8), Clock())
     stop = threading.Event()
     results: list[bool] = []
-    for thread in start(8, lambda: results.append(limiter.acquire(stop))):
+    for thread in start(8, lambda: results.append(acquire(limiter, stop))):
         thread.join(5)
     assert results == [True] * 8
 
@@ -307,11 +312,11 @@ def test_a_rate_lets_one_after_the_other_through(unhurried):
 def test_a_small_request_does_not_overtake_a_large_one(unhurried):
     limiter = Limiter(Limits(tokens_per_minute=6000), Concurrency.fixed(8), Clock())
     stop = threading.Event()
-    assert limiter.acquire(stop, (30, 0))  # of the hundred that the bucket holds
+    assert acquire(limiter, stop, (30, 0))  # of the hundred that the bucket holds
     order: list[str] = []
 
     def ask(name: str, tokens: int) -> None:
-        assert limiter.acquire(stop, (tokens, 0))
+        assert acquire(limiter, stop, (tokens, 0))
         order.append(name)
 
     large = threading.Thread(target=ask, args=("large", 100), daemon=True)
@@ -325,11 +330,11 @@ def test_a_small_request_does_not_overtake_a_large_one(unhurried):
 def test_one_who_gives_up_does_not_hold_up_the_next():
     limiter = Limiter(Limits(), Concurrency.fixed(1), Clock())
     never, stop = threading.Event(), threading.Event()
-    limiter.acquire(never)
+    acquire(limiter, never)
     results: list[str] = []
-    first = start(1, lambda: results.append(f"first {limiter.acquire(stop)}"))
+    first = start(1, lambda: results.append(f"first {acquire(limiter, stop)}"))
     wait_until(lambda: len(limiter._line) == 1)
-    second = start(1, lambda: results.append(f"second {limiter.acquire(never)}"))
+    second = start(1, lambda: results.append(f"second {acquire(limiter, never)}"))
     wait_until(lambda: len(limiter._line) == 2)
     stop.set()
     first[0].join(5)
@@ -347,7 +352,7 @@ def test_many_threads_neither_exceed_the_limit_nor_lose_a_slot(unhurried):
     def work() -> None:
         nonlocal inside, most, done
         for _ in range(200):
-            assert limiter.acquire(stop)
+            assert acquire(limiter, stop)
             with lock:
                 inside += 1
                 most = max(most, inside)
@@ -366,9 +371,9 @@ def test_many_threads_neither_exceed_the_limit_nor_lose_a_slot(unhurried):
 def test_a_limit_that_grows_lets_those_in_line_through(unhurried):
     limiter = Limiter(Limits(), Concurrency(start=1, low=1, high=8), Clock())
     stop = threading.Event()
-    limiter.acquire(stop)
+    acquire(limiter, stop)
     results: list[bool] = []
-    threads = start(8, lambda: results.append(limiter.acquire(stop)))
+    threads = start(8, lambda: results.append(acquire(limiter, stop)))
     wait_until(lambda: len(limiter._line) == 8)
     limiter.release(Outcome.success)  # a clean round of one: the limit is 2
     wait_until(lambda: len(results) == 2)

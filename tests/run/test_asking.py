@@ -13,6 +13,7 @@ from dbrun.adapters.base import Answer
 from dbrun.client.journal import Journal
 from dbrun.client.limits import Limiter
 from dbrun.client.retry import Breaker, RetryPolicy
+from dbrun.client.waiting import blocking
 from dbrun.clock import Clock
 from dbrun.errors import (
     AuthError,
@@ -109,6 +110,11 @@ def asker_of(adapter, journal, clock, **limits) -> Asker:
     )
 
 
+def ask(asker: Asker, *questions: Question) -> list[object]:
+    """What *asker* replies, waited for in this thread."""
+    return blocking(asker.ask(questions))
+
+
 def question(body: str, **more) -> Question:
     return Question(body=body, key=body.encode().hex().rjust(64, "0"), **more)
 
@@ -123,8 +129,8 @@ def values(replies) -> list[object]:
 def test_an_answer_is_paid_for_once(journal, clock) -> None:
     adapter = Scripted()
     asker = asker_of(adapter, journal, clock)
-    first = asker.ask([question("a"), question("b")])
-    again = asker.ask([question("b"), question("a"), question("c")])
+    first = ask(asker, question("a"), question("b"))
+    again = ask(asker, question("b"), question("a"), question("c"))
     assert values(first) == ["re:a", "re:b"]
     assert values(again) == ["re:b", "re:a", "re:c"]
     assert [reply.reused for reply in again] == [True, True, False]
@@ -136,7 +142,7 @@ def test_an_answer_is_paid_for_once(journal, clock) -> None:
 
 def test_equal_questions_of_one_group_share_a_call(journal, clock) -> None:
     adapter = Scripted(batch_size=4)
-    replies = asker_of(adapter, journal, clock).ask([question("a")] * 3)
+    replies = ask(asker_of(adapter, journal, clock), *[question("a")] * 3)
     assert values(replies) == ["re:a"] * 3
     assert adapter.calls == [["a"]]
 
@@ -155,7 +161,7 @@ def test_equal_questions_in_flight_wait_for_the_first(journal, clock) -> None:
     asker = asker_of(adapter, journal, clock)
     replies: list[object] = []
     threads = [
-        threading.Thread(target=lambda: replies.extend(asker.ask([question("a")])))
+        threading.Thread(target=lambda: replies.extend(ask(asker, question("a"))))
         for _ in range(5)
     ]
     for thread in threads:
@@ -173,11 +179,11 @@ def test_equal_questions_in_flight_wait_for_the_first(journal, clock) -> None:
 )
 def test_faults_are_tried_again_up_to_the_attempts(journal, clock, error) -> None:
     adapter = Scripted(*[error] * 2)
-    assert values(asker_of(adapter, journal, clock, attempts=3).ask([question("a")])) == ["re:a"]
+    assert values(ask(asker_of(adapter, journal, clock, attempts=3), question("a"))) == ["re:a"]
     assert len(adapter.calls) == 3
     adapter = Scripted(*[error] * 9)
     asker = asker_of(adapter, journal, clock, attempts=3)
-    assert values(asker.ask([question("b")])) == [type(error).__name__]
+    assert values(ask(asker, question("b"))) == [type(error).__name__]
     assert len(adapter.calls) == 3
     assert asker._counters.requests()["retried"] == 2
     assert asker._counters.maybe_paid == (3 if error.maybe_paid else 0)
@@ -186,7 +192,7 @@ def test_faults_are_tried_again_up_to_the_attempts(journal, clock, error) -> Non
 def test_waiting_for_a_rate_limit_is_not_a_try(journal, clock) -> None:
     adapter = Scripted(*[RateLimited("slow down", 429, 2.0)] * 20)
     asker = asker_of(adapter, journal, clock, attempts=2)
-    assert values(asker.ask([question("a")])) == ["re:a"]
+    assert values(ask(asker, question("a"))) == ["re:a"]
     assert len(adapter.calls) == 21
     assert asker._counters.requests()["waited"] == 20
     assert asker._counters.requests()["retried"] == 0
@@ -195,16 +201,16 @@ def test_waiting_for_a_rate_limit_is_not_a_try(journal, clock) -> None:
 def test_a_refusal_is_not_tried_again_and_not_journalled(journal, clock) -> None:
     adapter = Scripted(Rejected("no", 400))
     asker = asker_of(adapter, journal, clock)
-    assert values(asker.ask([question("a")])) == ["Rejected"]
+    assert values(ask(asker, question("a"))) == ["Rejected"]
     assert clock.slept == []
-    assert values(asker.ask([question("a")])) == ["re:a"]
+    assert values(ask(asker, question("a"))) == ["re:a"]
 
 
 def test_what_has_not_the_form_of_an_answer_is_not_kept(journal, clock) -> None:
     adapter = Scripted()
     asker = asker_of(adapter, journal, clock)
-    assert values(asker.ask([question("odd")])) == ["Malformed"]
-    assert values(asker.ask([question("odd")])) == ["Malformed"]
+    assert values(ask(asker, question("odd"))) == ["Malformed"]
+    assert values(ask(asker, question("odd"))) == ["Malformed"]
     assert len(adapter.calls) == 2
 
 
@@ -213,45 +219,45 @@ def test_an_endpoint_that_only_ever_fails_ends_the_run(journal, clock) -> None:
     asker = asker_of(adapter, journal, clock, retry_for=60)
     with pytest.raises(EndpointDown):
         for number in range(100):
-            asker.ask([question(f"a{number}")])
+            ask(asker, question(f"a{number}"))
     assert clock.time - 1000 <= 70
 
 
 def test_a_starting_endpoint_is_waited_for_as_long_as_warmup(journal, clock) -> None:
     adapter = Scripted(*[Warming("loading", 503)] * 8)
     asker = asker_of(adapter, journal, clock, attempts=2, warmup=600)
-    assert values(asker.ask([question("a")])) == ["re:a"]
+    assert values(ask(asker, question("a"))) == ["re:a"]
     assert asker._counters.requests()["waited"] == 8
     adapter = Scripted(*[Warming("loading", 503)] * 100)
     asker = asker_of(adapter, journal, clock, attempts=2, warmup=20)
     with pytest.raises(EndpointDown, match="only ever asked to wait: loading"):
-        asker.ask([question("b")])
+        ask(asker, question("b"))
 
 
 def test_a_rate_limit_longer_than_the_budget_is_the_endpoints_fault(journal, clock) -> None:
     adapter = Scripted(RateLimited("come back tomorrow", 429, 9999.0))
     with pytest.raises(EndpointDown, match="come back tomorrow"):
-        asker_of(adapter, journal, clock, retry_for=60).ask([question("a")])
+        ask(asker_of(adapter, journal, clock, retry_for=60), question("a"))
 
 
 def test_an_endpoint_that_was_never_reached_ends_the_run(journal, clock) -> None:
     adapter = Scripted(*[Unreachable("connection refused")] * 10)
     with pytest.raises(EndpointMissing, match="never reachable: connection refused"):
-        asker_of(adapter, journal, clock, attempts=3).ask([question("a")])
+        ask(asker_of(adapter, journal, clock, attempts=3), question("a"))
     assert len(adapter.calls) == 3
 
 
 def test_trouble_with_the_run_passes_and_frees_the_slot(journal, clock) -> None:
     asker = asker_of(Scripted(AuthError("refused")), journal, clock)
     with pytest.raises(AuthError):
-        asker.ask([question("a")])
+        ask(asker, question("a"))
     assert asker.limiter.in_flight == 0
 
 
 def test_a_failed_batch_is_split_until_the_bad_row_is_alone(journal, clock) -> None:
     names = [f"a{number}" for number in range(16)]
     adapter = Scripted(batch_size=16, bad=("a5",))
-    replies = asker_of(adapter, journal, clock).ask([question(name) for name in names])
+    replies = ask(asker_of(adapter, journal, clock), *[question(name) for name in names])
     expected = [f"re:{name}" for name in names]
     expected[5] = "Rejected"
     assert values(replies) == expected
@@ -264,14 +270,14 @@ def test_a_failed_batch_is_split_until_the_bad_row_is_alone(journal, clock) -> N
 def test_only_rows_of_one_group_travel_together(journal, clock) -> None:
     adapter = Scripted(batch_size=3)
     names = ["a1", "b1", "a2", "a3", "a4", "b2"]
-    replies = asker_of(adapter, journal, clock).ask([question(name) for name in names])
+    replies = ask(asker_of(adapter, journal, clock), *[question(name) for name in names])
     assert values(replies) == [f"re:{name}" for name in names]
     assert sorted(adapter.calls) == [["a1", "a2", "a3"], ["a4"], ["b1", "b2"]]
 
 
 def test_a_server_fault_splits_a_batch_instead_of_sending_it_again(journal, clock) -> None:
     adapter = Scripted(Unavailable("boom", 500), batch_size=2)
-    replies = asker_of(adapter, journal, clock).ask([question("a1"), question("a2")])
+    replies = ask(asker_of(adapter, journal, clock), question("a1"), question("a2"))
     assert values(replies) == ["re:a1", "re:a2"]
     assert adapter.calls == [["a1", "a2"], ["a1"], ["a2"]]
 
@@ -279,8 +285,8 @@ def test_a_server_fault_splits_a_batch_instead_of_sending_it_again(journal, cloc
 def test_replaying_sends_nothing(journal, clock) -> None:
     adapter = Scripted()
     asker = asker_of(adapter, journal, clock)
-    asker.ask([question("a")])
-    replies = asker.ask([question("a", send=False), question("b", send=False)])
+    ask(asker, question("a"))
+    replies = ask(asker, question("a", send=False), question("b", send=False))
     assert values(replies) == ["re:a", "Unanswered"]
     assert isinstance(replies[1], Unanswered)
     assert len(adapter.calls) == 1
@@ -289,10 +295,10 @@ def test_replaying_sends_nothing(journal, clock) -> None:
 def test_answers_of_earlier_generations_are_asked_for_again(journal, clock) -> None:
     adapter = Scripted()
     asker = asker_of(adapter, journal, clock)
-    asker.ask([question("a")])
+    ask(asker, question("a"))
     since = journal.begin_generation("only-errors", "x")
-    assert [reply.reused for reply in asker.ask([question("a", since=since)])] == [False]
-    assert [reply.reused for reply in asker.ask([question("a", since=since)])] == [True]
+    assert [reply.reused for reply in ask(asker, question("a", since=since))] == [False]
+    assert [reply.reused for reply in ask(asker, question("a", since=since))] == [True]
     assert len(adapter.calls) == 2
 
 
@@ -306,5 +312,5 @@ def test_a_halt_wakes_who_waits_to_try_again(journal, clock) -> None:
 
     asker._clock = Halting()
     with pytest.raises(Interrupted):
-        asker.ask([question("a")])
+        ask(asker, question("a"))
     assert asker.limiter.in_flight == 0

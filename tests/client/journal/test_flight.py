@@ -6,9 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dbrun.client.journal import Entry, Flights
+from dbrun.client.waiting import blocking
 from dbrun.errors import EndpointError, Rejected, RunError, Unanswered
 
 ANSWER = Entry(body="yes")
+
+
+def wait(claim, stop=None):
+    """The answer that *claim* waits for, in this thread."""
+    return blocking(claim.wait(stop))
 
 
 class Asked:
@@ -30,7 +36,7 @@ class Asked:
             if isinstance(outcome, Entry):
                 self.known[key] = outcome
             claim.settle(outcome)
-        return claim.wait()
+        return wait(claim)
 
 
 @pytest.fixture
@@ -49,10 +55,10 @@ def test_the_first_leads_and_the_others_get_its_answer(asked, pool):
     assert first.leads
     others = [asked.flights.claim("k") for _ in range(8)]
     assert not any(claim.leads for claim in others)
-    waiting = [pool.submit(claim.wait) for claim in others]
+    waiting = [pool.submit(wait, claim) for claim in others]
     first.settle(ANSWER)
     assert [future.result(10) for future in waiting] == [ANSWER] * 8
-    assert first.wait() is ANSWER
+    assert wait(first) is ANSWER
     assert len(asked.flights) == 0
 
 
@@ -65,7 +71,7 @@ def test_who_comes_after_the_answer_does_not_lead(asked):
     asked.known["k"] = ANSWER
     claim = asked.flights.claim("k")
     assert not claim.leads
-    assert claim.wait() is ANSWER
+    assert wait(claim) is ANSWER
     assert len(asked.flights) == 0
 
 
@@ -76,7 +82,7 @@ def test_an_answer_that_is_too_old_is_asked_for_again(asked):
 
 def test_followers_get_a_copy_of_the_leaders_error(asked, pool):
     first = asked.flights.claim("k")
-    waiting = [pool.submit(asked.flights.claim("k").wait) for _ in range(4)]
+    waiting = [pool.submit(wait, asked.flights.claim("k")) for _ in range(4)]
     error = Rejected("no such model", status=400)
     first.settle(error)
     told = [future.exception(10) for future in waiting]
@@ -98,7 +104,7 @@ def test_a_block_that_fails_settles_with_its_error(asked):
     with pytest.raises(RunError), first:
         raise RunError("the disk is full")
     with pytest.raises(RunError, match="the disk is full"):
-        follower.wait()
+        wait(follower)
 
 
 @pytest.mark.parametrize("ends", [None, KeyboardInterrupt])
@@ -112,7 +118,7 @@ def test_a_block_that_gives_up_leaves_nobody_waiting(asked, ends):
     except KeyboardInterrupt:
         assert ends
     with pytest.raises(Unanswered, match="given up"):
-        follower.wait()
+        wait(follower)
     assert asked.flights.claim("k").leads
 
 
@@ -122,7 +128,7 @@ def test_a_block_that_settled_keeps_its_outcome(asked):
     first.settle(Entry(body="no"))
     with pytest.raises(ZeroDivisionError), first:
         raise ZeroDivisionError
-    assert first.wait() is ANSWER
+    assert wait(first) is ANSWER
 
 
 def test_a_follower_must_not_settle(asked):
@@ -137,7 +143,7 @@ def test_a_follower_must_not_settle(asked):
 def test_stop_wakes_followers(asked, pool):
     stop = threading.Event()
     first = asked.flights.claim("k")
-    waiting = [pool.submit(asked.flights.claim("k").wait, stop) for _ in range(4)]
+    waiting = [pool.submit(wait, asked.flights.claim("k"), stop) for _ in range(4)]
     stop.set()
     for future in waiting:
         with pytest.raises(Unanswered, match="stopped"):
@@ -151,7 +157,7 @@ def test_an_answer_that_is_there_counts_even_after_stop(asked):
     stop.set()
     first, follower = asked.flights.claim("k"), asked.flights.claim("k")
     first.settle(ANSWER)
-    assert follower.wait(stop) is ANSWER
+    assert wait(follower, stop) is ANSWER
 
 
 def test_a_journal_that_cannot_be_read_leaves_nobody_waiting(asked):
@@ -187,7 +193,7 @@ def test_groups_that_overlap_in_any_order_do_not_block_each_other(asked, pool):
                 asked.calls.append(key)
                 asked.known[key] = Entry(body=key)
                 claim.settle(asked.known[key])
-        return [claim.wait().body for _, claim in claims] == keys
+        return [wait(claim).body for _, claim in claims] == keys
 
     done = [pool.submit(ask_group, number) for number in range(16)]
     assert all(future.result(20) for future in done)
