@@ -1,85 +1,116 @@
-"""Order, window, errors, interrupts: the executor over plain functions."""
+"""Order, window and errors: the executor over plain coroutine functions."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
 import pytest
+from fakes.executing import aside, echo, gone, over
 
+from dbrun.client.waiting import Aside, Pause
+from dbrun.clock import Clock
 from dbrun.errors import AuthError, Interrupted, SourceError
 from dbrun.run.executor import Executor
 
-
-def over(function, items, *, workers=4, window=100, group=1, grace=5.0, halt=None):
-    return Executor(
-        function,
-        iter(items),
-        workers=lambda threads: workers,
-        window=window,
-        group=group,
-        grace=grace,
-        halt=halt,
-    )
+either = pytest.mark.parametrize("may_wait", [True, False], ids=["aside", "in place"])
 
 
+@either
 @pytest.mark.parametrize("workers", [1, 2, 16])
 @pytest.mark.parametrize("group", [1, 3, 100])
 @pytest.mark.parametrize("rows", [0, 1, 2, 57])
-def test_results_come_in_order(workers: int, group: int, rows: int) -> None:
-    executor = over(
-        lambda items: [item * 2 for item in items], range(rows), workers=workers, group=group
-    )
+def test_results_come_in_order(workers: int, group: int, rows: int, may_wait: bool) -> None:
+    sizes = []
+
+    async def double(items: list[int]) -> list[int]:
+        sizes.append(len(items))
+        await Pause(Clock(), 0.001 * (items[0] % 3))  # they do not end as they began
+        return [item * 2 for item in items]
+
+    executor = over(double, range(rows), workers=workers, group=group, may_wait=may_wait)
     assert list(executor.run()) == [number * 2 for number in range(rows)]
+    assert sum(sizes) == rows
+    assert max(sizes, default=0) <= group
 
 
-def test_a_slow_item_holds_up_nobody_within_the_window() -> None:
+@either
+def test_a_slow_item_holds_up_nobody_within_the_window(may_wait: bool) -> None:
     release = threading.Event()
     done = []
 
-    def work(items: list[int]) -> list[int]:
+    async def work(items: list[int]) -> list[int]:
         if items == [0]:
-            assert release.wait(10)
+            assert await aside(release)
         done.append(items[0])
         if len(done) == 30:  # all the others are through while the first one waits
             release.set()
         return items
 
-    assert list(over(work, range(31), workers=3, window=100).run()) == list(range(31))
+    executor = over(work, range(31), workers=3, window=100, may_wait=may_wait)
+    assert list(executor.run()) == list(range(31))
     assert done[-1] == 0
 
 
-def test_reading_runs_ahead_by_the_window_at_most() -> None:
+@either
+@pytest.mark.parametrize("group", [1, 4])
+@pytest.mark.parametrize("rows", [20, 200])
+def test_reading_runs_ahead_by_the_window_at_most(may_wait: bool, group: int, rows: int) -> None:
+    """Also at the end of the source, when all that is left has been read at once."""
     release = threading.Event()
     given = 0
-    furthest = 0
+    furthest = taken = 0
 
     def source() -> Iterator[int]:
         nonlocal furthest
-        for number in range(200):
+        for number in range(rows):
             furthest = max(furthest, number - given)
-            if number - given >= 9:
-                release.set()
             yield number
 
-    def work(items: list[int]) -> list[int]:
-        if items == [0]:
-            release.wait(10)
+    async def work(items: list[int]) -> list[int]:
+        nonlocal taken
+        taken = max(taken, items[-1] - given)
+        if items[0] == 0:
+            await Pause(Clock(), 0.2, release)
         return items
 
-    for _ in over(work, source(), workers=4, window=10).run():
+    executor = over(work, source(), workers=4, window=10, group=group, may_wait=may_wait)
+    for _ in executor.run():
         given += 1
-    assert given == 200
-    # The window counts items taken and not handed out; one may be on its way to the caller.
-    assert furthest <= 10 + 4
+    assert given == rows
+    # A group is taken as one; and what was taken out for the caller together, a window at the
+    # most, counts as handed out while the caller goes through it.
+    assert 9 <= furthest < 2 * (10 + group)
+    assert taken <= furthest
+
+
+def test_a_slow_caller_is_not_left_behind() -> None:
+    taken = 0
+
+    async def work(items: list[int]) -> list[int]:
+        nonlocal taken
+        taken += len(items)
+        return items
+
+    results = over(work, itertools.count(), workers=4, window=40, group=4, may_wait=False).run()
+    for number in range(200):
+        assert next(results) == number
+        # What was ready together was taken out together; behind it the window opens again.
+        assert taken <= number + 2 * (40 + 4)
+    results.close()  # type: ignore[attr-defined]
 
 
 def test_an_error_stops_feeding_and_is_raised_after_what_is_in_flight() -> None:
+    release = threading.Event()
     finished = []
 
-    def work(items: list[int]) -> list[int]:
+    async def work(items: list[int]) -> list[int]:
         if items == [5]:
+            release.set()
             raise AuthError("refused")
+        if items == [0]:
+            assert await aside(release)
         finished.append(items[0])
         return items
 
@@ -89,94 +120,108 @@ def test_an_error_stops_feeding_and_is_raised_after_what_is_in_flight() -> None:
     assert len(finished) < 10_000
 
 
-def test_results_before_the_error_are_handed_out() -> None:
-    def work(items: list[int]) -> list[int]:
+@either
+@pytest.mark.parametrize("error", [AuthError("refused"), SystemExit(3), KeyboardInterrupt()])
+def test_results_before_the_error_are_handed_out(error: BaseException, may_wait: bool) -> None:
+    """Whatever it is that was raised, what is in flight ends by itself."""
+    release = threading.Event()
+
+    async def work(items: list[int]) -> list[int]:
         if items == [5]:
-            raise AuthError("refused")
+            release.set()
+            raise error
+        if items[0] in (3, 4):  # still under way then
+            assert await aside(release)
         return items
 
     seen = []
-    with pytest.raises(AuthError):
-        for result in over(work, range(100), workers=1).run():
+    with pytest.raises(type(error)) as caught:
+        for result in over(work, range(100), workers=3, may_wait=may_wait).run():
             seen.append(result)
     assert seen == [0, 1, 2, 3, 4]
+    assert caught.value is error
 
 
-def test_a_source_that_raises_half_way_gives_what_came_before() -> None:
+@either
+@pytest.mark.parametrize("group", [1, 2, 3, 50])
+@pytest.mark.parametrize("rows", [0, 3, 100])
+def test_a_source_that_raises_half_way_gives_what_came_before(
+    may_wait: bool, group: int, rows: int
+) -> None:
     def source() -> Iterator[int]:
-        yield from range(3)
-        raise SourceError("line 4 is no JSON")
+        yield from range(rows)
+        raise SourceError("the next line is no JSON")
 
     seen = []
-    with pytest.raises(SourceError, match="line 4"):
-        for result in over(lambda items: items, source(), workers=1).run():
+    executor = over(echo, source(), workers=4, group=group, may_wait=may_wait)
+    with pytest.raises(SourceError, match="next line"):
+        for result in executor.run():
+            seen.append(result)
+    assert seen == list(range(rows))
+
+
+@either
+def test_a_source_may_end_by_what_is_no_exception(may_wait: bool) -> None:
+    def source() -> Iterator[int]:
+        yield from range(3)
+        raise SystemExit(2)
+
+    seen = []
+    with pytest.raises(SystemExit):
+        for result in over(echo, source(), may_wait=may_wait).run():
             seen.append(result)
     assert seen == [0, 1, 2]
 
 
-def test_an_interrupt_lets_what_is_in_flight_finish() -> None:
+def test_the_first_error_is_the_one_that_is_raised() -> None:
+    async def work(items: list[int]) -> list[int]:
+        if items == [1]:
+            raise AuthError("first")
+        assert await aside(halt)
+        raise Interrupted("because of the first")
+
     halt = threading.Event()
-    started = threading.Event()
-    finished = []
-
-    def work(items: list[int]) -> list[int]:
-        started.set()
-        assert halt.wait(10)
-        finished.append(items[0])
-        return items
-
-    executor = over(work, range(1000), workers=4, halt=halt)
-
-    def tick() -> None:
-        if started.is_set():
-            executor.interrupt(Interrupted("told to", 143))
-
-    with pytest.raises(Interrupted) as caught:
-        list(executor.run(tick))
-    assert caught.value.exit_code == 143
-    assert 1 <= len(finished) <= 4
+    with pytest.raises(AuthError, match="first"):
+        list(over(work, range(3), workers=3, halt=halt).run())
 
 
-def test_a_second_interrupt_leaves_now() -> None:
-    release = threading.Event()
-    started = threading.Event()
-
-    def work(items: list[int]) -> list[int]:
-        started.set()
-        release.wait(10)
-        return items
-
-    executor = over(work, range(10), workers=1, grace=60)
-
-    def tick() -> None:
-        if started.is_set():
-            executor.interrupt(Interrupted())
-
-    try:
-        with pytest.raises(Interrupted):
-            list(executor.run(tick))
-        assert not release.is_set()
-    finally:
-        release.set()
-
-
-def test_workers_grow_with_the_limit() -> None:
+@either
+def test_workers_grow_with_the_limit(may_wait: bool) -> None:
     limit = 1
     together = threading.Barrier(6, timeout=10)
 
-    def work(items: list[int]) -> list[int]:
+    async def work(items: list[int]) -> list[int]:
         nonlocal limit
         limit = 6
-        together.wait()
+        await Aside(together.wait)
         return items
 
-    executor = Executor(work, iter(range(6)), workers=lambda threads: limit, window=100)
+    executor = Executor(work, iter(range(6)), workers=lambda: limit, window=100, may_wait=may_wait)
     assert sorted(executor.run()) == list(range(6))
 
 
-def test_a_caller_that_stops_early_ends_the_threads() -> None:
+@either
+def test_a_caller_that_stops_early_ends_the_threads(may_wait: bool) -> None:
     before = threading.active_count()
-    results = over(lambda items: items, iter(range(10**9)), workers=4).run()
+    results = over(echo, iter(range(10**9)), workers=4, may_wait=may_wait).run()
     assert next(results) == 0
-    results.close()
-    assert threading.active_count() == before
+    results.close()  # type: ignore[attr-defined]
+    gone(before)
+
+
+def test_the_tick_is_called_while_nothing_happens() -> None:
+    release = threading.Event()
+    ticks = 0
+
+    async def work(items: list[int]) -> list[int]:
+        assert await aside(release)
+        return items
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 3:
+            release.set()
+
+    assert list(over(work, [1]).run(tick)) == [1]
+    assert ticks >= 3
