@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import SpecError
 from .registry import Registry
-from .run.endpoint import Endpoint, make_endpoint
-from .run.opening import Surroundings
 from .run.pipeline import Pipeline
 from .spec.load import load_spec
 from .types import Json, Problem
+
+if TYPE_CHECKING:
+    from .run.endpoint import Endpoint
 
 
 def load(
@@ -100,6 +101,9 @@ def endpoint(
     Raises:
         UserError: an unknown adapter or option.
     """
+    from .run.endpoint import make_endpoint
+    from .run.opening import Surroundings
+
     around = Surroundings(
         environ=os.environ if environ is None else environ, registry=registry or Registry()
     )

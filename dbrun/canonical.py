@@ -9,14 +9,14 @@ round them, and two requests that differ must not share a key.
 from __future__ import annotations
 
 import hashlib
-import json
 from json.encoder import encode_basestring
 
+from .encoding import encoder
 from .types import Json
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
+_encode = encoder(sort_keys=True, allow_nan=False)
+
+_LEAVES = frozenset({str, int, bool, type(None)})
 
 
 def canonical(value: Json) -> bytes:
@@ -38,12 +38,15 @@ def digest(value: Json) -> str:
 
 def _is_plain(value: Json) -> bool:
     kind = type(value)
-    if kind is str or kind is int or value is None or kind is bool:
+    if kind in _LEAVES:
         return True
     if kind is dict:
-        return all(
-            type(key) is str and key.isascii() and _is_plain(item) for key, item in value.items()
-        )
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) not in _LEAVES and not _is_plain(item):
+                return False
+        return True
     if kind is list or kind is tuple:
         return all(map(_is_plain, value))
     if kind is float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from .clock import Clock
+from .frozen import frozen
 from .types import Json
 
 
@@ -36,7 +37,7 @@ class NoMemory:
         self._facts[name] = value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Context:
     """What plugins are created with.
 

@@ -10,8 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .frozen import frozen
+
 Json = Any
 """A value that JSON can hold: None, bool, int, float, str, list or dict with string keys."""
+
+
+class JsonText(bytes):
+    """Bytes that are known to be one JSON value on one line: they were parsed, to the letter."""
+
+    __slots__ = ()
+
 
 FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls", "unknown")
 """The closed set into which every wire's own spelling is translated."""
@@ -25,7 +34,7 @@ USAGE_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mark:
     """A place in a file: 1-based *line* and *column*; *file* as a person would write it."""
 
@@ -39,7 +48,7 @@ class Mark:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problem:
     """One thing that is wrong (or, for lints, unwise) in a pipeline file.
 
@@ -60,7 +69,7 @@ class Problem:
         return f"{self.where}: {said}" + (f"; {self.hint}" if self.hint else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """One input: *values* by column, *id* that identifies it, *index* in the source from 0."""
 
@@ -69,7 +78,7 @@ class Row:
     values: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Usage:
     """Token counts as the endpoint told them; what it did not tell is None."""
 
@@ -121,7 +130,7 @@ class UsageSum:
         return self.usage.to_json()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Response:
     """What an endpoint answered, in common terms.
 
@@ -138,7 +147,7 @@ class Response:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failure:
     """Why a row has no output. *kind* is the record's `error.class`."""
 
@@ -159,7 +168,7 @@ class Failure:
         return said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StepResult:
     """What one step of a pipeline made of a row; `output` is null when the step was skipped."""
 
@@ -183,7 +192,7 @@ class Timing:
     reused: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """One line of the results file. `to_json` gives its fields in their order.
 

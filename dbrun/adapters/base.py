@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Protocol
 
 from ..context import Context
+from ..frozen import frozen
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response, Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """What to ask, independent of any wire.
 
@@ -26,7 +27,7 @@ class Request:
     scope: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """One row's answer as the journal keeps it: the body as if asked alone.
 
@@ -106,3 +107,12 @@ class Adapter(Protocol):
 
     def close(self) -> None:
         """Let go of sockets and models."""
+
+
+def batch_url(adapter: Adapter) -> str | None:
+    """The path of OpenAI's API that takes the bodies of *adapter*, as its Batch API names it.
+
+    None where they are of another form. An adapter tells by its `wire`'s `batch_url`.
+    """
+    url = getattr(getattr(adapter, "wire", None), "batch_url", None)
+    return url if isinstance(url, str) else None

@@ -21,7 +21,6 @@ say anything.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ..errors import (
@@ -37,6 +36,7 @@ from ..errors import (
     Unavailable,
     Warming,
 )
+from ..frozen import frozen
 from .complaint import Complaint, phrase
 
 CONTEXT_CODES = frozenset(
@@ -114,7 +114,7 @@ _TIMEOUTS = frozenset({408, 504})
 _MAYBE_PAID = frozenset({408, 500, 502, 504})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """How messages speak of an endpoint: its *url*; what to do when it is *missing*, when it asks
     for other *rights*, when the *credentials* are refused."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 
+from ..frozen import frozen
 from ..types import Json
 
 LONGEST = 500
@@ -19,15 +19,13 @@ LONGEST = 500
 
 _CODES = ("error_code", "code", "type", "status", "scimType", "finish_reason", "finishReason")
 _TEXTS = ("message", "error_message", "msg", "detail", "title", "error_description")
-_HTML = (
-    re.compile(r"<pre[^>]*>(.*?)</pre>", re.I | re.S),
-    re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S),
-)
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(: |$)")
-_TAG = re.compile(r"<[^>]+>")
+# Patterns as texts: compiled when the first server complains, which most never do.
+_HTML = (r"(?is)<pre[^>]*>(.*?)</pre>", r"(?is)<title[^>]*>(.*?)</title>")
+_EXCEPTION = r"[A-Za-z_][\w.]*(: |$)"
+_TAG = r"<[^>]+>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Complaint:
     """A server's reason: *message* for people, *codes* for machines (lower case).
 
@@ -159,7 +157,7 @@ def _find(said: Json, name: str, depth: int = 8) -> Json:
 def _raised(trace: str) -> str:
     """The exception that a stack trace ends with."""
     last = trace.strip().rpartition("\n")[2].strip()
-    return last if _EXCEPTION.match(last) else ""
+    return last if re.match(_EXCEPTION, last) else ""
 
 
 def _plain(text: str) -> str:
@@ -167,10 +165,10 @@ def _plain(text: str) -> str:
     if not text.lstrip().startswith("<"):
         return text
     for pattern in _HTML:
-        found = pattern.search(text)
+        found = re.search(pattern, text)
         if found and found.group(1).strip():
-            return _TAG.sub(" ", found.group(1))
-    return _TAG.sub(" ", text)
+            return re.sub(_TAG, " ", found.group(1))
+    return re.sub(_TAG, " ", text)
 
 
 def _short(text: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth, token_refused
 from ..client.credentials import Headers, SecretReader, mask, read_credential
 from ..client.retry import parse_retry_after
 from ..client.transport import HttpRequest, HttpResponse, Transport
+from ..client.waiting import Aside, Wait, blocking
 from ..client.workspace import Login, Workspace
 from ..context import Context
 from ..errors import DbrunError, EndpointError, Malformed, Rejected, RunError
@@ -55,6 +56,7 @@ class HttpAdapter:
         self.spec = spec
         self.context = context
         self.transport: Sender = transport or make_transport(spec, context)
+        self._exchange = _exchange(self.transport)
         # A header that the user wrote is what they want to be known by.
         own = next((name for name in spec.headers if name.lower() == "authorization"), None)
         self.auth: Auth = NoAuth(f"{spec.path}.headers.{own}") if own else auth or NoAuth()
@@ -66,6 +68,11 @@ class HttpAdapter:
             spec.headers, spec.path, context.environ, secret_reader(self.transport, context)
         )
         self._headers: Mapping[str, str] | None = None
+        # Of the last request: what `auth` gave, our own headers, both together, and the
+        # credentials among them.
+        self._last: (
+            tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str], tuple[bytes, ...]] | None
+        ) = None
         self.speak(wire, url, place or Place(url=url))
 
     def speak(self, wire: Wire, url: str, place: Place) -> None:
@@ -95,10 +102,14 @@ class HttpAdapter:
 
     def call(self, bodies: Sequence[Json], timeout: float) -> Sequence[Answer]:
         """Send one call for *bodies* and give one answer a body; see `Adapter.call`."""
+        return blocking(self.acall(bodies, timeout))
+
+    async def acall(self, bodies: Sequence[Json], timeout: float) -> Sequence[Answer]:
+        """`call` as a coroutine, many of which wait in one thread."""
         count = len(bodies)
         body = bodies[0] if count == 1 else self.wire.join(bodies)
         try:
-            response = self._ask(self._payload(body), timeout)
+            response = await self._ask(self._payload(body), timeout)
             parsed, exact = self._parse(response)
         except (EndpointError, RunError) as error:
             raise self._masked(error) from error.__cause__
@@ -138,41 +149,40 @@ class HttpAdapter:
         except (ValueError, TypeError, RecursionError) as error:
             raise Rejected(f"the request cannot be sent as JSON: {error}") from error
 
-    def _ask(self, payload: bytes, timeout: float) -> HttpResponse:
+    async def _ask(self, payload: bytes, timeout: float) -> HttpResponse:
         """Send; credentials that are refused are renewed, once for all that are in flight."""
         generation = self.auth.generation
-        response = self._send(payload, timeout)
+        response = await self._send(payload, timeout)
         if response.status in (401, 403) and _is_refusal(
             response.status, read(response.status, response.body)
         ):
             self.auth.refresh(generation)
             self._headers = None
-            response = self._send(payload, timeout)
+            response = await self._send(payload, timeout)
         if not 200 <= response.status < 300:
             raise self._error(response)
         return response
 
-    def _send(self, payload: bytes, timeout: float) -> HttpResponse:
+    async def _send(self, payload: bytes, timeout: float) -> HttpResponse:
         own = self._headers
         if own is None:
-            own = self._headers = self._own_headers()
-        auth = self.auth.headers()
-        headers = {**auth, **own} if auth else own
+            own = self._headers = await Aside(self._own_headers)
+        auth = await Aside(self.auth.headers) if self.auth.is_due else self.auth.headers()
+        last = self._last
+        if last is None or last[0] is not auth or last[1] is not own:
+            last = self._last = (auth, own, {**auth, **own}, self._credentials(auth))
+        _, _, headers, credentials = last
         request = HttpRequest(method=self._method, url=self.url, headers=headers, body=payload)
-        response = self.transport.send(request, timeout)
-        return self._without_echo(response, auth)
+        response = await self._exchange(request, timeout)
+        return _without(credentials, response) if credentials else response
 
-    def _without_echo(self, response: HttpResponse, auth: Mapping[str, str]) -> HttpResponse:
-        """*response* without the credentials that it was asked with: a gateway that shows the
-        request in its answer must not bring them into the journal."""
+    def _credentials(self, auth: Mapping[str, str]) -> tuple[bytes, ...]:
+        """What must not come back: a gateway that shows the request in its answer must not bring
+        credentials into the journal."""
         sent = [value.rpartition(" ")[2] for value in auth.values()]
         sent += [secret.reveal() for secret in self._declared.secrets]
-        body = response.body
-        for value in sent:
-            # Stand-ins such as `EMPTY` or `not-needed` are words that an answer may hold.
-            if len(value) >= _SHORTEST_KEY and value.encode() in body:
-                body = body.replace(value.encode(), b"***")
-        return response if body is response.body else replace(response, body=body)
+        # Stand-ins such as `EMPTY` or `not-needed` are words that an answer may hold.
+        return tuple(value.encode() for value in sent if len(value) >= _SHORTEST_KEY)
 
     def _own_headers(self) -> Mapping[str, str]:
         declared = self._declared.resolve()
@@ -215,8 +225,11 @@ class HttpAdapter:
 
     def _is_error(self, body: Json) -> bool:
         keys = self.wire.answer_keys
-        if not keys or not isinstance(body, dict) or any(body.get(key) for key in keys):
+        if not keys or not isinstance(body, dict):
             return False
+        for key in keys:
+            if body.get(key):
+                return False
         return bool(body.get("error")) or "error_code" in body
 
     def _no_json(self, response: HttpResponse) -> Malformed:
@@ -233,6 +246,20 @@ class HttpAdapter:
             error.message = clean
             error.args = (clean, *error.args[1:])
         return error
+
+
+_Exchange = Callable[[HttpRequest, float], Coroutine[Wait[Any], Any, HttpResponse]]
+
+
+def _exchange(sender: Sender) -> _Exchange:
+    """How *sender* sends without keeping a thread waiting; a stand-in may not know how."""
+    if isinstance(sender, Transport):
+        return sender.exchange
+
+    async def aside(request: HttpRequest, timeout: float) -> HttpResponse:
+        return await Aside(lambda: sender.send(request, timeout))
+
+    return aside
 
 
 def make_transport(spec: EndpointSpec, context: Context) -> Sender:
@@ -259,6 +286,14 @@ def bearer(
 def secret_reader(sender: Sender, context: Context) -> SecretReader:
     """A reader of Databricks secrets with the credentials of the environment."""
     return Workspace(Login(), sender, context.environ, context.clock).read_secret
+
+
+def _without(credentials: Sequence[bytes], response: HttpResponse) -> HttpResponse:
+    body = response.body
+    for value in credentials:
+        if value in body:
+            body = body.replace(value, b"***")
+    return response if body is response.body else replace(response, body=body)
 
 
 def _is_refusal(status: int, complaint: Complaint) -> bool:

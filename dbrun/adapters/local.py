@@ -86,11 +86,11 @@ class LocalAdapter:
         self._size = size
         self._task = task
         self._send_stop = send_stop
-        self._wire = TASKS[task]
+        self.wire = TASKS[task]
         self._context = context
         self._engine: Engine | None = None
         self.identity: Json = None
-        self.prompt_kind: str = self._wire.prompt_kind
+        self.prompt_kind: str = self.wire.prompt_kind
         self.batch_size = 1
         self.columns: Mapping[str, Text] = {}
 
@@ -161,7 +161,7 @@ class LocalAdapter:
         if not self._send_stop:
             fields = {name: value for name, value in request.fields.items() if name != "stop"}
             request = replace(request, fields=fields)
-        body = self._wire.encode(request)
+        body = self.wire.encode(request)
         if (place := unsendable(body)) is not None:
             raise Rejected(f"the request is no JSON: {place}")
         return body
@@ -178,7 +178,7 @@ class LocalAdapter:
 
     def decode(self, body: Json) -> Response:
         """An answer's body in common terms."""
-        response: Response = self._wire.decode(body)
+        response: Response = self.wire.decode(body)
         return response
 
     def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:

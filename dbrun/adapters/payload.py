@@ -6,7 +6,8 @@ import json
 import math
 from codecs import BOM_UTF8
 
-from ..types import Json
+from ..encoding import encoder
+from ..types import Json, JsonText
 
 
 class _NoJson(Exception):
@@ -29,7 +30,7 @@ def _float_or_null(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_write = encoder(allow_nan=False)
 _read = json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode
 _read_odd = json.JSONDecoder(parse_float=_float_or_null, parse_constant=lambda _: None).decode
 
@@ -59,12 +60,13 @@ def loads(raw: bytes) -> tuple[Json, bool]:
         return _read_odd(text), False
 
 
-def one_line(raw: bytes) -> bytes | None:
-    """The bytes of an answer if a journal line can hold them as they are."""
+def one_line(raw: bytes) -> JsonText | None:
+    """The bytes of an answer, which were read to the letter, if a journal line can hold them as
+    they are."""
     line = raw.strip()
     if b"\n" in line or b"\r" in line or line.startswith(BOM_UTF8):
         return None
-    return line
+    return JsonText(line)
 
 
 def unsendable(value: Json, place: str = "") -> str | None:
@@ -89,11 +91,15 @@ def _fault(value: Json, place: str) -> str | None:
         for name, item in value.items():
             if not isinstance(name, str):
                 return f"{place or 'it'} has the key {name!r}, which is no text"
+            if type(item) is str:
+                continue
             if (found := _fault(item, f"{place}.{name}" if place else name)) is not None:
                 return found
         return None
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
+            if type(item) is str:
+                continue
             if (found := _fault(item, f"{place}[{index}]")) is not None:
                 return found
         return None

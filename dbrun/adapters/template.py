@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..client.auth import Sender
 from ..context import Context
 from ..errors import PluginError, Rejected, SpecError
+from ..frozen import frozen
 from ..spec.model import EndpointSpec, Text
 from ..types import Json, Problem, Response
 from .base import Request
@@ -93,7 +93,7 @@ class TemplateAdapter(HttpAdapter):
         return adapter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Templated(Alone):
     """The wire of one spec: *make* makes a body, *find* finds the output at *path* in an answer;
     *whole* says that the body is one template, whose text is JSON."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..errors import SpecError, UserError
+from ..frozen import frozen
 
 if TYPE_CHECKING:
     from ..run.pipeline import Pipeline
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Overlay:
     """What the command line lays over a spec: `--target`, `--var` and `--set`."""
 

@@ -12,12 +12,12 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from ..clock import Clock
 from ..errors import AuthError, PluginError, Unavailable
+from ..frozen import frozen
 from .credentials import Secret, mask
 from .transport import HttpRequest, HttpResponse
 
@@ -25,6 +25,8 @@ EARLY = 40.0
 """Seconds before its expiry at which a token counts as expired, as in databricks-sdk."""
 
 OAUTH_TIMEOUT = 60.0
+_NOTHING: Mapping[str, str] = {}
+_FIXED = ("pat", "basic")  # databricks-sdk's names of what is never renewed
 NO_EXTRA = "pip install 'dbrun[databricks]'"
 
 
@@ -65,6 +67,10 @@ class Auth(Protocol):
     def source(self) -> str:
         """Where the credentials come from, in a person's words."""
 
+    @property
+    def is_due(self) -> bool:
+        """Whether `headers` may have to ask somebody, which takes its time."""
+
     def headers(self) -> Mapping[str, str]:
         """The headers of one request. Raises `AuthError` if there are no credentials."""
 
@@ -79,13 +85,14 @@ class NoAuth:
     """No credentials at all."""
 
     generation = 0
+    is_due = False
 
     def __init__(self, source: str = "requests without credentials") -> None:
         self.source = source
 
     def headers(self) -> Mapping[str, str]:
         """None."""
-        return {}
+        return _NOTHING
 
     def refresh(self, generation: int) -> None:
         """There is nothing to renew."""
@@ -95,7 +102,7 @@ class NoAuth:
         return mask(text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Token:
     """A bearer token; *lifetime* in seconds from now, None if it does not expire."""
 
@@ -115,13 +122,19 @@ class TokenAuth:
         self._current: tuple[Mapping[str, str], float] | None = None
         self._seen: list[Secret] = []
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is no token, or it is about to expire."""
+        current = self._current
+        return current is None or self._clock.now() >= current[1]
+
     def headers(self) -> Mapping[str, str]:
         """`Authorization`, fetched anew where it is due. Raises what fetching raises."""
         current = self._current
-        if current is None or self._clock.now() >= current[1]:
+        if current is None or self.is_due:
             with self._lock:
                 current = self._current
-                if current is None or self._clock.now() >= current[1]:
+                if current is None or self.is_due:
                     self._current = current = self._read(self._fetch())
         return current[0]
 
@@ -204,6 +217,12 @@ class SdkAuth:
         self._lock = threading.Lock()
         self._config: Any = None
         self._seen: dict[str, Secret] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the chain may ask somebody: all but a fixed token is renewed now and then."""
+        config = self._config
+        return config is None or config.auth_type not in _FIXED
 
     @property
     def host(self) -> str | None:

@@ -5,7 +5,6 @@ Read once per origin. Looking this up at each call, as `requests` does, costs mo
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -53,6 +52,8 @@ def _covers(entry: str, host: str) -> bool:
     if name and (host == name or host.endswith(f".{name}")):
         return True
     try:
+        import ipaddress
+
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:
         return False

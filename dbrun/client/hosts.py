@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
-import ipaddress
 import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -51,6 +49,8 @@ def is_loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
+        import ipaddress
+
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
@@ -73,6 +73,8 @@ def read_profiles(environ: Mapping[str, str]) -> dict[str, Profile]:
     file = config_file(environ)
     if file is None or not os.path.isfile(file):
         return {}
+    import configparser
+
     parser = configparser.ConfigParser(
         default_section="\0", interpolation=None, strict=False, delimiters=("=",)
     )

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection over a plain socket: send a request, read its answer, stay open.
 
 This is the hot path of a run, written for little work per request rather than for every corner
-of HTTP: one `sendall` for head and body, one `recv` for a usual answer, no object per header.
+of HTTP: one `send` for head and body, one `recv` for a usual answer, no object per header.
 The framing follows RFC 9112. Everything it cannot make sense of ends the connection.
 """
 
@@ -12,6 +12,12 @@ import select
 import socket
 import string
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .waiting import Readiness
+
+if TYPE_CHECKING:
+    from .http_tls import TlsSocket
 
 MAX_HEAD = 64 * 1024
 """Bytes that the head of an answer may have."""
@@ -23,7 +29,6 @@ KEEP_FOR = 30.0
 """Seconds that an idle connection is kept: less than servers and load balancers keep theirs."""
 
 _PIECE = 64 * 1024
-_SLACK = 0.05  # seconds by which a socket's timeout may be off before it is set anew
 _LATE = 1.0  # seconds to wait for the answer of a server that stopped reading the request
 
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -43,7 +48,7 @@ class TooLarge(Exception):
 
 
 class Connection:
-    """An open socket and what is known about it. Used by one thread at a time.
+    """An open socket and what is known about it. Used by one exchange at a time.
 
     *sent* says whether the request of the last exchange left whole: until it has, the server
     cannot have taken it. *reusable* says whether another exchange may follow, *keep_for* for how
@@ -52,22 +57,25 @@ class Connection:
 
     __slots__ = (
         "_deadline",
+        "_eager",
         "_keep",
         "_now",
         "_poll",
+        "_ready",
         "_sock",
-        "_timeout",
         "idle_since",
         "keep_for",
         "reusable",
         "sent",
     )
 
-    def __init__(self, sock: socket.socket, now: Callable[[], float]) -> None:
+    def __init__(self, sock: socket.socket | TlsSocket, now: Callable[[], float]) -> None:
+        sock.setblocking(False)
         self._sock = sock
         self._now = now
         self._deadline = 0.0
-        self._timeout = -1.0
+        self._ready = Readiness(sock, now)
+        self._eager = not isinstance(sock, socket.socket)
         self._keep = True
         self._poll = _poller(sock)
         self.idle_since = 0.0
@@ -85,7 +93,7 @@ class Connection:
         self.reusable = False
         self._sock.close()
 
-    def exchange(self, payload: bytes, deadline: float) -> tuple[int, dict[str, str], bytes]:
+    async def exchange(self, payload: bytes, deadline: float) -> tuple[int, dict[str, str], bytes]:
         """Send *payload*, a whole request, and read its answer: status, headers, raw body.
 
         *deadline* is a time of the clock, checked before each wait, so that a server that
@@ -101,62 +109,80 @@ class Connection:
         self._keep = True
         self._deadline = deadline
         try:
-            self._send(payload)
+            await self._send(payload)
             self.sent = True
         except TimeoutError:
             raise
         except OSError:
-            answer = self._early_answer()
+            answer = await self._early_answer()
             if answer is None:
                 raise
             return answer
-        answer = self._receive()
+        answer = await self._receive()
         self.reusable = self._keep
         return answer
 
-    def _early_answer(self) -> tuple[int, dict[str, str], bytes] | None:
+    async def _early_answer(self) -> tuple[int, dict[str, str], bytes] | None:
         """The answer of a server that answered before it had read everything (413, 429) and hung
         up. It is there to read, or the end of the connection is: neither takes long."""
         self._deadline = min(self._deadline, self._now() + _LATE)
         try:
-            return self._receive()
+            return await self._receive()
         except (OSError, BadAnswer, TooLarge):
             return None
 
-    def _send(self, payload: bytes) -> None:
-        self._arm()
-        if len(payload) <= _PIECE:
-            self._sock.sendall(payload)
-            return
-        # Over TLS the timeout holds for each record, so large bodies go in pieces.
-        view = memoryview(payload)
-        for start in range(0, len(payload), _PIECE):
-            self._arm()
-            self._sock.sendall(view[start : start + _PIECE])
-
-    def _arm(self) -> None:
-        """Let the next call on the socket wait until the deadline.
-
-        Setting a timeout is a system call, so one that is nearly right is left as it is.
-        """
-        left = self._deadline - self._now()
-        if left <= 0:
+    async def _send(self, payload: bytes) -> None:
+        if self._now() >= self._deadline:
             raise TimeoutError
-        if not left <= self._timeout <= left + _SLACK:
-            self._timeout = left + _SLACK / 2
-            self._sock.settimeout(self._timeout)
+        # Large bodies go in pieces, so that the deadline is looked at between them.
+        sent = 0 if len(payload) > _PIECE else self._try_send(payload)
+        if sent == len(payload):
+            return
+        view = memoryview(payload)
+        while sent < len(payload):
+            count = self._try_send(view[sent : sent + _PIECE])
+            sent += count
+            if count == 0 or sent < len(payload):
+                await self._wait(writing=True)
 
-    def _recv(self) -> bytes:
-        self._arm()
-        data = self._sock.recv(_PIECE)
+    def _try_send(self, data: bytes | memoryview) -> int:
+        """The bytes that could be sent without waiting."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def _recv(self) -> bytes:
+        # What TLS has decrypted already, no selector knows of. Elsewhere trying first would
+        # nearly always be in vain: an answer takes its time.
+        if self._eager and (data := self._try_recv()) is not None:
+            return data
+        while True:
+            await self._wait(writing=False)
+            if (data := self._try_recv()) is not None:
+                return data
+
+    def _try_recv(self) -> bytes | None:
+        """What is there, or None if nothing is. Raises `EOFError` at the end."""
+        try:
+            data = self._sock.recv(_PIECE)
+        except BlockingIOError:
+            return None
         if not data:
             raise EOFError
         return data
 
-    def _receive(self) -> tuple[int, dict[str, str], bytes]:
+    async def _wait(self, *, writing: bool) -> None:
+        """Wait for the socket, until the deadline."""
+        ready = self._ready
+        ready.writing, ready.until = writing, self._deadline
+        if self._now() >= self._deadline or not await ready:
+            raise TimeoutError
+
+    async def _receive(self) -> tuple[int, dict[str, str], bytes]:
         status, data = 100, b""
         while status < 200:  # interim answers (100, 103) precede the one that counts
-            version, status, headers, data = self._head(data)
+            version, status, headers, data = await self._head(data)
             if status == 101:
                 raise BadAnswer("the server switched protocols unasked")
         connection = headers.get("connection", "").lower()
@@ -165,15 +191,15 @@ class Connection:
         elif "keep-alive" in headers and (said := _KEEP_ALIVE.search(headers["keep-alive"])):
             self.keep_for = min(KEEP_FOR, float(said[1]) - 1)
         try:
-            return status, headers, self._body(status, headers, data)
+            return status, headers, await self._body(status, headers, data)
         except EOFError:
             raise BadAnswer("the connection was closed within the body of the answer") from None
 
-    def _head(self, data: bytes) -> tuple[str, int, dict[str, str], bytes]:
+    async def _head(self, data: bytes) -> tuple[str, int, dict[str, str], bytes]:
         """Version, status and headers of the next head; and what was read beyond it."""
         try:
             while (end := _HEAD_END.search(data)) is None and len(data) <= MAX_HEAD:
-                data += self._recv()
+                data += await self._recv()
         except EOFError:
             when = "within the head of the answer" if data else "before an answer"
             raise BadAnswer(f"the connection was closed {when}") from None
@@ -186,7 +212,7 @@ class Connection:
             raise BadAnswer("the answer does not start like HTTP/1")
         return said[1], int(said[2]), _headers(head, said.end()), data[end.end() :]
 
-    def _body(self, status: int, headers: dict[str, str], data: bytes) -> bytes:
+    async def _body(self, status: int, headers: dict[str, str], data: bytes) -> bytes:
         """The body by the framing that *headers* tell (RFC 9112, section 6.3)."""
         if status in (204, 304):
             self._end(data, 0)
@@ -197,15 +223,15 @@ class Connection:
                 raise BadAnswer(f"the answer has the unknown transfer coding {coding[:40]!r}")
             if "content-length" in headers:
                 self._keep = False
-            return self._chunked(data)
+            return await self._chunked(data)
         said = headers.get("content-length")
         if said is None:
-            return self._until_closed(data)
+            return await self._until_closed(data)
         length = _length(said)
         if length > MAX_BODY:
             raise TooLarge
         if len(data) < length:
-            data = self._more(data, length)
+            data = await self._more(data, length)
         self._end(data, length)
         return data[:length]
 
@@ -213,35 +239,35 @@ class Connection:
         if len(data) != length:  # the server says more than was asked: no telling what
             self._keep = False
 
-    def _more(self, data: bytes, length: int) -> bytes:
+    async def _more(self, data: bytes, length: int) -> bytes:
         """*data* and what follows, at least *length* bytes together."""
         pieces = [data]
         missing = length - len(data)
         while missing > 0:
-            piece = self._recv()
+            piece = await self._recv()
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)
 
-    def _until_closed(self, data: bytes) -> bytes:
+    async def _until_closed(self, data: bytes) -> bytes:
         self._keep = False
         pieces = [data]
         size = len(data)
         while size <= MAX_BODY:
             try:
-                piece = self._recv()
+                piece = await self._recv()
             except EOFError:
                 return b"".join(pieces)
             pieces.append(piece)
             size += len(piece)
         raise TooLarge
 
-    def _chunked(self, data: bytes) -> bytes:
+    async def _chunked(self, data: bytes) -> bytes:
         """The chunks put together; extensions and trailers are passed over."""
         chunks: list[bytes] = []
         at = total = 0
         while True:
-            line, data, at = self._line(data, at)
+            line, data, at = await self._line(data, at)
             size = _chunk_size(line)
             if size == 0:
                 break
@@ -249,24 +275,24 @@ class Connection:
             if total > MAX_BODY:
                 raise TooLarge
             if len(data) < at + size + 2:
-                data = self._more(data[at:], size + 2)
+                data = await self._more(data[at:], size + 2)
                 at = 0
             chunks.append(data[at : at + size])
             at += size
-            line, data, at = self._line(data, at)
+            line, data, at = await self._line(data, at)
             if line:
                 raise BadAnswer("a chunk of the answer is longer than it says")
         while line:  # the last chunk's line, then trailers, until an empty one
-            line, data, at = self._line(data, at)
+            line, data, at = await self._line(data, at)
         self._end(data, at)
         return b"".join(chunks)
 
-    def _line(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
+    async def _line(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
         """The line that starts *at*; the data, as far as read; and where the next line starts."""
         while (end := data.find(b"\n", at)) < 0:
             if len(data) - at > MAX_HEAD:
                 raise BadAnswer("a line of the answer's framing does not end")
-            data = data[at:] + self._recv()
+            data = data[at:] + await self._recv()
             at = 0
         return data[at:end].rstrip(b"\r"), data, end + 1
 
@@ -306,7 +332,7 @@ def _chunk_size(line: bytes) -> int:
     return int(digits, 16)
 
 
-def _poller(sock: socket.socket) -> Callable[[], object]:
+def _poller(sock: socket.socket | TlsSocket) -> Callable[[], object]:
     """A function that tells, without waiting, whether *sock* has something to read."""
     if hasattr(select, "poll"):
         poll = select.poll()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+import sys
 
 from ..errors import DbrunError, Malformed, RunError, TimedOut, Unavailable
 from .http_connection import MAX_BODY, BadAnswer, TooLarge
@@ -30,15 +30,22 @@ def translated(error: Exception, address: Address, timeout: float, sent: bool) -
     return Unavailable(f"{where}: {said}", maybe_paid=sent)
 
 
-def untrusted(where: str, error: ssl.SSLCertVerificationError) -> RunError:
+def is_untrusted(error: BaseException) -> bool:
+    """Whether *error* says that a server's certificate is refused."""
+    ssl = sys.modules.get("ssl")  # not there before TLS was spoken
+    return ssl is not None and isinstance(error, ssl.SSLCertVerificationError)
+
+
+def untrusted(where: str, error: Exception) -> RunError:
     """The error for a server whose certificate is refused."""
-    why = error.verify_message or reason(error)
+    why = getattr(error, "verify_message", "") or reason(error)
     return RunError(f"the TLS certificate of {where} is not trusted: {why}", _CERTIFICATE_MEND)
 
 
 def reason(error: Exception) -> str:
     """What the system says of *error*, without Python's numbers."""
-    if isinstance(error, ssl.SSLError):
+    ssl = sys.modules.get("ssl")
+    if ssl is not None and isinstance(error, ssl.SSLError):
         said = (error.reason or str(error)).replace("_", " ").lower()
         return f"TLS failed: {said}"
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from .. import __version__
 from ..errors import UserError
+from ..frozen import frozen
 from .http_connection import MAX_BODY, BadAnswer, TooLarge
 
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f]")
@@ -25,10 +25,10 @@ class UnknownEncoding(Exception):
     """The answer is compressed in a way that was neither asked for nor is known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HttpRequest:
-    """What goes out. *headers* are sent as given; `Host`, `Content-Length`, `User-Agent` and
-    `Accept-Encoding` are added."""
+    """What goes out. *headers*, not changed afterwards, are sent as given; `Host`,
+    `Content-Length`, `User-Agent` and `Accept-Encoding` are added."""
 
     method: str
     url: str
@@ -36,7 +36,7 @@ class HttpRequest:
     body: bytes | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HttpResponse:
     """What came back, of any status. Names of *headers* are lower-case, *body* is decompressed."""
 
@@ -45,7 +45,7 @@ class HttpResponse:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Address:
     """The parts of a URL that matter on the wire: *target* is what follows the method,
     *authority* the value of `Host`."""
@@ -96,7 +96,7 @@ class Heads:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._last: tuple[str, dict[str, str], bytes] = ("", {}, b"")
+        self._last: tuple[str, Mapping[str, str], bytes] = ("", {}, b"")
 
     def of(self, request: HttpRequest) -> bytes:
         """The head of *request*, blank line included.
@@ -105,9 +105,10 @@ class Heads:
             UserError: for a header that would not be one line of its own.
         """
         method, headers, lines = self._last
-        if request.method != method or request.headers != headers:
-            lines = _lines(request, self._address)
-            self._last = (request.method, dict(request.headers), lines)
+        if request.headers is not headers or request.method != method:
+            if request.method != method or request.headers != headers:
+                lines = _lines(request, self._address)
+            self._last = (request.method, request.headers, lines)
         if request.body is None and request.method not in ("POST", "PUT", "PATCH"):
             return lines + b"\r\n"
         return b"%bContent-Length: %d\r\n\r\n" % (lines, len(request.body or b""))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
-import ssl
 import threading
+from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EndpointMissing, Unreachable
 from .http_connection import Connection
-from .http_errors import reason, untrusted
+from .http_errors import is_untrusted, reason, untrusted
+from .waiting import Aside, Gate, Readiness
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+_UNDER_WAY = {
+    getattr(errno, name)
+    for name in ("EINPROGRESS", "EWOULDBLOCK", "EAGAIN", "WSAEWOULDBLOCK")
+    if hasattr(errno, name)
+}
+_FRESH = 10.0  # seconds for which the addresses of a host are not looked up again
 
 # The operating systems' codes for a name that does not exist, or has no address.
 _NO_SUCH_NAME = {
@@ -20,14 +34,14 @@ _NO_SUCH_NAME = {
 class Pool:
     """Connections to one host and port; thread-safe.
 
-    *context* is None for plain HTTP. More threads than *size* wait for each other.
+    *context* is None for plain HTTP. More exchanges than *size* wait for each other.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        context: ssl.SSLContext | None,
+        context: SSLContext | None,
         *,
         size: int,
         connect_timeout: float,
@@ -44,10 +58,11 @@ class Pool:
         self._closed = False
         self._reached = False
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
-        self._waiting = 0
+        self._line: deque[Gate] = deque()
+        self._addresses: list[Any] = []
+        self._looked_up = 0.0
 
-    def take(self, deadline: float) -> tuple[Connection, bool]:
+    async def take(self, deadline: float) -> tuple[Connection, bool]:
         """A connection for the caller alone, and whether it was used before.
 
         Give it back with `give`, whatever became of it.
@@ -56,14 +71,14 @@ class Pool:
             TimeoutError: no connection came free until *deadline*.
             Unreachable, EndpointMissing, RunError: a new one could not be made.
         """
-        while (idle := self._idle_one(deadline)) is not None:
+        while (idle := await self._idle_one(deadline)) is not None:
             # The last one used is the likeliest to be open still. The server may have hung up.
             if self._now() - idle.idle_since < idle.keep_for and idle.is_quiet():
                 return idle, True
             idle.close()
             self.give(idle)
         try:
-            return self._connect(deadline), False
+            return await self._connect(deadline), False
         except BaseException:
             self._leave()
             raise
@@ -75,8 +90,7 @@ class Pool:
             with self._lock:
                 if not self._closed:
                     self._idle.append(connection)
-                    if self._waiting:
-                        self._room.notify()
+                    self._admit()
                     return
         connection.close()
         self._leave()
@@ -90,60 +104,120 @@ class Pool:
         for connection in idle:
             connection.close()
 
-    def _idle_one(self, deadline: float) -> Connection | None:
+    async def _idle_one(self, deadline: float) -> Connection | None:
         """An idle connection, or None with the right to open a new one."""
-        with self._lock:
-            while not self._idle:
+        while True:
+            with self._lock:
+                if self._idle:
+                    return self._idle.pop()
                 if self._open < self._size:
                     self._open += 1
                     return None
-                self._waiting += 1
-                came = self._room.wait(max(0.0, deadline - self._now()))
-                self._waiting -= 1
-                if not came:
-                    raise TimeoutError
-            return self._idle.pop()
+                gate = Gate(max(0.0, deadline - self._now()))
+                self._line.append(gate)
+            let_on = False
+            try:
+                let_on = await gate
+            finally:
+                if not let_on:
+                    self._step_aside(gate)
+            if not let_on:
+                raise TimeoutError
+
+    def _step_aside(self, gate: Gate) -> None:
+        """Leave the line; whoever was let on at this very moment lets the next on instead."""
+        with self._lock:
+            if gate in self._line:
+                self._line.remove(gate)
+            else:
+                self._admit()
 
     def _leave(self) -> None:
         with self._lock:
             self._open -= 1
-            self._room.notify()
+            self._admit()
 
-    def _connect(self, deadline: float) -> Connection:
+    def _admit(self) -> None:
+        """Have the first in line look again. Called with the lock held."""
+        if self._line:
+            self._line.popleft().open()
+
+    async def _connect(self, deadline: float) -> Connection:
         end = min(deadline, self._now() + self._connect_timeout)
-        sock = self._connected(end)
+        sock = await self._connected(end)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _keep_alive(sock)
             if self._context is not None:
-                sock.settimeout(max(0.001, end - self._now()))
-                sock = self._context.wrap_socket(sock, server_hostname=self._host)
+                from .http_tls import secured
+
+                ready = Readiness(sock, self._now)
+                ready.until = end
+                secure = await secured(self._context, sock, self._host, ready)
+                self._reached = True
+                return Connection(secure, self._now)
         except OSError as error:
             sock.close()
             raise self._refused(error) from error
+        except BaseException:
+            sock.close()
+            raise
         self._reached = True
         return Connection(sock, self._now)
 
-    def _connected(self, end: float) -> socket.socket:
+    async def _connected(self, end: float) -> socket.socket:
         """A TCP connection to the first address of the host that takes one."""
-        try:
-            addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise self._unknown(error) from error
         refused = OSError("its name has no address")
-        while addresses:
-            family, kind, protocol, _, address = addresses.pop(0)
+        addresses = await self._look_up()
+        for number, (family, kind, protocol, _, address) in enumerate(addresses):
             # An address that swallows everything must not take the time of those after it.
-            left = (end - self._now()) / (2 if addresses else 1)
+            others = number + 1 < len(addresses)
+            until = self._now() + (end - self._now()) / (2 if others else 1)
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(max(0.001, left))
-                sock.connect(address)
+                sock.setblocking(False)
+                await self._opened(sock, address, until)
                 return sock
             except OSError as error:
                 sock.close()
                 refused = error
+            except BaseException:
+                sock.close()
+                raise
         raise self._refused(refused) from refused
+
+    async def _opened(self, sock: socket.socket, address: Any, until: float) -> None:
+        code = sock.connect_ex(address)
+        if code in _UNDER_WAY:
+            await self._ready(sock, until, writing=True)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    async def _ready(self, sock: socket.socket, until: float, *, writing: bool) -> None:
+        ready = Readiness(sock, self._now)
+        ready.until, ready.writing = until, writing
+        if self._now() >= until or not await ready:
+            raise TimeoutError
+
+    async def _look_up(self) -> list[Any]:
+        """The addresses of the host: asked for aside, for a name server may take its time."""
+        if self._addresses and self._now() - self._looked_up < _FRESH:
+            return self._addresses
+        try:
+            try:
+                found = self._info(socket.AI_NUMERICHOST)
+            except socket.gaierror:  # a name
+                found = await Aside(self._info)
+        except (OSError, UnicodeError) as error:
+            raise self._unknown(error) from error
+        self._addresses, self._looked_up = found, self._now()
+        return found
+
+    def _info(self, flags: int = 0) -> list[Any]:
+        return list(
+            socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
+        )
 
     def _unknown(self, error: Exception) -> Exception:
         """What a failed look-up of the host's name means."""
@@ -159,7 +233,7 @@ class Pool:
     def _refused(self, error: OSError) -> Exception:
         """What a connection that could not be made means."""
         where = f"{self._host}:{self._port}"
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if is_untrusted(error):
             return untrusted(where, error)
         if isinstance(error, TimeoutError):
             return Unreachable(f"cannot connect to {where}: no answer to the connection")

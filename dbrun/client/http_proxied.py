@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import DbrunError, Unavailable, Unreachable, UserError
 from .http_connection import MAX_BODY, BadAnswer, TooLarge
-from .http_errors import reason, translated, untrusted
+from .http_errors import is_untrusted, reason, translated, untrusted
 from .http_message import Address, HttpRequest, all_headers
 
 _PIECE = 64 * 1024
@@ -124,7 +123,7 @@ def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunE
 
     chain = list(_chain(error))
     for cause in chain:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        if is_untrusted(cause):
             return untrusted(address.authority, cause)
     if isinstance(error, (front.InvalidSchema, front.InvalidURL)):
         return UserError(

@@ -1,8 +1,8 @@
-"""Who may send now: concurrency, rates and `Retry-After` of one endpoint, shared by threads.
+"""Who may send now: concurrency, rates and `Retry-After` of one endpoint, shared by all calls.
 
 The decisions are arithmetic on (state, event, now) in `Limiter.try_acquire` and `release`;
 `acquire` adds the waiting. Those who wait stand in line, each at a gate of their own, so that a
-free slot wakes one thread and not all of them. Only the first in line watches the clock.
+free slot wakes one of them and not all. Only the first in line watches the clock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..clock import Clock
 from ..spec.model import Concurrency, Limits
 from .adaptive import Adaptive
 from .rates import HOUR, MINUTE, SECOND, Bucket
+from .waiting import Gate, Pause
 
 LOOK_UP = 0.5
 """Seconds after which somebody who waits looks whether the run was stopped."""
@@ -39,7 +40,7 @@ class Limiter:
     """The pace of one endpoint. Thread-safe.
 
     *limits* gives the rates, *concurrency* the calls in flight. A call is made between `acquire`
-    and `release`, both from the same thread.
+    and `release`; both are told the same estimate of its tokens.
     """
 
     def __init__(self, limits: Limits, concurrency: Concurrency, clock: Clock) -> None:
@@ -70,7 +71,6 @@ class Limiter:
             )
             if amount is not None
         ]
-        self._reserved: dict[int, tuple[int, int]] = {}
 
     @property
     def limit(self) -> int:
@@ -118,10 +118,10 @@ class Limiter:
             now = self._clock.now()
             wait = self._wait(now, tokens)
             if wait == 0:
-                self._take(now, tokens, threading.get_ident())
+                self._take(now, tokens)
             return wait
 
-    def acquire(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
+    async def acquire(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
         """Wait for a slot, all rates and any `Retry-After`; False if *stop* was set.
 
         *tokens* is the estimate of (input, output) tokens; it is corrected by `release`.
@@ -132,30 +132,31 @@ class Limiter:
             if not self._line:
                 now = self._clock.now()
                 if self._wait(now, tokens) == 0:
-                    self._take(now, tokens, threading.get_ident())
+                    self._take(now, tokens)
                     return True
             waiter = _Waiter(tokens)
             self._line.append(waiter)
-        return self._wait_in_line(waiter, stop)
+        return await self._wait_in_line(waiter, stop)
 
     def release(
         self,
         outcome: Outcome,
         *,
         retry_after: float | None = None,
+        estimate: tuple[int, int] | None = None,
         tokens: tuple[int, int] | None = None,
     ) -> None:
         """Give the slot back and say what became of the call.
 
-        *retry_after* holds everybody back for so many seconds; *tokens* are the (input, output)
-        tokens that the endpoint counted, where it tells. A call that was turned away counts for
-        none; of others the estimate stands.
+        *retry_after* holds everybody back for so many seconds; *estimate* is what `acquire` was
+        told, *tokens* the (input, output) tokens that the endpoint counted, where it tells. A
+        call that was turned away counts for none; of others the estimate stands.
         """
         with self._lock:
             now = self._clock.now()
             self._in_flight -= 1
             if self._tokens:
-                self._correct(now, outcome, tokens)
+                self._correct(now, outcome, estimate or (0, 0), tokens)
             if outcome is Outcome.success:
                 self._adaptive.succeeded(now)
             elif outcome is Outcome.rate_limited or outcome is Outcome.timed_out:
@@ -179,25 +180,29 @@ class Limiter:
                 wait = max(wait, bucket.wait(now, _counted(tokens, counted)))
         return wait
 
-    def _take(self, now: float, tokens: tuple[int, int] | None, thread: int) -> None:
+    def _take(self, now: float, tokens: tuple[int, int] | None) -> None:
         self._in_flight += 1
         if self._in_flight >= self._adaptive.limit:
             self._adaptive.reached()
         for bucket in self._calls:
             bucket.take(now)
-        if tokens is not None and self._tokens:
-            self._reserved[thread] = tokens
+        if tokens is not None:
             for bucket, counted in self._tokens:
                 bucket.take(now, _counted(tokens, counted))
 
-    def _correct(self, now: float, outcome: Outcome, tokens: tuple[int, int] | None) -> None:
-        """Replace the estimate of this thread's call by what it really took."""
-        reserved = self._reserved.pop(threading.get_ident(), (0, 0))
+    def _correct(
+        self,
+        now: float,
+        outcome: Outcome,
+        estimate: tuple[int, int],
+        tokens: tuple[int, int] | None,
+    ) -> None:
+        """Replace the estimate of a call by what it really took."""
         if tokens is None:
             turned_away = outcome is Outcome.rate_limited or outcome is Outcome.refused
-            tokens = (0, 0) if turned_away else reserved
+            tokens = (0, 0) if turned_away else estimate
         for bucket, counted in self._tokens:
-            bucket.take(now, _counted(tokens, counted) - _counted(reserved, counted))
+            bucket.take(now, _counted(tokens, counted) - _counted(estimate, counted))
 
     def _hold(self, now: float, seconds: float) -> None:
         until = now + seconds
@@ -213,36 +218,38 @@ class Limiter:
             if wait == math.inf:
                 break
             if wait > 0:
-                first.open()  # now that it is the first, it has to watch the clock
+                first.gate.open()  # now that it is the first, it has to watch the clock
                 break
             self._line.popleft()
-            self._take(now, first.tokens, first.thread)
+            self._take(now, first.tokens)
             first.granted = True
-            first.open()
+            first.gate.open()
 
-    def _wait_in_line(self, waiter: _Waiter, stop: threading.Event) -> bool:
-        while True:
+    async def _wait_in_line(self, waiter: _Waiter, stop: threading.Event) -> bool:
+        try:
+            while True:
+                with self._lock:
+                    now = self._clock.now()
+                    waiter.asleep = False
+                    if stop.is_set():
+                        self._leave(waiter, now)
+                        return False
+                    self._serve(now)
+                    if waiter.granted:
+                        return True
+                    wait = self._wait(now, waiter.tokens) if self._line[0] is waiter else math.inf
+                    waiter.asleep = wait < math.inf
+                    waiter.gate = gate = Gate(LOOK_UP)
+                await (Pause(self._clock, wait, stop) if waiter.asleep else gate)
+        except BaseException:
             with self._lock:
-                now = self._clock.now()
-                waiter.asleep = False
-                if stop.is_set():
-                    self._leave(waiter, now)
-                    return False
-                self._serve(now)
-                if waiter.granted:
-                    return True
-                wait = self._wait(now, waiter.tokens) if self._line[0] is waiter else math.inf
-                waiter.asleep = wait < math.inf
-            if waiter.asleep:
-                self._clock.sleep(wait, stop)
-            else:
-                waiter.gate.acquire(timeout=LOOK_UP)
+                self._leave(waiter, self._clock.now())
+            raise
 
     def _leave(self, waiter: _Waiter, now: float) -> None:
         """Give up waiting, and what may have been granted at the last moment."""
         if waiter.granted:
             self._in_flight -= 1
-            self._reserved.pop(waiter.thread, None)
         else:
             self._line.remove(waiter)
         self._serve(now)
@@ -258,17 +265,10 @@ def _counted(tokens: tuple[int, int], which: tuple[int, int]) -> int:
 class _Waiter:
     """Somebody in line: a gate to sleep at, and what they wait for."""
 
-    __slots__ = ("asleep", "gate", "granted", "thread", "tokens")
+    __slots__ = ("asleep", "gate", "granted", "tokens")
 
     def __init__(self, tokens: tuple[int, int] | None) -> None:
         self.tokens = tokens
-        self.thread = threading.get_ident()
         self.granted = False
         self.asleep = False
-        self.gate = threading.Lock()
-        self.gate.acquire()
-
-    def open(self) -> None:
-        """Wake whoever sleeps at the gate. Called with the limiter's lock held."""
-        if self.gate.locked():
-            self.gate.release()
+        self.gate = Gate(LOOK_UP)

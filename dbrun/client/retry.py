@@ -9,28 +9,28 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..clock import Clock
 from ..errors import EndpointDown, EndpointError, RateLimited, Warming
+from ..frozen import frozen
 from ..types import Json
 
 LONGEST_WAIT = 86_400.0
 """Seconds: no answer of a server makes us wait longer than a day."""
 
-_DURATION = re.compile(
+# Patterns as texts: compiled when the first server asks to wait, which most never do.
+_DURATION = (
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
-    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?\Z",
-    re.ASCII,
+    r"(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+(?:\.\d+)?)ms)?\Z"
 )
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,20})?\Z", re.ASCII)
+_NUMBER = r"\d{1,20}(?:\.\d{1,20})?\Z"
 # A number above this is a moment (seconds since 1970), one far above it the same in milliseconds.
 _MOMENT, _MOMENT_MS = 1e9, 1e12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RetryPolicy:
     """*attempts*: tries for one request, first included. *retry_for*: seconds for one request,
     waiting included. *warmup*: seconds for which an endpoint that is starting is waited for.
@@ -175,7 +175,7 @@ def _duration(value: str, now: datetime) -> float | None:
             return number
         return number / (1000 if number >= _MOMENT_MS else 1) - now.timestamp()
     value = value.strip()
-    parts = _DURATION.match(value) if value else None
+    parts = re.match(_DURATION, value, re.ASCII) if value else None
     if parts is not None:
         return sum(float(parts[unit] or 0) * size for unit, size in _UNITS.items())
     return _until(value, now)
@@ -204,7 +204,7 @@ def _number(value: Json) -> float | None:
     """A number that is not negative, given as one or as plain text."""
     if isinstance(value, str):
         value = value.strip()
-        return float(value) if _NUMBER.match(value) else None
+        return float(value) if re.match(_NUMBER, value, re.ASCII) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(min(value, _MOMENT_MS * 1000)) if 0 <= value < math.inf else None

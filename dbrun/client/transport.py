@@ -8,16 +8,15 @@ per call, and `requests` where a proxy has to be spoken to. Both raise the same 
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..clock import Clock
-from ..errors import UserError
+from ..frozen import frozen
 from .environment import ca_bundle, proxy_for
 from .http_connection import BadAnswer, TooLarge
-from .http_errors import reason, translated
+from .http_errors import translated
 from .http_message import (
     Address,
     Heads,
@@ -28,11 +27,15 @@ from .http_message import (
 )
 from .http_pool import Pool
 from .http_proxied import ProxiedClient
+from .waiting import Aside, blocking
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["HttpRequest", "HttpResponse", "Transport"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Route:
     """What one URL means, worked out once: its parts, and one of the two ways to reach it."""
 
@@ -68,7 +71,7 @@ class Transport:
         self._lock = threading.Lock()
         self._routes: dict[str, _Route] = {}
         self._pools: dict[tuple[str, str, int], Pool] = {}
-        self._context: ssl.SSLContext | None = None
+        self._context: SSLContext | None = None
         self._proxied: ProxiedClient | None = None
 
     def __enter__(self) -> Transport:
@@ -88,6 +91,10 @@ class Transport:
             proxied.close()
 
     def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        """What `exchange` gives, waited for in this thread."""
+        return blocking(self.exchange(request, timeout))
+
+    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse:
         """Send *request* once and wait for the whole answer, at most *timeout* seconds by the
         clock, of which connecting takes at most `connect_timeout`.
 
@@ -105,11 +112,13 @@ class Transport:
         head = route.heads.of(request)
         if route.pool is not None:
             payload = head + request.body if request.body else head
-            status, headers, body = self._exchange(route, route.pool, payload, deadline, timeout)
+            status, headers, body = await self._over(route, route.pool, payload, deadline, timeout)
         else:
             client = self._proxied_client()
-            proxy = route.proxy or ""
-            status, headers, body = client.send(request, route.address, proxy, deadline, timeout)
+            proxy, address = route.proxy or "", route.address
+            status, headers, body = await Aside(
+                lambda: client.send(request, address, proxy, deadline, timeout)
+            )
         if "content-encoding" in headers:
             try:
                 body = decompressed(body, headers["content-encoding"])
@@ -117,17 +126,17 @@ class Transport:
                 raise translated(error, route.address, timeout, sent=True) from error
         return HttpResponse(status=status, headers=headers, body=body)
 
-    def _exchange(
+    async def _over(
         self, route: _Route, pool: Pool, payload: bytes, deadline: float, timeout: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         """One exchange over a connection of *pool*."""
         while True:
             try:
-                connection, reused = pool.take(deadline)
+                connection, reused = await pool.take(deadline)
             except TimeoutError as error:
                 raise translated(error, route.address, timeout, sent=False) from error
             try:
-                return connection.exchange(payload, deadline)
+                return await connection.exchange(payload, deadline)
             except (OSError, BadAnswer, TooLarge) as error:
                 # The one safe repetition: the server had hung up a connection kept from before
                 # and never got the whole request. Once that has left whole, who knows; asking
@@ -171,33 +180,10 @@ class Transport:
             self._routes[url] = route
         return route
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self) -> SSLContext:
         """The TLS settings, made once: reading the authorities takes longer than a call."""
         if self._context is None:
-            self._context = _tls_context(self._verify, ca_bundle(self._environ))
+            from .http_tls import tls_context
+
+            self._context = tls_context(self._verify, ca_bundle(self._environ))
         return self._context
-
-
-def _tls_context(verify: bool | str, bundle: str | None) -> ssl.SSLContext:
-    path = verify if isinstance(verify, str) else bundle if verify else None
-    try:
-        if path is not None:
-            folder = os.path.isdir(path)
-            context = ssl.create_default_context(
-                cafile=None if folder else path, capath=path if folder else None
-            )
-        else:
-            context = ssl.create_default_context()
-            if verify:  # slim images have no authorities of their own
-                import certifi
-
-                context.load_verify_locations(certifi.where())
-    except OSError as error:
-        raise UserError(
-            f"the certificate authorities in '{path}' cannot be read: {reason(error)}",
-            "correct `verify` of the endpoint, or REQUESTS_CA_BUNDLE",
-        ) from error
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -13,12 +13,12 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
 from ..clock import Clock
 from ..errors import AuthError, RateLimited, Unavailable
+from ..frozen import frozen
 from ..types import Json
 from .auth import Auth, SdkAuth, Sender, Token, TokenAuth, client_credentials, token_refused
 from .credentials import Secret, mask, read_credential
@@ -34,7 +34,7 @@ NOTEBOOK_LIFETIME = 600.0
 _ENV_SECRETS = ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_PASSWORD")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Login:
     """What a spec names of a workspace, each or none; *path* is the place of the options."""
 
@@ -98,6 +98,11 @@ class Workspace:
     def generation(self) -> int:
         """As `Auth.generation`."""
         return self._auth.generation if self._auth else 0
+
+    @property
+    def is_due(self) -> bool:
+        """As `Auth.is_due`."""
+        return self._auth is None or self._auth.is_due
 
     @property
     def source(self) -> str:

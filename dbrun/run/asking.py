@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..client.limits import Outcome
+from ..client.waiting import Aside, Pause, Wait
 from ..clock import Clock
 from ..errors import (
     EndpointDown,
@@ -28,6 +29,7 @@ from ..errors import (
     Unreachable,
     Warming,
 )
+from ..frozen import frozen
 from ..types import Json, Response
 from .calls import log_answers, log_failure
 from .counters import Counters
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from ..spec.model import Price
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Question:
     """One request, ready to be sent: its *body*, its *key*, and which answers will do.
 
@@ -54,7 +56,7 @@ class Question:
     send: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reply:
     """The answer to a question, whether it was paid for before, and how it went."""
 
@@ -69,7 +71,7 @@ Kept: TypeAlias = "tuple[Reply | EndpointError, Entry | EndpointError]"
 
 
 class Asker:
-    """One endpoint, asked by many threads."""
+    """One endpoint, asked by many at once: coroutines of one loop, or threads."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class Asker:
         estimate_tokens: bool = False,
     ) -> None:
         self.adapter = adapter
+        self._call = _calling(adapter)
         self.limiter = limiter
         self._policy = policy
         self._breaker = breaker
@@ -101,26 +104,53 @@ class Asker:
         self.models: Counter[str] = Counter()
         """Answers by the served model or version that gave them, where the endpoint tells."""
 
-    def ask(self, questions: Sequence[Question]) -> list[Reply | EndpointError | Unanswered]:
+    async def ask(self, questions: Sequence[Question]) -> list[Reply | EndpointError | Unanswered]:
         """A reply or an error for each question, in order.
 
         Raises:
             RunError: no request can succeed.
             Interrupted: the run was halted before all were answered.
         """
+        if len(questions) == 1:
+            return [await self._ask_one(questions[0])]
         replies: list[Reply | EndpointError | Unanswered | None] = [
             self._known(question) for question in questions
         ]
         missing = [place for place, reply in enumerate(replies) if reply is None]
         if missing:
-            self._ask_missing(questions, missing, replies)
-        self._counters.count_reused(
-            sum(1 for reply in replies if isinstance(reply, Reply) and reply.reused)
-        )
+            await self._ask_missing(questions, missing, replies)
         for reply in replies:
-            if isinstance(reply, Reply) and reply.response.model is not None:
-                self._counters.count_in(self.models, reply.response.model)
+            if isinstance(reply, Reply):
+                self._count(reply)
         return replies  # type: ignore[return-value]
+
+    async def _ask_one(self, question: Question) -> Reply | EndpointError | Unanswered:
+        """The usual case, written out: one question, which travels alone."""
+        landed = self._journal.landed
+        reply = self._known(question)
+        if reply is None:
+            claim = self._journal.claim(question.key, question.since, landed)
+            reply = await (self._lead(claim, question) if claim.leads else self._wait(claim))
+        if isinstance(reply, Reply):
+            self._count(reply)
+        return reply
+
+    async def _lead(self, claim: Claim, question: Question) -> Reply | EndpointError:
+        """Send the question for all who wait for its answer."""
+        try:
+            sent = await self._send((question,))
+        except BaseException:
+            claim.settle(Interrupted("the run ended before this request was answered"))
+            raise
+        reply, entry = (sent, sent) if isinstance(sent, EndpointError) else sent[0]
+        claim.settle(entry)
+        return reply
+
+    def _count(self, reply: Reply) -> None:
+        if reply.reused:
+            self._counters.count_reused()
+        if (model := reply.response.model) is not None:
+            self._counters.count_in(self.models, model)
 
     def _known(self, question: Question) -> Reply | EndpointError | Unanswered | None:
         entry = self._journal.lookup(question.key, question.since)
@@ -130,7 +160,7 @@ class Asker:
             return Unanswered("the journal holds no answer to this request")
         return None
 
-    def _ask_missing(
+    async def _ask_missing(
         self,
         questions: Sequence[Question],
         missing: Iterable[int],
@@ -145,7 +175,7 @@ class Asker:
                 claims.append((place, self._journal.claim(question.key, question.since)))
             led = [(place, claim) for place, claim in claims if claim.leads]
             for chunk in self._chunks(questions, led):
-                self._send_chunk(
+                await self._send_chunk(
                     [(place, claim, questions[place]) for place, claim in chunk], replies
                 )
         except BaseException:
@@ -156,12 +186,12 @@ class Asker:
             raise
         for place, claim in claims:
             if not claim.leads:
-                replies[place] = self._wait(claim)
+                replies[place] = await self._wait(claim)
 
-    def _wait(self, claim: Claim) -> Reply | EndpointError:
+    async def _wait(self, claim: Claim) -> Reply | EndpointError:
         """The answer to an equal request that another thread had in flight."""
         try:
-            return self._reused(claim.wait(self._halt))
+            return self._reused(await claim.wait(self._halt))
         except EndpointError as error:
             return error
         except Unanswered as error:
@@ -184,40 +214,42 @@ class Asker:
             for start in range(0, len(members), size)
         ]
 
-    def _send_chunk(
+    async def _send_chunk(
         self,
         chunk: Sequence[tuple[int, Claim, Question]],
         replies: list[Reply | EndpointError | Unanswered | None],
     ) -> None:
         """One call for *chunk*; a call that fails is split until the bad row is alone."""
-        sent = self._send([question for _, _, question in chunk])
+        sent = await self._send([question for _, _, question in chunk])
         if not isinstance(sent, EndpointError):
             for (place, claim, _), (reply, entry) in zip(chunk, sent, strict=True):
                 replies[place] = reply
                 claim.settle(entry)
         elif len(chunk) > 1 and not isinstance(sent, RateLimited):
             middle = len(chunk) // 2
-            self._send_chunk(chunk[:middle], replies)
-            self._send_chunk(chunk[middle:], replies)
+            await self._send_chunk(chunk[:middle], replies)
+            await self._send_chunk(chunk[middle:], replies)
         else:
             for place, claim, _ in chunk:
                 replies[place] = sent
                 claim.settle(sent)
 
-    def _send(self, questions: Sequence[Question]) -> list[Kept] | EndpointError:
+    async def _send(self, questions: Sequence[Question]) -> list[Kept] | EndpointError:
         """Call, and call again as the policy says; the answers are in the journal on return."""
         bodies = [question.body for question in questions]
         started = self._clock.now()
         tries = waits = 0
         while True:
             tokens = self._tokens.before(bodies) if self._tokens else None
-            if not self.limiter.acquire(self._halt, tokens):
+            if not await self.limiter.acquire(self._halt, tokens):
                 raise Interrupted("stopped before this request was sent")
             try:
                 sent_at = self._clock.now()
-                answers = self.adapter.call(bodies, self._timeout)
+                answers = await self._call(bodies, self._timeout)
             except EndpointError as error:
-                self.limiter.release(_outcome(error), retry_after=error.retry_after)
+                self.limiter.release(
+                    _outcome(error), retry_after=error.retry_after, estimate=tokens
+                )
                 elapsed = self._clock.now() - started
                 waited_for = self._policy.is_waited_for(error, elapsed)
                 waits += waited_for
@@ -232,15 +264,15 @@ class Asker:
                     self._give_up(error, started)
                     return error
                 self._counters.count_again(waited_for, error.maybe_paid)
-                if self._clock.sleep(delay, self._halt):
+                if await Pause(self._clock, delay, self._halt):
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException:
-                self.limiter.release(Outcome.refused)
+                self.limiter.release(Outcome.refused, estimate=tokens)
                 raise
             else:
                 latency = self._clock.now() - sent_at
                 log_answers(self.adapter, bodies, answers, latency)
-                return self._keep(questions, answers, latency, tries + waits)
+                return self._keep(questions, answers, latency, tries + waits, tokens)
 
     def _keep(
         self,
@@ -248,6 +280,7 @@ class Asker:
         answers: Sequence[Answer],
         latency: float,
         failures: int,
+        estimate: tuple[int, int] | None,
     ) -> list[Kept]:
         """Journal what was answered; what has not the form of an answer is not one."""
         read = [self._read(answer) for answer in answers]
@@ -255,7 +288,7 @@ class Asker:
         outcome = Outcome.success_after_retry if failures else Outcome.success
         shared = answers[0].shared
         used = self._tokens.after(usages if shared is None else [shared]) if self._tokens else None
-        self.limiter.release(outcome, tokens=used)
+        self.limiter.release(outcome, estimate=estimate, tokens=used)
         self._breaker.succeeded()
         self._reached = True
         self._counters.count_sent(200)
@@ -315,6 +348,21 @@ class Asker:
                 f"the endpoint only ever asked to wait: {error.message}",
                 "run the same command again when it has room; limits.retry_for waits longer",
             ) from error
+
+
+_Calling = Callable[[Sequence[Json], float], Coroutine[Wait[Any], Any, "Sequence[Answer]"]]
+
+
+def _calling(adapter: Adapter) -> _Calling:
+    """How *adapter* is called without keeping a loop waiting."""
+    acall: _Calling | None = getattr(adapter, "acall", None)
+    if acall is not None:
+        return acall
+
+    async def aside(bodies: Sequence[Json], timeout: float) -> Sequence[Answer]:
+        return await Aside(lambda: adapter.call(bodies, timeout))
+
+    return aside
 
 
 def _outcome(error: EndpointError) -> Outcome:

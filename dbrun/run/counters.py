@@ -30,10 +30,10 @@ class Counters:
             self.sent += 1
             self.by_status[str(status)] += 1
 
-    def count_reused(self, requests: int) -> None:
-        """*requests* were answered from the journal or by an equal one in flight."""
+    def count_reused(self) -> None:
+        """A request was answered from the journal or by an equal one in flight."""
         with self._lock:
-            self.reused += requests
+            self.reused += 1
 
     def count_in(self, counts: Counter[str], name: str) -> None:
         """Count *name* in *counts*, which several threads share."""

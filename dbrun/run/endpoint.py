@@ -6,12 +6,12 @@ import secrets
 import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
 from ..adapters.base import Request
 from ..client.journal import Journal
+from ..client.waiting import blocking
 from ..errors import DbrunError, RowError, UserError
 from ..spec.model import Concurrency, EndpointSpec, Limits, Reference
 from ..spec.response import output_check
@@ -125,6 +125,8 @@ class Endpoint:
                     return error
                 raise
 
+        from concurrent.futures import ThreadPoolExecutor
+
         workers = concurrency or (self._spec.limits.concurrency or self._adapter.concurrency).high
         with ThreadPoolExecutor(workers, thread_name_prefix="dbrun-batch") as pool:
             return list(pool.map(one, prompts))
@@ -160,7 +162,7 @@ class Endpoint:
         body = self._adapter.encode(Request(fields=sent, params=frozenset(self._params)))
         # Every call of `invoke` is a call of its own: equal prompts do not share an answer.
         question = Question(body=body, key=secrets.token_hex(32))
-        reply = self._asker.ask([question])[0]
+        reply = blocking(self._asker.ask([question]))[0]
         if isinstance(reply, DbrunError):
             raise reply
         return reply

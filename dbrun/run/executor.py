@@ -1,27 +1,32 @@
-"""Map a function over an iterator with threads: in order, with a bounded window, stoppable.
+"""Map a coroutine function over an iterator: in order, with a bounded window, stoppable.
 
-It knows nothing of language models. Workers take their next items themselves, so that no item
-waits in a queue between threads; the caller's thread takes the results in order. An item that
-is slow holds up nobody until the window (items taken but not yet handed out) is full.
+It knows nothing of language models. One thread of its own carries the calls that are under way;
+the caller's thread takes the results in order. An item that is slow holds up nobody until the
+window (items taken but not yet handed out) is full.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Generic, TypeVar
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
+from ..client.loop import Loop
+from ..client.waiting import Aside, Gate, Wait
 from ..errors import Interrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _TICK = 0.1  # seconds: how often the caller looks up while nothing is ready
-_RAMP = 0.005  # seconds: the same, while threads may still be added
 _UNTAKEN = 1024  # results that may wait for the caller; more would only cost memory
-_PACE = 0.002  # seconds: results that come in a burst are handed out together
+_PACE = 0.01  # seconds: results that come in a burst are handed out together
+_AT_ONCE = 64  # items read aside together
+_PATIENCE = 0.005  # seconds for which reading aside collects them
 
 
 class Executor(Generic[Item, Result]):
@@ -31,23 +36,23 @@ class Executor(Generic[Item, Result]):
         function: takes a list of items, gives as many results. It may raise only for trouble
             that concerns every item (`RunError`): feeding stops, and the first such error is
             raised once what is in flight has ended.
-        items: read lazily, under a lock, from several threads.
-        workers: how many threads there should be, given how many there are; asked again and
-            again, so that threads come when there is waiting for them to do. Threads that only
-            compute stand in each other's way.
+        items: read lazily, one reader at a time.
+        workers: how many calls of *function* may be under way; asked again and again.
         window: how far reading may run ahead of the oldest unfinished item.
         group: how many items one call of *function* takes at the most.
+        may_wait: whether the next item may take its time, so that it is read in a thread aside.
         halt: set by this executor when feeding must stop; waiting in *function* should wake.
     """
 
     def __init__(
         self,
-        function: Callable[[list[Item]], Sequence[Result]],
+        function: Callable[[list[Item]], Coroutine[Wait[Any], Any, Sequence[Result]]],
         items: Iterator[Item],
         *,
-        workers: Callable[[int], int],
+        workers: Callable[[], int],
         window: int,
         group: int = 1,
+        may_wait: bool = True,
         halt: threading.Event | None = None,
         grace: float = 30.0,
     ) -> None:
@@ -56,20 +61,26 @@ class Executor(Generic[Item, Result]):
         self._workers = workers
         self._window = max(window, group)
         self._group = group
+        self._may_wait = may_wait
         self._halt = halt or threading.Event()
         self._grace = grace
-        self._pull_lock = threading.Lock()
-        self._changed = threading.Condition()  # guards everything below
+        self._loop = Loop()
+        self._thread = threading.Thread(target=self._carry, name="dbrun-loop", daemon=True)
+        self._changed = threading.Condition()  # guards what both threads use:
         self._results: dict[int, Result] = {}
-        self._taken = 0
         self._given = 0
-        self._alive = 0
-        self._exhausted = False
         self._error: BaseException | None = None
-        self._ramping = True
+        self._ended = False
         self._caller_waits = False
-        self._window_waits = False
-        self._threads: list[threading.Thread] = []
+        self._held: deque[Gate] = deque()  # opened by either
+        # Of the loop's thread alone:
+        self._taken = 0
+        self._finished = 0
+        self._look_at = 1
+        self._read: deque[Item] = deque()
+        self._reading = False
+        self._read_error: BaseException | None = None
+        self._exhausted = False
         self._interrupt: Interrupted | None = None
         self._abandoned = threading.Event()
 
@@ -91,8 +102,8 @@ class Executor(Generic[Item, Result]):
                 and every result before the first gap was handed out.
             Interrupted: after `interrupt`.
         """
+        self._thread.start()
         try:
-            self._spawn()
             deadline: float | None = None
             while True:
                 ready, over = self._take_ready()
@@ -102,7 +113,6 @@ class Executor(Generic[Item, Result]):
                     break
                 if ready:
                     time.sleep(_PACE)
-                self._spawn()
                 if self._halt.is_set() and self._interrupt is not None:
                     deadline = deadline or time.monotonic() + self._grace
                     if time.monotonic() > deadline or self._abandoned.is_set():
@@ -117,75 +127,127 @@ class Executor(Generic[Item, Result]):
 
     def _take_ready(self) -> tuple[list[Result], bool]:
         with self._changed:
-            if self._given not in self._results and not self._over():
+            if self._given not in self._results and not self._ended:
                 self._caller_waits = True
-                self._changed.wait(_RAMP if self._ramping else _TICK)
+                self._changed.wait(_TICK)
                 self._caller_waits = False
-            ready = []
-            while (result := self._results.pop(self._given, self)) is not self:
-                ready.append(result)
+            ready: list[Result] = []
+            while self._given in self._results:
+                ready.append(self._results.pop(self._given))
                 self._given += 1
-            if ready and self._window_waits:
-                self._window_waits = False
-                self._changed.notify_all()
-            return ready, self._over() and not ready  # type: ignore[return-value]
+        if ready and self._held:
+            self._let_on()
+        return ready, self._ended and not ready
 
-    def _over(self) -> bool:
-        stopped = self._exhausted or self._error is not None or self._halt.is_set()
-        return stopped and not self._alive and self._given not in self._results
+    def _join(self) -> None:
+        if self._interrupt is None:  # else the grace is over
+            self._thread.join(self._grace)
+        self._loop.abandon()
+        self._thread.join(1.0)
 
-    def _spawn(self) -> None:
-        """Start threads up to what is wanted now; they live until there is nothing left."""
-        wanted = max(1, self._workers(len(self._threads)))
-        self._ramping = wanted > len(self._threads) > 0
-        while len(self._threads) < wanted:
-            if self._exhausted or self._halt.is_set():
-                return
-            name = f"dbrun-{len(self._threads)}"
-            thread = threading.Thread(target=self._work, name=name, daemon=True)
-            with self._changed:
-                # Counted before it runs, so that the caller does not think all is done
-                # before the thread has taken its first item.
-                self._alive += 1
-            self._threads.append(thread)
-            thread.start()
-
-    def _work(self) -> None:
+    def _carry(self) -> None:
+        """The loop's thread."""
         try:
-            while batch := self._pull():
-                start, items = batch
-                try:
-                    results = self._function(items)
-                except BaseException as error:
-                    self._fail(error)
-                    return
-                self._hand_in(start, results)
+            self._add_workers()
+            self._loop.run(self._add_workers)
+        except BaseException as error:
+            self._fail(error)
         finally:
             with self._changed:
-                self._alive -= 1
+                self._ended = True
                 self._changed.notify_all()
 
-    def _pull(self) -> tuple[int, list[Item]] | None:
-        with self._pull_lock:
-            while self._is_full() and not self._halt.is_set():
-                with self._changed:
-                    if self._is_full():
-                        self._window_waits = True
-                        self._changed.wait(_TICK)
-            if self._exhausted or self._halt.is_set():
+    def _add_workers(self) -> None:
+        """Have as many workers as are wanted now; they live until there is nothing left."""
+        if self._halt.is_set():
+            if self._reading and self._loop.tasks == 1:  # what it reads nobody will take
+                self._loop.abandon()
+        elif self._read or not self._exhausted:
+            for _ in range(max(1, self._workers()) - self._loop.tasks):
+                self._loop.start(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while batch := await self._pull():
+                start, items = batch
+                self._hand_in(start, await self._function(items))
+                self._finished += 1
+                if self._finished >= self._look_at:
+                    # Once a round is enough: the limit moves with rounds.
+                    self._look_at = self._finished + self._loop.tasks
+                    self._add_workers()
+        except GeneratorExit:  # abandoned
+            raise
+        except BaseException as error:
+            self._fail(error)
+
+    async def _pull(self) -> tuple[int, list[Item]] | None:
+        """The next items and the number of the first; None if there are no more."""
+        late = False  # whether the reader has kept us waiting for longer than a moment
+        while not self._halt.is_set():
+            if self._is_full():
+                await self._hold()
+            elif self._read and (late or not self._reading or len(self._read) >= self._group):
+                return self._take()
+            elif self._reading:
+                late = not await self._hold()
+            elif self._exhausted:
                 return None
+            elif self._read_error is not None:
+                raise self._read_error
+            elif self._may_wait:
+                await self._read_aside()
+            else:
+                self._exhausted = self._read_on(self._group)
+        return None
+
+    def _take(self) -> tuple[int, list[Item]]:
+        items = [self._read.popleft() for _ in range(min(self._group, len(self._read)))]
+        start = self._taken
+        self._taken += len(items)
+        return start, items
+
+    async def _hold(self) -> bool:
+        """Wait for room, or for the reader; False when it is time to look again."""
+        gate = Gate(_TICK)
+        self._held.append(gate)
+        if await gate:
+            return True
+        with suppress(ValueError):  # opened at this very moment
+            self._held.remove(gate)
+        return False
+
+    async def _read_aside(self) -> None:
+        room = self._window - (self._taken - self._given)
+        groups = max(1, min(_AT_ONCE, room) // self._group)
+        self._reading = True
+        try:
+            self._exhausted = await Aside(lambda: self._read_on(groups * self._group, _PATIENCE))
+        finally:
+            self._reading = False
+            self._let_on()
+
+    def _read_on(self, most: int, seconds: float = math.inf) -> bool:
+        """Read items, one at least, for so many seconds; True at the end of all."""
+        until = time.monotonic() + seconds
+        try:
+            for count, item in enumerate(self._items, 1):
+                self._read.append(item)
+                if count >= most or time.monotonic() > until:
+                    return False
+        except BaseException as error:  # raised once what came before it is taken
+            self._read_error = error
+            return False
+        return True
+
+    def _let_on(self) -> None:
+        """Have those look again who wait for room, or for the reader."""
+        for _ in range(len(self._held)):
             try:
-                items = list(islice(self._items, self._group))
-            except BaseException as error:
-                self._fail(error)
-                return None
-            if len(items) < self._group:
-                self._exhausted = True
-            if not items:
-                return None
-            start = self._taken
-            self._taken += len(items)
-            return start, items
+                gate = self._held.popleft()
+            except IndexError:  # the other thread was faster
+                return
+            gate.open()
 
     def _is_full(self) -> bool:
         """Whether reading must wait: for the oldest item, or for a caller who is slower."""
@@ -206,10 +268,3 @@ class Executor(Generic[Item, Result]):
                 self._error = error
             self._changed.notify_all()
         self._halt.set()
-
-    def _join(self) -> None:
-        if self._interrupt is not None:
-            return  # the grace is over; daemon threads end with the process
-        deadline = time.monotonic() + self._grace
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from ..canonical import digest
 from ..errors import RowError, SourceError
+from ..frozen import frozen
 from ..types import Failure, Json, Row
 
 RowTransform = Callable[
@@ -17,7 +17,7 @@ RowTransform = Callable[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """What makes one record: a row after `transforms.row`, times repeat.
 
@@ -34,7 +34,7 @@ class Item:
     ask_again: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """Which rows of the source a run takes: all of them, unless something is set.
 

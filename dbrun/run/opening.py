@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import IO, Any
 
 from ..adapters.base import Adapter
@@ -15,6 +15,7 @@ from ..client.limits import Limiter
 from ..client.retry import Breaker, RetryPolicy
 from ..clock import Clock
 from ..context import Context, Memory
+from ..frozen import frozen
 from ..registry import Registry
 from ..sinks.base import Sink
 from ..sources.base import Source
@@ -29,7 +30,7 @@ from .steps import Step
 from .transforms import InputTransforms, OutputTransforms, RowTransforms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Surroundings:
     """What a run takes from outside: environment, clock, plugins, and whether it may send."""
 
@@ -40,7 +41,7 @@ class Surroundings:
     debug: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Opened:
     """The parts of an open pipeline."""
 
@@ -49,6 +50,10 @@ class Opened:
     row: RowTransforms | None
     templates: Templates
     context: Context
+
+    def calls_at_once(self) -> int:
+        """How many calls the limits let through at a time, over all endpoints."""
+        return sum(asker.limiter.limit for asker in self.askers)
 
 
 def make_context(spec: Spec, around: Surroundings, memory: Memory) -> tuple[Context, Templates]:
@@ -226,6 +231,7 @@ def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates:
         adapter_name=step.endpoint.adapter,
         identity=identity,
         share=spec.journal.share,
+        has_functions=bool(step.input or step.output or spec.filters),
         price=step.endpoint.price,
     )
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO
 
+from ..frozen import frozen
 from .asking import Asker
 from .counters import Counters
 from .items import Selection
 from .tally import Tally
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunOptions:
     """What one run is asked to do beyond the spec.
 
@@ -30,7 +31,7 @@ class RunOptions:
     handle_signals: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Progress:
     """How far a run has come, for whoever shows it. *total* is the rows to do, where known."""
 

@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..canonical import digest
 from ..client.journal import Journal
+from ..frozen import frozen
 from ..registry import Registry
 from ..spec.lint import id_lint, template_lints
 from ..spec.model import Spec
@@ -22,10 +23,9 @@ from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
 from .processor import Processor
 from .result import Run
-from .workers import Workers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pipeline:
     """A pipeline file, read, merged and checked.
 
@@ -135,7 +135,7 @@ class Pipeline:
             executor: Executor[Item, Record] = Executor(
                 processor.process,
                 expand(found, transform, repeats=self.spec.repeats),
-                workers=Workers(parts.askers, parts.context.clock),
+                workers=parts.calls_at_once,
                 window=self.spec.limits.window,
                 group=processor.group,
                 halt=halt,
@@ -166,7 +166,12 @@ class Pipeline:
     ) -> Iterator[tuple[Processor, Opened]]:
         around = self._around(environ)
         spec = self.spec
-        journal = Journal.open(spec.journal.path, mode=spec.journal.mode, clock=around.clock)
+        journal = Journal.open(
+            spec.journal.path,
+            mode=spec.journal.mode,
+            clock=around.clock,
+            publish_every=spec.journal.publish_every,
+        )
         try:
             with opened(spec, around, journal=journal, counters=Counters(), halt=halt) as parts:
                 processor = Processor(parts.steps, variables=spec.vars, images_folder=spec.folder)

@@ -7,6 +7,7 @@ once for each step; trouble with a row at any stage becomes its record's `error`
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,7 @@ from ..spec.templates import scope
 from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
 from ..values import plain
 from .asking import Question, Reply
+from .inline import Inline
 from .items import Item
 from .outputs import cut, parse_json
 from .steps import Step
@@ -64,6 +66,8 @@ class Processor:
         send: bool = True,
     ) -> None:
         self._steps = steps
+        # Only functions of the user's may take their time.
+        self._inline = {step.name: Inline() for step in steps if step.has_functions}
         self._variables = variables
         self._images_folder = images_folder
         self._since = since
@@ -74,29 +78,35 @@ class Processor:
         """How many items are best processed together (the largest batch of any step)."""
         return max((step.asker.adapter.batch_size for step in self._steps), default=1)
 
-    def process(self, items: Sequence[Item]) -> list[Record]:
+    async def process(self, items: Sequence[Item]) -> list[Record]:
         """One record for each item, in order.
 
         Raises:
             RunError: trouble that concerns every row.
             Interrupted: the run was halted.
         """
-        stories = [Story(item, failure=item.failure) for item in items]
+        stories = []
+        for item in items:
+            stories.append(Story(item, failure=item.failure))
         for step in self._steps:
-            askings = [
-                asking
-                for story in stories
-                if story.is_open and (asking := self._compose(step, story)) is not None
-            ]
+            inline = self._inline.get(step.name)
+            askings = []
+            for story in stories:
+                if not story.is_open:
+                    continue
+                if inline is None:
+                    asking = self.compose(step, story)
+                else:
+                    asking = await inline.call(functools.partial(self.compose, step, story))
+                if asking is not None:
+                    askings.append(asking)
             if askings:
-                self._ask(step, askings)
-        return [_record(story, stepwise=len(self._steps) > 1) for story in stories]
+                await self._ask(step, askings)
+        stepwise = len(self._steps) > 1
+        return [_record(story, stepwise=stepwise) for story in stories]
 
     def compose(self, step: Step, story: Story) -> Asking | None:
-        """The request of *story* in *step*, for showing it; None if skipped or failed."""
-        return self._compose(step, story)
-
-    def _compose(self, step: Step, story: Story) -> Asking | None:
+        """The request of *story* in *step*; None if it is skipped or failed."""
         values = story.item.values
         done = {name: {"output": result.output} for name, result in story.results.items()}
         seen = scope(values, self._variables, done)
@@ -126,12 +136,12 @@ class Processor:
         question = Question(body=body, key=key, since=since, send=self._send)
         return Asking(story, fields, sent, question)
 
-    def _ask(self, step: Step, askings: Sequence[Asking]) -> None:
-        replies = step.asker.ask([asking.question for asking in askings])
+    async def _ask(self, step: Step, askings: Sequence[Asking]) -> None:
+        replies = await step.asker.ask([asking.question for asking in askings])
         for asking, reply in zip(askings, replies, strict=True):
-            self._conclude(step, asking, reply)
+            await self._conclude(step, asking, reply)
 
-    def _conclude(self, step: Step, asking: Asking, reply: Reply | RowError) -> None:
+    async def _conclude(self, step: Step, asking: Asking, reply: Reply | RowError) -> None:
         """From a reply to the step's result; a wrong output may be asked for again."""
         story = asking.story
         spent: Usage | None = None
@@ -142,27 +152,32 @@ class Processor:
                     raise reply
                 usage = reply.response.usage
                 spent = usage if spent is None else spent + usage if usage else spent
-                result = self._result(step, asking, reply, spent)
+                inline = self._inline.get(step.name)
+                if inline is None:
+                    result = self._result(step, asking, reply, spent)
+                else:
+                    conclude = functools.partial(self._result, step, asking, reply, spent)
+                    result = await inline.call(conclude)
                 break
             except InvalidOutput as error:
                 if asks_left == 0 or not isinstance(reply, Reply):
                     self._fail(step, asking, error, reply, spent)
                     return
                 asks_left -= 1
-                asking, reply = self._ask_again(step, asking, reply, error)
+                asking, reply = await self._ask_again(step, asking, reply, error)
             except RowError as error:
                 self._fail(step, asking, error, reply, spent)
                 return
         story.results[step.name] = result
         story.last = result
 
-    def _ask_again(
+    async def _ask_again(
         self, step: Step, asking: Asking, reply: Reply, error: InvalidOutput
     ) -> tuple[Asking, Reply | RowError]:
         seen = scope(asking.story.item.values, self._variables, {})
         fields = step.reask(asking.fields, reply.response.value, error)
         again = self._asking(step, asking.story, fields, seen)
-        return again, step.asker.ask([again.question])[0]
+        return again, (await step.asker.ask([again.question]))[0]
 
     def _result(self, step: Step, asking: Asking, reply: Reply, usage: Usage | None) -> StepResult:
         story, response = asking.story, reply.response

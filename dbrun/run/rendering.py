@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..client.journal import Journal
+from ..client.waiting import blocking
+from ..frozen import frozen
 from ..spec.model import Spec
 from ..types import Failure, Json, Record
 from .counters import Counters
@@ -21,7 +23,7 @@ from .processor import Processor, Story
 from .steps import Step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rendered:
     """One request of a row, or the *failure* that kept it from being made.
 
@@ -67,7 +69,7 @@ def render(spec: Spec, around: Surroundings, selection: Selection) -> Iterator[R
 def _requests(processor: Processor, parts: Opened, item: Item) -> Iterator[Rendered]:
     steps = parts.steps
     if len(steps) > 1:
-        yield from _requests_of_steps(steps, processor.process([item])[0])
+        yield from _requests_of_steps(steps, blocking(processor.process([item]))[0])
         return
     story = Story(item, failure=item.failure)
     asking = processor.compose(steps[0], story) if story.is_open else None

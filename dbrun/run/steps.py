@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..adapters.base import Request
 from ..client.journal import request_key
 from ..errors import InvalidOutput
+from ..frozen import frozen
 from ..spec.model import Price
 from ..spec.templates import CompiledPrompt, Expression, Template
 from ..types import Json, Usage
@@ -22,12 +22,13 @@ _ASK_AGAIN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """A step with everything found, compiled and at hand.
 
     *place* is how a failure names the step (None in a pipeline of one step); *params* include
-    what a native `response_schema` adds to the request.
+    what a native `response_schema` adds to the request; *has_functions* tells whether there are
+    functions of the user's: transforms or filters.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Step:
     adapter_name: str
     identity: Json
     share: bool
+    has_functions: bool
     price: Price | None = None
 
     def cost(self, usage: Usage | None) -> float | None:
@@ -54,7 +56,7 @@ class Step:
             return None
         return round(self.price.of(usage), 9)
 
-    def fields(self, seen: Mapping[str, Any], images_folder: str | None) -> dict[str, Json]:
+    def fields(self, seen: dict[str, Any], images_folder: str | None) -> dict[str, Json]:
         """The request mapping: `params`, then `prompt`/`messages` and columns, then `stop`.
 
         Raises:
@@ -85,9 +87,9 @@ class Step:
     def sent(self, fields: Mapping[str, Json]) -> Mapping[str, Json]:
         """The request mapping without what is absent or kept from the endpoint."""
         # An empty or null stop is refused by some endpoints: what is not set is absent.
-        if fields.get("stop", self) in (None, [], "") or ("stop" in fields and not self.send_stop):
-            return {name: value for name, value in fields.items() if name != "stop"}
-        return fields
+        if "stop" not in fields or (fields["stop"] and self.send_stop):
+            return fields
+        return {name: value for name, value in fields.items() if name != "stop"}
 
     def encode(self, sent: Mapping[str, Json], seen: Mapping[str, Any]) -> Json:
         """The wire body of one request alone."""

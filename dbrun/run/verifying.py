@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ..canonical import digest
 from ..client.journal import Journal
+from ..client.waiting import blocking
 from ..context import Context
 from ..errors import UserError
 from ..registry import Registry
@@ -174,7 +175,11 @@ def _replayed(spec: Spec, around: Surroundings) -> Iterator[Iterator[Record]]:
         processor = Processor(
             parts.steps, variables=spec.vars, images_folder=source.folder, send=False
         )
-        yield (record for item in feed(spec, parts, source) for record in processor.process([item]))
+        yield (
+            record
+            for item in feed(spec, parts, source)
+            for record in blocking(processor.process([item]))
+        )
 
 
 def _as_read(

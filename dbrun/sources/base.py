@@ -37,3 +37,11 @@ class Source(Protocol):
 
     def digest(self) -> str | None:
         """A digest of what was read (files: SHA-256 of their bytes), where there is one."""
+
+
+def may_wait(source: Source) -> bool:
+    """Whether the next row of *source* may take its time: standard input, a program, a service.
+
+    A source of files says no, by `may_wait = False`; its rows are read where they are needed.
+    """
+    return bool(getattr(source, "may_wait", True))

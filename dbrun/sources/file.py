@@ -6,6 +6,7 @@ import difflib
 import glob
 import hashlib
 import os
+import stat
 import sys
 import zlib
 from abc import ABC, abstractmethod
@@ -27,6 +28,14 @@ PATH: Mapping[str, Json] = {
 STANDARD_INPUT = "-"
 
 Rows = Iterator[tuple[str, Mapping[str, Json]]]
+
+
+def is_pipe(path: str) -> bool:
+    """Whether *path* is a named pipe."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 class FileSource(ABC):
@@ -55,6 +64,11 @@ class FileSource(ABC):
     def create(cls, options: Mapping[str, Any], context: Context) -> FileSource:
         """A source from its options, already valid. Reads nothing yet."""
         return cls(options, context)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether reading may wait for somebody who writes: standard input, a named pipe."""
+        return self._path == STANDARD_INPUT or is_pipe(self._path)
 
     def rows(self) -> Rows:
         """The rows of all files, in order. Raises `SourceError` naming file and line."""

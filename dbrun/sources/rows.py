@@ -30,6 +30,7 @@ class RowsSource:
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], folder: str | None) -> None:
         self.folder = folder
+        self.may_wait = not isinstance(rows, (list, tuple))
         self._rows = rows
         self._digest: str | None = None
         self._is_used_up = False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..errors import SpecError
+from ..frozen import frozen
 from ..registry import Registry
 from ..types import Json, Problem
 from .build import build
@@ -22,7 +22,7 @@ from .schema import Schemas
 from .site import Site, find_project
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loaded:
     """A spec, what is unwise in it, and the merged data with the origin of every value."""
 

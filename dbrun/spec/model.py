@@ -8,15 +8,16 @@ still references (`{env: NAME}`), never values. A `Spec` pickles.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
+from ..frozen import frozen
 from ..types import Json, Mark, Usage
 
 NOWHERE = Mark(file="<python>")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reference:
     """A dotted path to a function: `package.module:function`, with what it is called with.
 
@@ -34,7 +35,7 @@ class Reference:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Text:
     """The source of a template. *name* is how messages call it (a file's path or `prompt`).
 
@@ -53,7 +54,7 @@ Part: TypeAlias = Mapping[str, Any]
 """A part of a message's content: `text` and `image` are `Text`, other keys JSON values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MessageTemplate:
     """One turn: *content* is a template or a sequence of parts."""
 
@@ -61,7 +62,7 @@ class MessageTemplate:
     content: Text | tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prompt:
     """What is asked: exactly one of the three is set."""
 
@@ -70,7 +71,7 @@ class Prompt:
     column: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ResponseSchema:
     """What the output must satisfy. *mode*: `check` or `native`; *reask*: times to ask again.
 
@@ -83,7 +84,7 @@ class ResponseSchema:
     where: Mark = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Concurrency:
     """Calls in flight: adaptive between *low* and *high* from *start*; fixed when all are equal."""
 
@@ -97,7 +98,7 @@ class Concurrency:
         return cls(start=calls, low=calls, high=calls)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """Contract of `limits`: rates per unit of time, tries, seconds. None means no limit.
 
@@ -119,7 +120,7 @@ class Limits:
     max_failures: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Price:
     """What tokens cost, per million, in *currency*."""
 
@@ -134,7 +135,7 @@ class Price:
         return (inputs + outputs) / 1e6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EndpointSpec:
     """An adapter's name, its own *options*, and the options common to all adapters."""
 
@@ -150,7 +151,7 @@ class EndpointSpec:
     path: str = "endpoint"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StepSpec:
     """One prompt of a pipeline."""
 
@@ -167,7 +168,7 @@ class StepSpec:
     where: Mark = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceSpec:
     """Where rows come from: the plugin's *kind* and *options*; what holds for every kind."""
 
@@ -179,7 +180,7 @@ class SourceSpec:
     where: Mark = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SinkSpec:
     """Where records go: *path* is absolute; *kind* the plugin (`jsonl`, `csv`, …)."""
 
@@ -190,7 +191,7 @@ class SinkSpec:
     where: Mark = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JournalSpec:
     """Where answers are kept: *path* is absolute; *mode* `reuse`, `refresh`, `replay` or `off`."""
 
@@ -200,7 +201,7 @@ class JournalSpec:
     publish_every: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gate:
     """Bounds on a measure of the run; *warn* is a bound that only says so."""
 
@@ -209,7 +210,7 @@ class Gate:
     warn: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Spec:
     """A pipeline file after merging, with every default applied.
 

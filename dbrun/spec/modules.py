@@ -12,7 +12,6 @@ import ast
 import builtins
 import difflib
 import hashlib
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect

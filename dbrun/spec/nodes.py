@@ -7,9 +7,10 @@ place through merging and substitution. `plain` gives the ordinary data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from ..frozen import frozen
 from ..types import Json, Mark, Problem
 
 Path: TypeAlias = tuple["str | int", ...]
@@ -26,7 +27,7 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """Where something is written: *length* characters from *line* and *column* on.
 
@@ -45,7 +46,7 @@ class Place:
         return Mark(file=self.file, line=self.line, column=self.column)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Node:
     """A value, where it is written (*at*) and where its *key* is, if it has one.
 

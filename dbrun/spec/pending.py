@@ -67,7 +67,6 @@ PENDING = (
     Pending(("sink", "errors")),
     Pending(("sink", "publish"), lambda node: node.value != "always"),
     Pending(("sink", "format"), _is_delta, "format: delta"),
-    Pending(("journal", "publish_every")),
     Pending(("limits", "processes"), _is_several),
     Pending(("limits", "max_cost")),
     Pending(("endpoint", "limits", "processes"), _is_several),

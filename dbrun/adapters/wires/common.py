@@ -75,6 +75,8 @@ def usage_of(body: Json) -> Usage | None:
 
 
 def _count(value: Json) -> int | None:
+    if type(value) is int and value >= 0:
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

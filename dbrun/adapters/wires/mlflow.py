@@ -7,10 +7,10 @@ endpoints for custom models".
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
 
 from ...canonical import canonical
 from ...errors import Malformed, Rejected
+from ...frozen import frozen
 from ...types import Json, Response
 from ..base import Request
 from .base import Unconstrained, malformed, sendable, unexpected
@@ -19,7 +19,7 @@ FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 PARAMS_AS = ("columns", "params")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signature(Unconstrained):
     """A model with a signature: every field of the request is a column of its one row.
 

@@ -22,6 +22,7 @@ class Chat(Alone):
 
     prompt_kind = "chat"
     answer_keys = frozenset({"choices", "messages"})
+    batch_url = "/v1/chat/completions"
 
     def encode(self, request: Request) -> Json:
         """The request's fields with `messages`; a prompt becomes one user message."""
@@ -68,6 +69,7 @@ class Completions(Unconstrained):
     prompt_kind = "text"
     batches = True
     answer_keys = frozenset({"choices"})
+    batch_url = "/v1/completions"
 
     def encode(self, request: Request) -> Json:
         """The request's fields; there must be a prompt."""
@@ -122,6 +124,7 @@ class Embeddings(Unconstrained):
     prompt_kind = "text"
     batches = True
     answer_keys = frozenset({"data"})
+    batch_url = "/v1/embeddings"
 
     def encode(self, request: Request) -> Json:
         """The prompt as `input`; an embedding knows no stop strings."""

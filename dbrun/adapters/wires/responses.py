@@ -17,6 +17,7 @@ class Responses(Alone):
 
     prompt_kind = "chat"
     answer_keys = frozenset({"output", "output_text"})
+    batch_url = "/v1/responses"
 
     def encode(self, request: Request) -> Json:
         """The prompt or the messages as `input`.

@@ -5,7 +5,7 @@
         with claim:                          # settles with an error if the block does not
             answer = …ask the endpoint…
             claim.settle(journal.record(key, answer))
-    entry = claim.wait(stop)
+    entry = await claim.wait(stop)
 
 Whoever needs several keys at once claims all of them without waiting, sends those it leads,
 settles them, and only then waits for the rest. Nobody then waits while others wait for them, so
@@ -20,19 +20,20 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ...errors import Unanswered
+from ..waiting import Gate
 from .lines import Entry
 
-_LOOK_UP = 0.1  # seconds between looks at the stop event: a thread can wait for one event only
+_LOOK_UP = 0.1  # seconds between looks at the stop event
 
 
 class _Flight:
-    """One call under way: its outcome once there is one, and an event once somebody waits."""
+    """One call under way: its outcome once there is one, and the gates of those who wait."""
 
-    __slots__ = ("landed", "outcome")
+    __slots__ = ("gates", "outcome")
 
     def __init__(self, outcome: Entry | BaseException | None = None) -> None:
         self.outcome = outcome
-        self.landed: threading.Event | None = None
+        self.gates: list[Gate] = []
 
 
 class Claim:
@@ -55,14 +56,14 @@ class Claim:
             raise RuntimeError("only the claim that leads may settle it")
         self._flights.land(self._key, self._flight, outcome)
 
-    def wait(self, stop: threading.Event | None = None) -> Entry:
+    async def wait(self, stop: threading.Event | None = None) -> Entry:
         """The leader's answer.
 
         Raises:
             BaseException: a copy of the error that the leader settled with.
             Unanswered: if *stop* was set before the leader settled.
         """
-        outcome = self._flights.await_landing(self._flight, stop)
+        outcome = await self._flights.await_landing(self._flight, stop)
         if isinstance(outcome, BaseException):
             # Each waiter raises its own copy: a traceback belongs to one thread.
             raise copy.copy(outcome)
@@ -93,21 +94,26 @@ class Flights:
         self._lookup = lookup
         self._lock = threading.Lock()
         self._under_way: dict[str, _Flight] = {}
+        self.landed = 0
+        """How many calls have come to their end."""
 
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def claim(self, key: str, since: int = 0) -> Claim:
+    def claim(self, key: str, since: int = 0, landed: int | None = None) -> Claim:
         """Lead the call for *key*, or join the one under way; never waits.
 
         If the journal holds an answer of generation *since* or later by now, the claim does not
-        lead and `wait` gives that answer at once.
+        lead and `wait` gives that answer at once. It is not looked into if nothing has landed
+        since the caller did so, when `landed` was *landed*.
         """
         with self._lock:
             flight = self._under_way.get(key)
             if flight is not None:
                 return Claim(self, key, flight, leads=False)
             flight = self._under_way[key] = _Flight()
+            if landed == self.landed:
+                return Claim(self, key, flight, leads=True)
         try:
             entry = self._lookup(key, since)
         except BaseException as error:
@@ -123,20 +129,25 @@ class Flights:
             if flight.outcome is not None:
                 return
             flight.outcome = outcome
+            self.landed += 1
             self._under_way.pop(key, None)
-            landed = flight.landed
-        if landed is not None:
-            landed.set()
+            gates, flight.gates = flight.gates, []
+        for gate in gates:
+            gate.open()
 
-    def await_landing(self, flight: _Flight, stop: threading.Event | None) -> Entry | BaseException:
+    async def await_landing(
+        self, flight: _Flight, stop: threading.Event | None
+    ) -> Entry | BaseException:
         """The outcome of the flight, waited for; `Unanswered` if *stop* is set before."""
-        with self._lock:
-            if flight.outcome is not None:
-                return flight.outcome
-            if flight.landed is None:
-                flight.landed = threading.Event()
-            landed = flight.landed
-        while not landed.wait(None if stop is None else _LOOK_UP):
+        while True:
+            gate = Gate(_LOOK_UP)
+            with self._lock:
+                if flight.outcome is not None:
+                    return flight.outcome
+                flight.gates.append(gate)
             if stop is not None and stop.is_set():
-                break
-        return flight.outcome or Unanswered("stopped while an equal request was in flight")
+                return Unanswered("stopped while an equal request was in flight")
+            if not await gate:
+                with self._lock:
+                    if gate in flight.gates:
+                        flight.gates.remove(gate)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
-from ...types import Json
+from ...encoding import encoder
+from ...frozen import frozen
+from ...types import Json, JsonText
 
 _BOM = b"\xef\xbb\xbf"  # some editors put it before the first line
 _LAYOUT = re.compile(rb'\{"key":"([0-9a-f]{64})","generation":(\d{1,10}),')
@@ -24,7 +26,7 @@ _MAX_GENERATION = 2**32 - 1
 PREFIX_DIGITS = 16
 """The digits of a key that the index holds."""
 
-_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_compact = encoder()
 
 
 class Answered(Protocol):
@@ -44,7 +46,7 @@ class Answered(Protocol):
     def model(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """A journalled answer: its *body*, the served *model* if known, the *generation* it is of.
 
@@ -129,7 +131,7 @@ def tidy(line: bytes) -> bytes | None:
     return encode(key, entry.generation, _Plain(body=entry.body, model=entry.model), entry.extra)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Plain:
     body: Json
     model: str | None
@@ -138,7 +140,10 @@ class _Plain:
 
 def _body(answer: Answered) -> bytes:
     if answer.raw is not None:
-        raw = answer.raw.strip()
+        raw = answer.raw
+        if type(raw) is JsonText:
+            return raw
+        raw = raw.strip()
         if b"\n" not in raw and b"\r" not in raw and _is_json(raw):
             return raw
     return _text(answer.body)

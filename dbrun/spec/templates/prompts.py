@@ -38,7 +38,7 @@ class CompiledPrompt:
     names: frozenset[str] = field(default=frozenset())
     columns: frozenset[str] = field(default=frozenset())
 
-    def fields(self, scope: Mapping[str, Any], images_folder: str | None) -> dict[str, Json]:
+    def fields(self, scope: dict[str, Any], images_folder: str | None) -> dict[str, Json]:
         """`{"prompt": text}` or `{"messages": [...]}` for one row.
 
         *images_folder* is the folder that local images must lie below; None forbids them.
@@ -59,7 +59,7 @@ class _Message:
     role: str
     content: Template | tuple[_Part, ...]
 
-    def render(self, scope: Mapping[str, Any], images_folder: str | None) -> dict[str, Json]:
+    def render(self, scope: dict[str, Any], images_folder: str | None) -> dict[str, Json]:
         if isinstance(self.content, tuple):
             parts = [part.render(scope, images_folder) for part in self.content]
             return {"role": self.role, "content": parts}
@@ -72,7 +72,7 @@ class _Part:
     image: Template | None
     rest: Mapping[str, Json]
 
-    def render(self, scope: Mapping[str, Any], images_folder: str | None) -> dict[str, Json]:
+    def render(self, scope: dict[str, Any], images_folder: str | None) -> dict[str, Json]:
         if self.text is not None:
             return {"type": "text", "text": self.text.render(scope), **self.rest}
         if self.image is not None:
