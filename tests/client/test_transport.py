@@ -14,7 +14,6 @@ from fakes.origin import CLOSE, RESET, Origin, Pause, ok
 from fakes.sending import CHUNKED, HEAD, post, send
 
 from dbrun.client import http_connection, http_pool
-from dbrun.client.transport import Transport
 from dbrun.errors import EndpointMissing, TimedOut, Unavailable, Unreachable
 
 # Reaching a host
@@ -102,11 +101,11 @@ def lead_to(monkeypatch, *ports: int) -> list[str]:
     return asked
 
 
-def test_an_address_that_swallows_everything_leaves_time_for_the_next(monkeypatch):
+def test_an_address_that_swallows_everything_leaves_time_for_the_next(make_transport, monkeypatch):
     with (
         swallowing() as deaf,
         Origin() as origin,
-        Transport(connect_timeout=0.4, environ={}) as transport,
+        make_transport(connect_timeout=0.4, environ={}) as transport,
     ):
         lead_to(monkeypatch, deaf, origin.port)
         assert transport.send(post("http://two.example/"), 60).status == 200
@@ -232,8 +231,11 @@ def test_a_kept_connection_that_ends_after_the_request_left_is_not(transport):
         assert send(transport, origin).body == b"third"
 
 
-def test_threads_share_no_more_connections_than_allowed():
-    with Origin([Pause(0.002), *ok()]) as origin, Transport(connections=8, environ={}) as transport:
+def test_threads_share_no_more_connections_than_allowed(make_transport):
+    with (
+        Origin([Pause(0.002), *ok()]) as origin,
+        make_transport(connections=8, environ={}) as transport,
+    ):
         answers: list[int] = []
 
         def work() -> None:
@@ -249,8 +251,8 @@ def test_threads_share_no_more_connections_than_allowed():
         assert origin.connections <= 8
 
 
-def test_waiting_for_a_connection_ends_at_the_deadline():
-    with Origin([Pause(30)]) as origin, Transport(connections=1, environ={}) as transport:
+def test_waiting_for_a_connection_ends_at_the_deadline(make_transport):
+    with Origin([Pause(30)]) as origin, make_transport(connections=1, environ={}) as transport:
         failures: list[TimedOut] = []
 
         def first() -> None:
@@ -269,9 +271,9 @@ def test_waiting_for_a_connection_ends_at_the_deadline():
     assert origin.connections == 1
 
 
-def test_closing_leaves_no_connection_behind():
+def test_closing_leaves_no_connection_behind(make_transport):
     with Origin([Pause(0.2), *ok()]) as origin:
-        transport = Transport(environ={})
+        transport = make_transport(environ={})
         thread = threading.Thread(target=send, args=(transport, origin))
         thread.start()
         while not origin.requests:
