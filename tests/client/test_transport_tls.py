@@ -23,9 +23,9 @@ def tls(made):
 
 
 @pytest.fixture
-def transport(made):
+def transport(make_transport, made):
     """One that trusts the private authority."""
-    with Transport(verify=made.authority, environ={}) as transport:
+    with make_transport(verify=made.authority, environ={}) as transport:
         yield transport
 
 
@@ -41,20 +41,22 @@ def test_a_private_authority_is_trusted_when_named(transport, tls):
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_private_authority_is_trusted_when_the_environment_names_it(made, tls, variable):
+def test_a_private_authority_is_trusted_when_the_environment_names_it(
+    make_transport, made, tls, variable
+):
     environ = {variable: made.authority}
-    with Origin(tls=tls) as origin, Transport(environ=environ) as transport:
+    with Origin(tls=tls) as origin, make_transport(environ=environ) as transport:
         assert ask(transport, origin.url()).status == 200
 
 
-def test_a_folder_of_authorities(made, tls):
-    with Origin(tls=tls) as origin, Transport(verify=made.folder, environ={}) as transport:
+def test_a_folder_of_authorities(make_transport, made, tls):
+    with Origin(tls=tls) as origin, make_transport(verify=made.folder, environ={}) as transport:
         assert ask(transport, origin.url()).status == 200
 
 
 @pytest.mark.parametrize("elsewhere", [{}, {"REQUESTS_CA_BUNDLE": ""}])
-def test_nothing_else_is_trusted(tls, elsewhere):
-    with Origin(tls=tls) as origin, Transport(environ=elsewhere) as transport:
+def test_nothing_else_is_trusted(make_transport, tls, elsewhere):
+    with Origin(tls=tls) as origin, make_transport(environ=elsewhere) as transport:
         with pytest.raises(RunError) as caught:
             ask(transport, origin.url())
         assert not isinstance(caught.value, EndpointError)
@@ -64,13 +66,13 @@ def test_nothing_else_is_trusted(tls, elsewhere):
         assert not origin.requests
 
 
-def test_a_path_in_the_spec_beats_the_environment(made, tls):
+def test_a_path_in_the_spec_beats_the_environment(make_transport, made, tls):
     import certifi
 
     with Origin(tls=tls) as origin:
         environ = {"REQUESTS_CA_BUNDLE": made.authority}
         with (
-            Transport(verify=certifi.where(), environ=environ) as transport,
+            make_transport(verify=certifi.where(), environ=environ) as transport,
             pytest.raises(RunError, match="not trusted"),
         ):
             ask(transport, origin.url())
@@ -81,17 +83,17 @@ def test_the_name_must_fit(transport, tls):
         ask(transport, origin.url().replace("127.0.0.1", "localhost"))
 
 
-def test_verify_false_trusts_everybody(tls):
+def test_verify_false_trusts_everybody(make_transport, tls):
     environ = {"REQUESTS_CA_BUNDLE": "/no/such/file"}
-    with Origin(tls=tls) as origin, Transport(verify=False, environ=environ) as transport:
+    with Origin(tls=tls) as origin, make_transport(verify=False, environ=environ) as transport:
         assert ask(transport, origin.url()).status == 200
 
 
 @pytest.mark.parametrize("name", ["absent.pem", "empty.pem"])
-def test_authorities_that_cannot_be_read(tmp_path, tls, name):
+def test_authorities_that_cannot_be_read(make_transport, tmp_path, tls, name):
     (tmp_path / "empty.pem").write_text("no certificate")
     path = str(tmp_path / name)
-    with Origin(tls=tls) as origin, Transport(verify=path, environ={}) as transport:
+    with Origin(tls=tls) as origin, make_transport(verify=path, environ={}) as transport:
         with pytest.raises(UserError, match="cannot be read") as caught:
             ask(transport, origin.url())
         assert path in caught.value.message
@@ -114,8 +116,11 @@ def test_plain_http_to_a_server_that_speaks_tls(transport, tls):
         ask(transport, origin.url(scheme="http"))
 
 
-def test_a_server_that_never_shakes_hands():
-    with Origin([Pause(30)]) as origin, Transport(connect_timeout=0.2, environ={}) as transport:
+def test_a_server_that_never_shakes_hands(make_transport):
+    with (
+        Origin([Pause(30)]) as origin,
+        make_transport(connect_timeout=0.2, environ={}) as transport,
+    ):
         started = time.monotonic()
         with pytest.raises(Unreachable):
             ask(transport, origin.url(scheme="https"), timeout=20)
