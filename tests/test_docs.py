@@ -150,8 +150,9 @@ def test_every_command_that_the_manual_names_exists() -> None:
             assert word in commands(), f"{page}: dbrun {word}"
 
 
-def test_the_manual_lists_every_option_of_run() -> None:
-    command = make_group().get_command(None, "run")  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["run", "journal"])
+def test_the_manual_lists_every_option(name: str) -> None:
+    command = make_group().get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     running = text_of("docs/running.md")
     for parameter in command.params:

@@ -24,6 +24,7 @@ COMMANDS: CommandTable = {
     },
     "Look after a run": {
         "verify": "Check results against their manifest, or against their spec.",
+        "journal": "Show the journal of answers; prune, compact, export or fill it.",
     },
     "Set up": {
         "adapters": "List what is installed: adapters, sources and sinks, with their options.",

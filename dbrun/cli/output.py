@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,20 @@ def write_text(text: str) -> None:
     """
     with _reported():
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+
+
+def byte_writer() -> Callable[[bytes], None]:
+    """What writes bytes to standard output as it is now, whatever `prints_aside` makes of it.
+
+    What it gives raises as `write_text` does.
+    """
+    stream = sys.stdout.buffer
+
+    def write(data: bytes) -> None:
+        with _reported():
+            stream.write(data)
+
+    return write
 
 
 def flush() -> None:

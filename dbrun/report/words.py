@@ -30,6 +30,18 @@ def pace(number: float, duration: float) -> str:
     return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 
+def size(bytes_: int) -> str:
+    """`812 bytes`, `4.2 kB`, `12 MB`, `1.3 GB`."""
+    if bytes_ < 1000:
+        return counted(bytes_, "byte")
+    amount = float(bytes_)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 999.5 or unit == "TB":
+            break
+    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:,.0f} {unit}"
+
+
 def tokens(usage: Mapping[str, int]) -> str | None:
     """`1,200 in, 90 out`; None where the endpoint told nothing."""
     parts = []

@@ -119,6 +119,11 @@ class Journal:
         self._state.remember(name, value)
 
     @property
+    def facts(self) -> Mapping[str, Json]:
+        """All that is remembered about endpoints, by name."""
+        return self._state.facts
+
+    @property
     def generation(self) -> int:
         """The generation that answers are recorded under."""
         return self._generation
@@ -168,6 +173,12 @@ class Journal:
     def items(self) -> Iterator[tuple[str, Entry]]:
         """Every key's newest answer, in the order of keys."""
         return self._store.entries()
+
+    def extents(self) -> Iterator[tuple[int, int, int]]:
+        """Of every key's newest answer the first 64 bits of the key, the generation, and the
+        bytes of its line, in the order of keys: what the index knows without reading a line."""
+        for spot in self._store.in_order():
+            yield spot.prefix, spot.generation, spot.size
 
     def refresh(self) -> None:
         """Take in what other processes have written since the journal was opened."""

@@ -34,6 +34,11 @@ class State:
         """The newest generation that was begun; 1 at first."""
         return int(self._said["generation"])
 
+    @property
+    def facts(self) -> dict[str, Json]:
+        """All facts, by name."""
+        return dict(self._said["facts"])
+
     def recall(self, name: str) -> Json:
         """The fact called *name*, or None."""
         return self._said["facts"].get(name)

@@ -1,0 +1,201 @@
+"""What a spec asks for of its present rows: every request, offline, and whether it is answered.
+
+Rows are processed as in a replay, so that requests of later steps are told wherever the journal
+holds the answers that they build on. Nothing is sent or written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from ..adapters.base import Adapter
+from ..client.journal import Journal
+from ..client.waiting import blocking
+from ..errors import EndpointError, Unanswered, UserError
+from ..spec.model import Spec
+from ..types import Json, Record, Usage
+from .asking import Asker, Question, Reply
+from .counters import Counters
+from .feeding import feed
+from .items import Selection
+from .opening import Opened, Surroundings, create_source, opened
+from .processor import Processor
+
+MOST_NAMED = 20
+
+Watch = Callable[[int], None]
+"""Called now and then with the number of rows that were looked at."""
+
+_WATCHED = 500  # rows from call to call
+_KEY_DIGITS = 16
+
+
+def unwatched(rows: int) -> None:
+    """A `Watch` of nobody's."""
+
+
+def short_key(key: str) -> int:
+    """The first 64 bits of a request key: what sets of a million keys hold of each."""
+    return int(key[:_KEY_DIGITS], 16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request of the row *id*, in step number *step*.
+
+    *turn* counts the questions that the step asks for this row, from 0: after it come those that
+    `response_schema.reask` asks. *answered* tells whether the journal holds the answer, and
+    *usage* the tokens that it told.
+    """
+
+    id: str
+    step: int
+    turn: int
+    key: str
+    body: Json
+    answered: bool
+    usage: Usage | None = None
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Things of which something is the matter: how many, and the first of them in words."""
+
+    count: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def add(self, said: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.named) < MOST_NAMED:
+            self.named.append(said)
+
+    def join(self, other: Trouble) -> None:
+        """Count all that *other* has counted."""
+        self.count += other.count
+        self.named += other.named[: MOST_NAMED - len(self.named)]
+
+
+class Survey:
+    """The requests of a spec's rows.
+
+    After `asked` has come to its end, *rows* tells how many items there were, *unrendered* those
+    without a request because a template or a transform failed on them, and *unfinished* those
+    whose later steps cannot be told, because an earlier one has no answer or a bad one.
+    """
+
+    def __init__(
+        self, spec: Spec, around: Surroundings, parts: Opened, watch: Watch = unwatched
+    ) -> None:
+        self.spec = spec
+        self.rows = 0
+        self.unrendered = Trouble()
+        self.unfinished = Trouble()
+        self._around = around
+        self._parts = parts
+        self._watch = watch
+        self._noted: list[tuple[int, Question, bool, Usage | None]] = []
+        self._steps = tuple(
+            # To a processor an asker is whatever answers questions.
+            replace(step, asker=cast(Asker, _Noting(step.asker, number, self._noted)))
+            for number, step in enumerate(parts.steps)
+        )
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """The adapter of each step."""
+        return tuple(step.asker.adapter for step in self._parts.steps)
+
+    @property
+    def asks_in_turn(self) -> bool:
+        """Whether an answer may bring further requests: those of a later step, or a reask."""
+        return len(self._steps) > 1 or any(step.reasks for step in self._steps)
+
+    def asked(self, selection: Selection = Selection()) -> Iterator[Asked]:  # noqa: B008 - frozen
+        """Every request of every row that *selection* takes, in order; can be called again.
+
+        Raises:
+            SourceError: the rows cannot be read.
+        """
+        self.rows, self.unrendered, self.unfinished = 0, Trouble(), Trouble()
+        source = create_source(self.spec.source, self._parts.context, self._around.registry)
+        processor = Processor(
+            self._steps, variables=self.spec.vars, images_folder=source.folder, send=False
+        )
+        for item in feed(self.spec, self._parts, source, selection=selection):
+            self.rows += 1
+            if self.rows % _WATCHED == 0:
+                self._watch(self.rows)
+            (record,) = blocking(processor.process([item]))
+            turns = [0] * len(self._steps)
+            for step, question, answered, usage in self._noted:
+                yield Asked(
+                    id=item.id,
+                    step=step,
+                    turn=turns[step],
+                    key=question.key,
+                    body=question.body,
+                    answered=answered,
+                    usage=usage,
+                )
+                turns[step] += 1
+            self._noted.clear()
+            if record.failure is not None:
+                self._judge(record)
+
+    def _judge(self, record: Record) -> None:
+        failure = record.failure
+        assert failure is not None
+        said = f"row {record.id}: {failure.kind}: {failure.message}"
+        # What was asked last is a step's result, unless it is that step which failed.
+        results = record.steps.values()
+        if record.last is None or any(result is record.last for result in results):
+            self.unrendered.add(said)
+        elif len(record.steps) < len(self._steps) - 1:
+            self.unfinished.add(said)
+
+
+@contextmanager
+def surveying(
+    spec: Spec, around: Surroundings, journal: Journal, watch: Watch = unwatched
+) -> Iterator[Survey]:
+    """The survey of *spec*, its endpoints known from *journal* and the environment.
+
+    Raises:
+        UserError: what only the endpoint could tell is not remembered, or the rows come from
+            where they cannot be read again.
+    """
+    if spec.source.options.get("path") == "-":
+        raise UserError(
+            f"{spec.file}: the rows come from standard input, so what they ask for is not known",
+            "write them to a file and add --set source.path=FILE",
+        )
+    around = replace(around, offline=True)
+    with opened(
+        spec, around, journal=journal, counters=Counters(), halt=threading.Event()
+    ) as parts:
+        yield Survey(spec, around, parts, watch)
+
+
+class _Noting:
+    """Asks as another asker does, and notes each question with whether it was answered."""
+
+    def __init__(
+        self, asker: Asker, step: int, noted: list[tuple[int, Question, bool, Usage | None]]
+    ) -> None:
+        self.adapter = asker.adapter
+        self._asker = asker
+        self._step = step
+        self._noted = noted
+
+    async def ask(self, questions: Sequence[Question]) -> list[Reply | EndpointError | Unanswered]:
+        replies = await self._asker.ask(questions)
+        for question, reply in zip(questions, replies, strict=True):
+            usage = reply.response.usage if isinstance(reply, Reply) else None
+            answered = not isinstance(reply, Unanswered)
+            self._noted.append((self._step, question, answered, usage))
+        return replies
