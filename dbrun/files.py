@@ -1,34 +1,26 @@
-"""Files: written whole, compressed by their extension, digested on the way.
-
-Volumes, workspace files and DBFS (`/Volumes`, `/Workspace`, `/dbfs`) take no appends and no
-random writes, and renaming there is not to be relied on (Databricks, "What are Unity Catalog
-volumes?", limitations). A file there is written in one go and read back.
-"""
+"""Files: written whole, compressed by their extension, digested on the way."""
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any, cast
 
 from .errors import PluginError
-
-REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
+from .storage import spool_folder, wants_whole_files
 
 COMPRESSED = (".gz", ".zst")
 
 _CHUNK = 1 << 20
 
-
-def is_remote(path: str) -> bool:
-    """Whether *path* lies on storage that wants one sequential write a file."""
-    return os.path.abspath(path).startswith(REMOTE_ROOTS)
+# Some network and FUSE file systems do not know fsync; there is nothing one could do instead.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
 def shown(path: str, root: str) -> str:
@@ -43,7 +35,7 @@ def write_whole(path: str, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before is then still there.
     """
-    if is_remote(path):
+    if wants_whole_files(os.path.dirname(os.path.abspath(path))):
         _write(path, data)
         return
     beside = f"{path}.{os.getpid()}.tmp"
@@ -73,12 +65,29 @@ def copy_whole(source: str, target: str) -> None:
     """Write *target* as a copy of *source* in one go, and read it back.
 
     Raises:
-        OSError: it cannot be written, or what is read back differs.
+        OSError: it cannot be written, or what is read back differs; what there is of it is
+            removed, if the storage lets it.
     """
-    with open(source, "rb") as original, open(target, "wb") as copy:
-        shutil.copyfileobj(original, copy, _CHUNK)
-    if not same_bytes(source, target):
-        raise OSError(f"{target} does not hold what was written to it")
+    try:
+        with open(source, "rb") as original, open(target, "wb") as copy:
+            shutil.copyfileobj(original, copy, _CHUNK)
+            copy.flush()
+            sync(copy.fileno())
+        if not same_bytes(source, target):
+            raise OSError(f"{target} does not hold what was written to it")
+    except OSError:
+        with suppress(OSError):
+            os.remove(target)
+        raise
+
+
+def sync(fd: int) -> None:
+    """Have the disk hold what was written to *fd*; quiet where a file system cannot tell."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def same_bytes(one: str, other: str) -> bool:
@@ -97,13 +106,8 @@ def same_bytes(one: str, other: str) -> bool:
 
 
 def spool_path(path: str) -> str:
-    """Where the file at *path* is made before it is put in place: beside it with `.partial`
-    behind its name; for a remote path in the machine's folder for temporary files."""
-    if not is_remote(path):
-        return path + ".partial"
-    name = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:16]
-    folder = os.path.join(tempfile.gettempdir(), f"dbrun-{name}")
-    return os.path.join(folder, os.path.basename(path) + ".partial")
+    """Where on local disk the file at *path* is made whose folder takes whole files only."""
+    return os.path.join(spool_folder(path), os.path.basename(path) + ".partial")
 
 
 def file_digest(path: str) -> str:
@@ -249,8 +253,7 @@ def _write(path: str, data: bytes) -> None:
     with open(path, "wb") as stream:
         stream.write(data)
         stream.flush()
-        if not is_remote(path):
-            os.fsync(stream.fileno())
+        sync(stream.fileno())
 
 
 def _zstandard() -> Any:

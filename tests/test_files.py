@@ -11,24 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from dbrun import files
+from dbrun import files, storage
 from dbrun.errors import PluginError
-
-
-@pytest.mark.parametrize(
-    ("path", "remote"),
-    [
-        ("/Volumes/main/x/y.jsonl", True),
-        ("/Workspace/Users/a", True),
-        ("/dbfs/tmp/x", True),
-        ("/Volumes", False),
-        ("/data/Volumes/x", False),
-        ("out/x.jsonl", False),
-        ("/local/../Volumes/x", True),
-    ],
-)
-def test_storage_that_takes_one_write_is_known(path: str, remote: bool) -> None:
-    assert files.is_remote(path) is remote
 
 
 @pytest.mark.parametrize(
@@ -47,7 +31,7 @@ def test_paths_are_shown_from_the_project(path: str, root: str, said: str) -> No
 @pytest.fixture(params=["disk", "volume"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if request.param == "volume":
-        monkeypatch.setattr(files, "REMOTE_ROOTS", (f"{tmp_path}/volume/",))
+        monkeypatch.setattr(storage, "REMOTE_ROOTS", (f"{tmp_path}/volume/",))
 
         def refuse(*_: object) -> None:
             raise OSError("renaming is not to be relied on here")
@@ -149,10 +133,36 @@ def test_zstandard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         files.open_in(str(tmp_path / "x.zst"))
 
 
-def test_partial_files_lie_beside_or_on_the_local_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert files.spool_path("/p/out/x.jsonl") == "/p/out/x.jsonl.partial"
+def test_what_is_made_for_a_volume_lies_on_the_local_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBRUN_SPOOL", str(tmp_path))
     one = files.spool_path("/Volumes/main/a/x.jsonl")
     other = files.spool_path("/Volumes/main/b/x.jsonl")
-    assert not files.is_remote(one)
+    assert one.startswith(str(tmp_path))
     assert one != other
     assert one.endswith("/x.jsonl.partial")
+
+
+@pytest.mark.parametrize("number", [22, 38, 95])
+def test_a_file_system_without_fsync_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    files.write_whole(str(tmp_path / "a"), b"x")
+    files.copy_whole(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert (tmp_path / "b").read_bytes() == b"x"
+
+
+def test_a_copy_that_fails_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.copy_whole(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert os.listdir(tmp_path) == ["a"]

@@ -75,6 +75,7 @@ class Runner:
     def _ended_early(self, pipeline: Pipeline, error: DbrunError, watch: Watch) -> int:
         if isinstance(error, Interrupted):
             done = f"{error.message} after {counted(watch.rows, 'row')}"
+            done += f"; {error.hint}" if error.hint else ""
             error = Interrupted(f"{done}; run the same command again to continue", error.exit_code)
         code = report(error, self._session)
         self._ended.append(

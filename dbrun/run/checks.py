@@ -10,7 +10,6 @@ from typing import Any
 from ..adapters.base import Adapter
 from ..context import Context
 from ..errors import SourceError, SpecError, UserError
-from ..files import is_remote
 from ..registry import Registry
 from ..spec.model import Prompt, Reference, Spec, StepSpec, Text
 from ..spec.references import Resolver
@@ -88,7 +87,6 @@ class _Checks:
         """Everything wrong with the spec that this room can tell."""
         found = list(self._functions())
         found += self._source()
-        found += self._journal()
         for step in self._spec.steps:
             found += self._step(step)
         return list(dict.fromkeys(found))
@@ -139,16 +137,6 @@ class _Checks:
             yield _said(error, spec.where, "source")
         if spec.filter is not None:
             yield from self._compiles(spec.filter, self._templates.expression)
-
-    def _journal(self) -> Iterator[Problem]:
-        spec = self._spec
-        if spec.journal.mode in ("reuse", "refresh") and is_remote(spec.journal.path):
-            yield Problem(
-                where=spec.sink.where,
-                path="journal.path",
-                message=f"{spec.journal.path} lies on storage that takes no appends",
-                hint="set journal.path to a folder of the driver's own disk",
-            )
 
     def _step(self, step: StepSpec) -> Iterator[Problem]:
         for name, mend in _RESERVED.items():

@@ -12,6 +12,7 @@ from ..files import open_in, spool_path
 from ..registry import Registry
 from ..spec.formats import format_of
 from ..spec.model import SinkSpec, Spec
+from ..storage import clear_spool
 from ..types import Json
 from .manifest import EXTENSIONS, manifest_path, part_path
 from .options import RunOptions
@@ -65,8 +66,17 @@ def refuse_place(spec: Spec, path: str | None) -> None:
 def discard_partial(path: str | None) -> None:
     """Remove the partial results of *path*, which nobody wants."""
     if path is not None:
-        with suppress(OSError):
-            os.remove(spool_path(os.path.realpath(path)))
+        whole = os.path.realpath(path)
+        for partial in (whole + ".partial", spool_path(whole)):
+            with suppress(OSError):
+                os.remove(partial)
+        clear_spool(os.path.dirname(spool_path(whole)))
+
+
+def spooled_partial(path: str | None) -> str | None:
+    """Where the partial results of *path* are, if they are not beside it."""
+    spooled = spool_path(os.path.realpath(path)) if path is not None else ""
+    return spooled if os.path.exists(spooled) else None
 
 
 def failed_ids(spec: Spec) -> frozenset[str]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..clock import Clock
-from ..errors import DbrunError, SinkError
+from ..errors import DbrunError, Interrupted, SinkError
 from ..files import write_whole
 from ..sinks.base import Sink
 from ..sources.base import Source
@@ -20,6 +20,7 @@ from .counters import Counters
 from .manifest import MANIFEST_VERSION, describe_recipe, manifest_path, run_id
 from .opening import Opened
 from .options import RunOptions
+from .places import spooled_partial
 from .tally import Tally
 
 
@@ -54,10 +55,13 @@ class Recorder:
         self._write_partial()
 
     def stop(self, error: DbrunError, tally: Tally, counters: Counters, parts: Opened) -> None:
-        """The run did not finish: say so in the partial manifest, leave the earlier one alone."""
-        from ..errors import Interrupted
+        """The run did not finish: say so in the partial manifest, leave the earlier one alone.
 
+        An interrupt gets a hint where results lie that are elsewhere than the finished ones.
+        """
         status = "interrupted" if isinstance(error, Interrupted) else "failed"
+        if isinstance(error, Interrupted) and (kept := spooled_partial(self._results)):
+            error.hint = f"results so far are in {kept}"
         self._conclude(status, error.exit_code, tally, counters, parts)
         self.manifest["error"] = str(error)
         try:

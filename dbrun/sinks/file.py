@@ -11,15 +11,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, cast
 
 from ..errors import SinkError
-from ..files import (
-    HashingWriter,
-    compressed,
-    copy_whole,
-    is_remote,
-    move,
-    same_bytes,
-    spool_path,
-)
+from ..files import HashingWriter, compressed, copy_whole, move, same_bytes, spool_path
+from ..storage import clear_spool, make_spool, wants_whole_files
 
 _BUFFER = 1 << 16
 _FLUSH_EVERY = 64
@@ -27,8 +20,8 @@ _FLUSH_EVERY = 64
 _MENDS = {
     errno.ENOSPC: "free some space and run the same command again; it continues",
     errno.EDQUOT: "free some of your quota and run the same command again; it continues",
-    errno.EACCES: "check the permissions of the folder",
-    errno.EPERM: "check the permissions of the folder",
+    errno.EACCES: "check the permissions of the folder and run the same command again",
+    errno.EPERM: "check the permissions of the folder and run the same command again",
     errno.EROFS: "the file system is read-only; choose another sink",
     errno.EISDIR: "the sink must be a file; add a file name",
     errno.ENOTDIR: "a part of the path is a file; choose another sink",
@@ -41,17 +34,19 @@ class PartialFile:
     """A file at *path* in the making: `open`, write to `stream`, then `commit`.
 
     Until then it lies under `partial` (*suffix* is put behind that name), where it stays if it is
-    never committed. The content is compressed by the extension of *path* (unless *compress* is
-    false). After `commit`, *size* and *digest* (SHA-256) are
-    those of the file's bytes.
+    never committed: beside *path*, or on local disk (*is_spooled*) if the folder takes whole files
+    only; `open` finds out. The content is compressed by the extension of *path* (unless *compress*
+    is false). After `commit`, *size* and *digest* (SHA-256) are those of the file's bytes.
     """
 
     def __init__(self, path: str, *, suffix: str = "", compress: bool = True) -> None:
         self.path = os.path.realpath(path)  # a link stays a link; what it names is replaced
-        self.partial = spool_path(self.path) + suffix
+        self.partial = f"{self.path}.partial{suffix}"
+        self.is_spooled = False
         self.size: int | None = None
         self.digest: str | None = None
         self._shown = path
+        self._suffix = suffix
         self._compress = compress
         self._lines = 0
         self._writer: HashingWriter | None = None
@@ -69,9 +64,13 @@ class PartialFile:
         with self.failing():
             if os.path.isdir(self.path):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            os.makedirs(os.path.dirname(self.partial), exist_ok=True)
+            folder = os.path.dirname(self.path)
+            os.makedirs(folder, exist_ok=True)
             self._check_access()
+            self.is_spooled = wants_whole_files(folder)
+            if self.is_spooled:
+                self.partial = spool_path(self.path) + self._suffix
+                make_spool(os.path.dirname(self.partial))
             raw = open(self.partial, "wb", buffering=0)  # noqa: SIM115 - closed by `close`
             self._writer = HashingWriter(cast(IO[bytes], raw))
             self._buffer = cast(IO[bytes], io.BufferedWriter(self._writer, _BUFFER))
@@ -105,10 +104,9 @@ class PartialFile:
             os.fsync(self._writer.fileno())
             self.size, self.digest = self._writer.size, self._writer.digest
             self.close()
-            if same_bytes(self.partial, self.path):
-                os.remove(self.partial)
-            elif is_remote(self.path):
-                copy_whole(self.partial, self.path)
+            if self.is_spooled:
+                self._copy_in_place()
+            elif same_bytes(self.partial, self.path):
                 os.remove(self.partial)
             else:
                 if os.path.exists(self.path):
@@ -127,6 +125,16 @@ class PartialFile:
                 self._writer.close()
         self._stream = self._buffer = self._writer = None
 
+    def _copy_in_place(self) -> None:
+        try:
+            if not same_bytes(self.partial, self.path):
+                copy_whole(self.partial, self.path)
+        except OSError as error:
+            raise self._trouble(error, f"; they are kept in {self.partial}") from error
+        with suppress(OSError):
+            os.remove(self.partial)
+        clear_spool(os.path.dirname(self.partial))
+
     @contextmanager
     def failing(self) -> Iterator[None]:
         """Turns an `OSError` into a `SinkError` with the path and what to do."""
@@ -135,11 +143,11 @@ class PartialFile:
         except OSError as error:
             raise self._trouble(error) from error
 
-    def _trouble(self, error: OSError) -> SinkError:
+    def _trouble(self, error: OSError, more: str = "") -> SinkError:
         why = error.strerror or str(error)
         why = why[:1].lower() + why[1:]
         return SinkError(
-            f"{self._shown}: the results cannot be written: {why}",
+            f"{self._shown}: the results cannot be written: {why}{more}",
             _MENDS.get(error.errno or 0, "mend the storage and run the same command again"),
         )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from ..spec.model import SinkSpec
+from ..storage import clear_spool
 from ..types import Json, Record
 from .file import PartialFile
 from .jsonl import encode_line
@@ -84,11 +85,14 @@ class TableSink(ABC):
             self._file.commit()
         except BaseException:
             self._file.close()
-            with suppress(OSError):
-                os.remove(self._file.partial)
+            if not self._file.is_spooled:  # else it is what could not be copied
+                with suppress(OSError):
+                    os.remove(self._file.partial)
             raise
         with suppress(OSError):
             os.remove(self._spool.partial)
+        if self._spool.is_spooled:
+            clear_spool(os.path.dirname(self._spool.partial))
 
     def close(self) -> None:
         """Let go of the partial file; it stays on disk if not committed."""

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from dbrun import files
+from dbrun import files, storage
 from dbrun.errors import PluginError, SinkError
 from dbrun.registry import Registry
 from dbrun.sinks.stream import StreamSink
@@ -223,7 +223,7 @@ def test_on_a_volume_the_file_is_one_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     volume = tmp_path / "volume"
-    monkeypatch.setattr(files, "REMOTE_ROOTS", (f"{volume}/",))
+    monkeypatch.setattr(storage, "REMOTE_ROOTS", (f"{volume}/",))
     path = volume / "out" / f"x.{kind}"
     sink = create(kind, path)
     sink.open()

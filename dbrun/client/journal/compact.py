@@ -5,7 +5,8 @@ only then are the folded segments removed, oldest first, so that those still the
 older than what replaced them. A line found twice meanwhile is the same line.
 
 Where a file system has no locks, nobody can know which segments are still written to: nothing
-is folded there, and the segments stay as they are.
+is folded there, and the segments stay as they are. Where it takes whole files only, what can be
+folded are the files that have their end (see `gather`).
 """
 
 from __future__ import annotations
@@ -35,9 +36,14 @@ def compact(store: Store, keep: Callable[[str], bool] | None = None) -> bool:
     """
     store.stop_writing()
     with reported(store.folder):
-        if keep is None and not _segments(store.folder):
+        if keep is None and not store.is_spooled and not _segments(store.folder):
             return False
-        beside = _Beside.lock(store.folder)
+        publisher = store.publisher()
+        if publisher is not None:
+            from .gather import gather
+
+            return gather(store, publisher, keep)
+        beside = Beside.lock(os.path.join(store.folder, COMPACTED))
         if beside is None:
             return False
         try:
@@ -48,7 +54,7 @@ def compact(store: Store, keep: Callable[[str], bool] | None = None) -> bool:
             store.refresh()
             if len(store.index) or keep is not None:
                 try:
-                    _fold(store, beside, keep)
+                    fold(store, beside, keep)
                 except BaseException:
                     store.reload()  # some answers were already read from the file that failed
                     raise
@@ -58,7 +64,7 @@ def compact(store: Store, keep: Callable[[str], bool] | None = None) -> bool:
     return True
 
 
-class _Beside:
+class Beside:
     """The file that becomes the compacted one; its lock lets one process fold at a time."""
 
     def __init__(self, fd: int, path: str, target: str) -> None:
@@ -67,10 +73,12 @@ class _Beside:
         self._fd: int | None = fd
 
     @classmethod
-    def lock(cls, folder: str) -> _Beside | None:
-        """The file, ours now; None if another process is folding, or locks are not to be had."""
-        target = os.path.join(folder, COMPACTED)
-        path = target + ".partial"
+    def lock(cls, target: str, path: str = "") -> Beside | None:
+        """The file that will be *target*, ours now, made at *path* (beside it unless given).
+
+        None if another process is folding, or locks are not to be had.
+        """
+        path = path or target + ".partial"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
         if try_lock(fd) is not True or not is_at(fd, path):
             os.close(fd)
@@ -86,14 +94,18 @@ class _Beside:
         assert self._fd is not None
         write_all(self._fd, block)
 
-    def move_into_place(self) -> None:
+    def put_in_place(self, store: Store, compacted: Segment) -> None:
+        """Make it the file *compacted* at its target."""
         assert self._fd is not None
         sync_file(self._fd)
         if not _LETS_RENAME_OPEN_FILES:
+            compacted.release()
+            store.release(COMPACTED)
             os.close(self._fd)
             self._fd = None
         os.replace(self.path, self.target)
         sync_folder(os.path.dirname(self.target))
+        compacted.path = self.target
 
     def close(self) -> None:
         """Give the lock back; take the file away if it was not moved."""
@@ -119,7 +131,7 @@ def _free(folder: str) -> dict[str, int]:
     return sizes
 
 
-def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> None:
+def fold(store: Store, beside: Beside, keep: Callable[[str], bool] | None) -> None:
     """Write the newest line of every key into *beside* and put it in place."""
     beside.clear()
     compacted = Segment(beside.path)
@@ -149,26 +161,19 @@ def _fold(store: Store, beside: _Beside, keep: Callable[[str], bool] | None) -> 
         if size >= _BLOCK:
             flush()
     flush()
-    _put_in_place(store, beside, compacted)
-    store.name(number, COMPACTED)
+    beside.put_in_place(store, compacted)
+    store.name(number, compacted.name)
     compacted.scanned = offset
 
 
 def _line(store: Store, spot: Spot) -> bytes | None:
     """The line to keep of *spot*; None if it is damaged."""
     line = store.read(spot)
-    kept = line if store.is_trusted(spot.file) and is_tidy(line) else tidy(line)
-    if kept is None or int(key_in(kept)[:PREFIX_DIGITS], 16) != spot.prefix:
-        return None
-    return kept
-
-
-def _put_in_place(store: Store, beside: _Beside, compacted: Segment) -> None:
-    if not _LETS_RENAME_OPEN_FILES:
-        compacted.release()
-        store.release(COMPACTED)
-    beside.move_into_place()
-    compacted.path = beside.target
+    first = b"%0*x" % (PREFIX_DIGITS, spot.prefix)
+    if store.is_trusted(spot.file) and line.startswith(first, 8) and is_tidy(line):
+        return line
+    kept = tidy(line)
+    return kept if kept is not None and key_in(kept).startswith(first) else None
 
 
 def _remove(store: Store, free: dict[str, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -11,13 +13,14 @@ from ...errors import SinkError
 from ...types import Json
 from .compact import compact
 from .flight import Claim, Flights
-from .lines import Answered, Entry, encode
+from .lines import Answered, Entry, decode, encode
 from .state import State
 from .store import Store
 
 MODES = ("reuse", "refresh", "replay", "off")
+_BESIDE = 1024  # bytes of a line in which its own fields lie, before the body
 _NOTHING: Mapping[str, Json] = {}
-_SYNC_EVERY = 1.0  # seconds
+_SYNC_LATEST = 2.0  # seconds: a run calls `sync` every second, from where nobody waits for it
 
 
 class Journal:
@@ -32,14 +35,16 @@ class Journal:
     missing folder; `off` neither reads nor writes.
     """
 
-    def __init__(self, path: str, *, mode: str, writable: bool, clock: Clock) -> None:
+    def __init__(
+        self, path: str, *, mode: str, writable: bool, clock: Clock, publish_every: float = 30.0
+    ) -> None:
         if mode not in MODES:
             raise ValueError(f"unknown journal mode '{mode}': there are {', '.join(MODES)}")
         self.path = path
         self.mode = mode
         self.writable = writable and mode in ("reuse", "refresh")
         self._clock = clock
-        self._store = Store(path, clock)
+        self._store = Store(path, clock, publish_every if self.writable else None)
         if mode != "off":
             self._store.refresh()
         self._state = State(None if mode == "off" else path, self.writable)
@@ -57,13 +62,22 @@ class Journal:
         mode: str = "reuse",
         writable: bool = True,
         clock: Clock | None = None,
+        publish_every: float = 30.0,
     ) -> Journal:
         """Open the journal in the folder *path*; nothing is created before the first answer.
+
+        *publish_every* are the seconds between two files where the folder takes whole files only.
 
         Raises:
             SinkError: if the folder is there and cannot be read.
         """
-        return cls(path, mode=mode, writable=writable, clock=clock or Clock())
+        return cls(
+            path,
+            mode=mode,
+            writable=writable,
+            clock=clock or Clock(),
+            publish_every=publish_every,
+        )
 
     def lookup(self, key: str, since: int = 0) -> Entry | None:
         """The newest answer to *key*, if it is of generation *since* or later.
@@ -96,19 +110,26 @@ class Journal:
             raise SinkError(f"journal {self.path} is open for reading only", "open it writable")
         self._store.append(key, generation, encode(key, generation, answer, extra))
         self._wrote = True
-        now = self._clock.now()
-        if now - self._synced >= _SYNC_EVERY:
-            self._synced = now
-            self._store.sync()
+        if self._clock.now() - self._synced >= _SYNC_LATEST:
+            self.sync()
         return entry
 
     def flight(self) -> Flights:
         """The calls under way: equal requests share one."""
         return self._flights
 
-    def claim(self, key: str, since: int = 0) -> Claim:
-        """Lead the call for *key* or join the one under way (see `flight`); never waits."""
-        return self._flights.claim(key, since)
+    @property
+    def landed(self) -> int:
+        """How many calls of this process have come to their end so far."""
+        return self._flights.landed
+
+    def claim(self, key: str, since: int = 0, landed: int | None = None) -> Claim:
+        """Lead the call for *key* or join the one under way (see `flight`); never waits.
+
+        *landed* is what that property was before the caller looked for an answer itself: if
+        nothing has landed since, that need not be done again.
+        """
+        return self._flights.claim(key, since, landed)
 
     def recall(self, name: str) -> Json:
         """The fact about an endpoint that is remembered as *name*, or None."""
@@ -180,6 +201,17 @@ class Journal:
         for spot in self._store.in_order():
             yield spot.prefix, spot.generation, spot.size
 
+    def costs_of(self, run: str) -> float:
+        """What the answers have cost that were recorded with `run` and `cost` beside them."""
+        mark = json.dumps({"run": run}, separators=(",", ":"))[1:-1].encode()
+        total = 0.0
+        for spot in self._store.in_order():
+            line = self._store.read(spot)
+            if mark in line[:_BESIDE] and (found := decode(line)) is not None:
+                cost = found[1].extra.get("cost")
+                total += cost if isinstance(cost, (int, float)) else 0.0
+        return total
+
     def refresh(self) -> None:
         """Take in what other processes have written since the journal was opened."""
         if self.mode != "off":
@@ -187,10 +219,15 @@ class Journal:
 
     def sync(self) -> None:
         """Have the disk hold all that was recorded."""
+        self._synced = self._clock.now()
         self._store.sync()
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files.
+
+        Raises:
+            SinkError: if what is spooled on local disk cannot be published; says where it is.
+        """
         self._store.close()
 
     def __enter__(self) -> Journal:
@@ -202,7 +239,13 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except SinkError as failed:
+            if error is None:
+                raise
+            if str(failed) != str(error):  # what came first says more
+                logging.getLogger(__name__).warning("%s", failed)
 
     @property
     def entries(self) -> int:

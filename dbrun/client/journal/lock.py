@@ -10,10 +10,15 @@ import socket
 import sys
 from collections.abc import Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ...clock import Clock
 from ...errors import SinkInUse
+from ...storage import wants_whole_files
 from .disk import BINARY, make_folder, reported, write_all
+
+if TYPE_CHECKING:
+    from .heartbeat import Heartbeat
 
 _NAME = "lock"
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
@@ -87,7 +92,8 @@ def locked(path: str) -> Iterator[int | None]:
 class SinkLock:
     """The right to write a sink: one run at a time, by an OS lock on `<journal>/lock`.
 
-    The lock is free the moment its holder ends, however that happens.
+    The lock is free the moment its holder ends, however that happens. Where a folder takes whole
+    files only there are no locks to rely on: there it is a file that is written ever again.
     """
 
     def __init__(self, folder: str, *, clock: Clock | None = None) -> None:
@@ -95,22 +101,43 @@ class SinkLock:
         self._folder = folder
         self._clock = clock or Clock()
         self._fd: int | None = None
+        self._beat: Heartbeat | None = None
 
     def acquire(self) -> None:
-        """Take the lock, at once or not at all.
+        """Take the lock, at once or not at all; without locks, after a run elsewhere that was
+        lost is not heard of any more.
 
         Raises:
             SinkInUse: if another run holds it; says which, where known.
             SinkError: if the folder cannot be written.
         """
-        while self._fd is None:
+        while self._fd is None and self._beat is None:
             with reported(self._folder):
                 make_folder(self._folder)
+                has_locks = not wants_whole_files(self._folder)
+            if not has_locks:
+                from .heartbeat import Heartbeat
+
+                beat = Heartbeat(self._folder, self._clock)
+                beat.acquire()
+                self._beat = beat
+                return
             with reported(self.path):
                 self._fd = self._try()
 
+    def check(self) -> None:
+        """Raises `SinkError` if the sink is not ours any more: another run took us for lost."""
+        if self._beat is not None:
+            self._beat.check()
+
     def release(self) -> None:
         """Give the lock back; nothing if it is not held. An empty folder goes with it."""
+        if self._beat is not None:
+            self._beat.release()
+            self._beat = None
+            with contextlib.suppress(OSError):
+                os.rmdir(self._folder)
+            return
         if self._fd is None:
             return
         with contextlib.suppress(OSError):  # Windows refuses: then the file stays, unlocked

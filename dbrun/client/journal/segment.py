@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
 from ...clock import Clock
@@ -20,13 +20,15 @@ from .disk import BINARY, make_folder, sync_file, sync_folder, write_all
 from .index import Line
 from .lines import glance
 from .lock import create_locked, is_at
+from .pieces import is_mark
 
 COMPACTED = "answers.jsonl"
 """The one file, sorted by key, into which a finished run folds all segments."""
 
 _SUFFIX = ".jsonl"
 _STAMP = "%Y%m%dT%H%M%S%f"
-_OWN_NAME = re.compile(r"(\d{8}T\d{12})-[0-9a-f]{8}\.jsonl")
+_OWN_NAME = re.compile(r"((\d{8}T\d{12})-[0-9a-f]{8})(-\d{6})?\.jsonl")
+_GATHERED_NAME = re.compile(r"answers-(\d{8}T\d{12})-[0-9a-f]{8}\.jsonl")
 _READ_AHEAD = 1 << 20
 
 Rank = tuple[int, str]
@@ -37,13 +39,27 @@ GONE: Rank = (-1, "")
 
 
 def rank(name: str) -> Rank:
-    """The age of a file: first the compacted one, then segments by their start.
+    """The age of a file: first the compacted ones, then segments by their start.
 
     A file that somebody else put there counts as older than any segment.
     """
-    if name == COMPACTED:
-        return (0, "")
+    if is_compacted(name):
+        return (0, "" if name == COMPACTED else name)
     return (2 if _OWN_NAME.match(name) else 1, name)
+
+
+def is_compacted(name: str) -> bool:
+    """Whether a file of this name is one that segments were folded into.
+
+    Where nothing can be renamed into place, each folding makes a file of a new name.
+    """
+    return name == COMPACTED or _GATHERED_NAME.fullmatch(name) is not None
+
+
+def stem_of(name: str) -> str:
+    """The id of the segment that *name* is, or is a published part of; "" if it is neither."""
+    own = _OWN_NAME.fullmatch(name)
+    return own[1] if own else ""
 
 
 def names(folder: str) -> list[str]:
@@ -59,7 +75,7 @@ def names(folder: str) -> list[str]:
     ours = (
         name
         for name in found
-        if name == COMPACTED or _OWN_NAME.fullmatch(name) or _is_journal(f"{folder}/{name}")
+        if is_compacted(name) or _OWN_NAME.fullmatch(name) or _is_journal(f"{folder}/{name}")
     )
     return sorted(ours, key=rank)
 
@@ -131,7 +147,8 @@ class Segment:
                 found = glance(line)
                 size = len(line)
                 if found is None:
-                    damaged()
+                    if not is_mark(line):
+                        damaged()
                 else:
                     yield (offset, size, *found)
                 offset += size
@@ -144,15 +161,26 @@ class Segment:
                 os.close(self._fd)
                 self._fd = None
 
+    def reopen(self, path: str) -> None:
+        """Read from now on the file at *path*, which holds the same."""
+        with self._lock:
+            before, self._fd, self.path = self._fd, _open(path), path
+            if before is not None:
+                os.close(before)
+
 
 class Writer:
-    """A segment of this process's own, newest of all, with its lock held until `close`."""
+    """A segment of this process's own, newest of all, with its lock held until `close`.
 
-    def __init__(self, folder: str, clock: Clock) -> None:
+    *older* are names of further files that it must be newer than.
+    """
+
+    def __init__(self, folder: str, clock: Clock, older: Iterable[str] = ()) -> None:
         self.path, self._fd = "", -1
         while self._fd < 0:
             make_folder(folder)
-            self.path = os.path.join(folder, _new_name(folder, clock))
+            name = new_stem([*names(folder), *older], clock) + _SUFFIX
+            self.path = os.path.join(folder, name)
             self._fd = create_locked(self.path)
         sync_folder(folder)
         self._dirty = False
@@ -172,6 +200,10 @@ class Writer:
             raise
         self._dirty = True
         return start
+
+    def hold(self) -> int:
+        """A descriptor that keeps the segment locked after `close`, until it is closed as well."""
+        return os.dup(self._fd)
 
     def sync(self) -> None:
         """Have the disk hold what was appended."""
@@ -200,12 +232,13 @@ def _open(path: str) -> int:
     return os.open(path, os.O_RDONLY | BINARY)
 
 
-def _new_name(folder: str, clock: Clock) -> str:
-    """A name later than all there are, even if the clock was set back."""
+def new_stem(older: Iterable[str], clock: Clock) -> str:
+    """The id of a segment that is later than the *older* files, even if the clock was set back."""
     now = clock.wall()
-    for name in names(folder):
-        if own := _OWN_NAME.match(name):
-            with contextlib.suppress(ValueError, OverflowError):  # digits that are no time
-                other = datetime.strptime(own[1], _STAMP).replace(tzinfo=timezone.utc)
-                now = max(now, other + timedelta(microseconds=1))
-    return f"{now.strftime(_STAMP)}-{secrets.token_hex(4)}{_SUFFIX}"
+    for name in older:
+        own, gathered = _OWN_NAME.match(name), _GATHERED_NAME.match(name)
+        stamp = own[2] if own else gathered[1] if gathered else ""
+        with contextlib.suppress(ValueError, OverflowError):  # no time, or digits that are none
+            other = datetime.strptime(stamp, _STAMP).replace(tzinfo=timezone.utc)
+            now = max(now, other + timedelta(microseconds=1))
+    return f"{now.strftime(_STAMP)}-{secrets.token_hex(4)}"

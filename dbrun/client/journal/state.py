@@ -8,11 +8,13 @@ import os
 import secrets
 from typing import Any
 
+from ...storage import wants_whole_files
 from ...types import Json
-from .disk import make_folder, reported, sync_file, sync_folder, write_all
+from .disk import make_folder, reported, sync_file, sync_folder, write_all, write_anew
 from .lock import create_locked, locked
 
 _NAME = "state.json"
+_COPY = "state.json.copy"
 _BESIDE = ".partial"
 
 
@@ -21,7 +23,8 @@ class State:
 
     A file that cannot be understood counts as empty: generations are also told by the answers,
     and facts can be found out again. Without *folder* (or not *writable*) changes stay in
-    memory.
+    memory. Where nothing can be moved into place, the file and a copy of it are written one after
+    the other, so that one of them is always whole.
     """
 
     def __init__(self, folder: str | None, writable: bool) -> None:
@@ -85,16 +88,15 @@ class State:
         }
 
     def _read(self) -> dict[str, Any]:
-        said: Any = None
-        if self._folder is not None:
-            path = os.path.join(self._folder, _NAME)
+        for name in (_NAME, _COPY) if self._folder is not None else ():
+            path = os.path.join(self._folder or "", name)
             with (
                 reported(path),
                 contextlib.suppress(FileNotFoundError, ValueError),
                 open(path, encoding="utf-8") as file,
             ):
-                said = json.load(file)
-        return _sane(said)
+                return _sane(json.load(file))
+        return _sane(None)
 
     def _write(self) -> None:
         """Written beside and moved into place: a kill leaves the old file or the new one."""
@@ -102,6 +104,11 @@ class State:
         path = os.path.join(self._folder, _NAME)
         text = json.dumps(self._said, indent=1, sort_keys=True) + "\n"
         with reported(path):
+            make_folder(self._folder)
+            if wants_whole_files(self._folder):
+                for name in (_COPY, _NAME):
+                    write_anew(os.path.join(self._folder, name), text.encode("ascii"))
+                return
             beside, fd = self._create_beside(path)
             try:
                 try:

@@ -6,20 +6,30 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from ...clock import Clock
-from .disk import reported, trouble
+from ...storage import is_remote, wants_whole_files
+from .disk import make_folder, reported, trouble
 from .index import Index, Spot
 from .lines import PREFIX_DIGITS, Entry, decode, glance
-from .segment import COMPACTED, GONE, Rank, Segment, Writer, names, rank
+from .segment import COMPACTED, GONE, Rank, Segment, Writer, is_compacted, names, rank
+from .spool import Spool
+
+if TYPE_CHECKING:
+    from .publish import Publisher
 
 _KEPT_OPEN = 128
 
 
 class Store:
-    """Safe for threads: a lock guards the index and the writer, reading answers needs none."""
+    """Safe for threads: a lock guards the index and the writer, reading answers needs none.
 
-    def __init__(self, folder: str, clock: Clock) -> None:
+    If the folder takes no appends, segments are spooled on local disk and published every
+    *publish_every* seconds; None for a store that is only read.
+    """
+
+    def __init__(self, folder: str, clock: Clock, publish_every: float | None = None) -> None:
         self.folder = folder
         self.damaged = 0
         self.lock = threading.RLock()
@@ -28,7 +38,10 @@ class Store:
         self._segments: list[Segment] = []
         self._ranks: list[Rank] = []
         self._numbers: dict[str, int] = {}
-        self._clock = clock
+        self.clock = clock
+        self._publish_every = publish_every
+        self._spool = Spool(folder)
+        self._publisher: Publisher | None = None
         self._writer: Writer | None = None
         self._written_to = -1
         self._written: set[int] = set()
@@ -40,13 +53,19 @@ class Store:
             SinkError: if the folder cannot be read.
         """
         with self.lock, reported(self.folder):
-            found = names(self.folder)
-            for name in set(self._numbers).difference(found):
-                self.forget(name)
-            for name in found:
-                number = self._number(name)
-                if number is not None:
-                    self._scan(number)
+            # Locked before they are read: then they do not grow any more.
+            left = dict(self._spool.adopt()) if self._publish_every is not None else {}
+            try:
+                found = self._files()
+                for name in set(self._numbers).difference(found):
+                    self.forget(name)
+                for name, path in found.items():
+                    number = self._number(name, path)
+                    if number is not None:
+                        self._scan(number)
+            finally:
+                for name, held in left.items():
+                    self._take_over(name, held)
 
     def reload(self) -> None:
         """Forget what is known of the folder and look at all of it anew."""
@@ -112,9 +131,15 @@ class Store:
                 writer.close()
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files; what is spooled is published first.
+
+        Raises:
+            SinkError: if it cannot be; says where it is kept.
+        """
         try:
             self.stop_writing()
+            if self._publisher is not None:
+                self._publisher.close()
         finally:
             for segment in self._segments:
                 segment.release()
@@ -192,7 +217,7 @@ class Store:
         So are those that this process wrote, and the compacted ones: they were parsed when they
         got there.
         """
-        return number in self._written or self._numbers.get(COMPACTED) == number
+        return number in self._written or is_compacted(self._segments[number].name)
 
     @property
     def files(self) -> int:
@@ -204,23 +229,75 @@ class Store:
         """Bytes of whole lines in the files of the folder."""
         return sum(self._segments[number].scanned for number in self._numbers.values())
 
+    @property
+    def is_spooled(self) -> bool:
+        """Whether something was spooled here, or is to be."""
+        return self._publisher is not None
+
+    def publisher(self) -> Publisher | None:
+        """What publishes the segments; None if the folder takes appends."""
+        if self._publisher is None and self._publish_every is not None:
+            with reported(self.folder):
+                if self._spool.exists() or is_remote(self.folder):  # whatever state it is in now
+                    return self._ensure_publisher()
+                make_folder(self.folder)
+                if wants_whole_files(self.folder):
+                    return self._ensure_publisher()
+        return self._publisher
+
+    def _ensure_publisher(self) -> Publisher:
+        if self._publisher is None:
+            from .publish import Publisher
+
+            every = self._publish_every or 0.0
+            self._publisher = Publisher(self.folder, self._spool, every, self.clock)
+        return self._publisher
+
+    def _take_over(self, name: str, held: int) -> None:
+        """Publish what a killed process left in the spool."""
+        number = self._numbers.get(name)
+        if number is None:  # the folder could not be read
+            os.close(held)
+        else:
+            self._ensure_publisher().add(self._segments[number], held, is_new=False)
+
     def _start(self) -> Writer:
-        with reported(self.folder):
-            writer = Writer(self.folder, self._clock)
-            segment = Segment(writer.path)
+        publisher = self.publisher()
+        if publisher is None:
+            with reported(self.folder):
+                writer = Writer(self.folder, self.clock)
+                segment = Segment(writer.path)
+        else:
+            with reported(self._spool.make()):
+                writer = Writer(self._spool.folder, self.clock, older=self._numbers)
+                segment = Segment(writer.path)
+                publisher.add(segment, writer.hold(), is_new=True)
         self._written_to = self.adopt(segment)
         self._written.add(self._written_to)
         self.name(self._written_to, segment.name)
         self._writer = writer
         return writer
 
-    def _number(self, name: str) -> int | None:
+    def _files(self) -> dict[str, str]:
+        """The files that hold answers by name, oldest first, and where they are."""
+        published = self._publisher.has if self._publisher is not None else None
+        found = {
+            name: os.path.join(self.folder, name)
+            for name in names(self.folder)
+            if published is None or not published(name)
+        }
+        spooled = self._spool.files()
+        if spooled:
+            found = dict(sorted({**found, **spooled}.items(), key=lambda file: rank(file[0])))
+        return found
+
+    def _number(self, name: str, path: str) -> int | None:
         """The number of the file called *name*, opened if it is new; None if it is gone."""
         number = self._numbers.get(name)
         if number is not None and (name != COMPACTED or self._segments[number].is_current()):
             return number
         try:
-            segment = Segment(os.path.join(self.folder, name))
+            segment = Segment(path)
         except FileNotFoundError:  # folded by somebody else just now
             return None
         number = self.adopt(segment)
@@ -231,7 +308,7 @@ class Store:
         segment = self._segments[number]
         with contextlib.suppress(FileNotFoundError):  # folded by somebody else just now
             self.index.add(number, segment.scan(self._count_damaged), self._gives_way)
-        if number >= _KEPT_OPEN and segment.name != COMPACTED:
+        if number >= _KEPT_OPEN and not is_compacted(segment.name):
             segment.release()
 
     def _gives_way(self, old: Spot, key: bytes, generation: int, file: int) -> bool | None:

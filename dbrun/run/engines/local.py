@@ -53,14 +53,19 @@ def run(
     """
     mode = "replay" if options.replay else "refresh" if options.fresh else spec.journal.mode
     with ExitStack() as stack:
+        lock = SinkLock(spec.journal.path)
         if mode != "replay":
-            stack.enter_context(SinkLock(spec.journal.path))
+            stack.enter_context(lock)
         journal = Journal.open(
-            spec.journal.path, mode=mode, writable=mode != "replay", clock=around.clock
+            spec.journal.path,
+            mode=mode,
+            writable=mode != "replay",
+            clock=around.clock,
+            publish_every=spec.journal.publish_every,
         )
-        stack.callback(journal.close)
+        stack.enter_context(journal)
         around = replace(around, offline=around.offline or mode == "replay")
-        return _LocalRun(spec, options, around, journal, mode, rows, observe).run()
+        return _LocalRun(spec, options, around, journal, lock, mode, rows, observe).run()
 
 
 class _LocalRun:
@@ -72,6 +77,7 @@ class _LocalRun:
         options: RunOptions,
         around: Surroundings,
         journal: Journal,
+        lock: SinkLock,
         mode: str,
         rows: Iterable[Mapping[str, Json]] | None,
         observe: Observer,
@@ -80,6 +86,7 @@ class _LocalRun:
         self._options = options
         self._around = around
         self._journal = journal
+        self._lock = lock
         self._mode = mode
         self._rows = rows
         self._observe = observe
@@ -220,6 +227,7 @@ class _LocalRun:
             sink.close()
             discard_partial(path)
         else:
+            self._lock.check()
             sink.commit()
             recorder.finish(
                 exit_code,

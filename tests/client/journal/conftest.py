@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dbrun import storage
 from dbrun.adapters.base import Answer
 from dbrun.client.journal import Journal
 from dbrun.clock import Clock
@@ -59,6 +61,27 @@ def opened(folder, clock) -> Iterator[Callable[..., Journal]]:
 
         def open_(**options: Any) -> Journal:
             journal = Journal.open(folder, clock=clock, **options)
+            stack.callback(journal.close)
+            return journal
+
+        yield open_
+
+
+@pytest.fixture
+def volume(tmp_path, monkeypatch) -> Path:
+    """Where a journal would be whose folder is known to take whole files only."""
+    monkeypatch.setattr(storage, "REMOTE_ROOTS", (f"{tmp_path}/volume/",))
+    monkeypatch.setenv("DBRUN_SPOOL", str(tmp_path / "spool"))
+    return tmp_path / "volume" / "x.journal"
+
+
+@pytest.fixture
+def publishing(volume, clock) -> Iterator[Callable[..., Journal]]:
+    """Opens the journal on the volume, any number of times; it publishes when it is told to."""
+    with ExitStack() as stack:
+
+        def open_(**options: Any) -> Journal:
+            journal = Journal.open(str(volume), clock=clock, publish_every=1000, **options)
             stack.callback(journal.close)
             return journal
 

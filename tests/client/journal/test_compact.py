@@ -264,14 +264,14 @@ class TestOthers:
         born = os.path.join(folder, "20990101T000000000000-00000000.jsonl")
         open(born, "wb").close()
         line = content(folder, sorted(os.listdir(folder))[0]).splitlines(keepends=True)[0]
-        fold = compact._fold
+        fold = compact.fold
 
         def fold_slowly(*given):
             fold(*given)
             with open(born, "ab") as file:
                 file.write(line)
 
-        monkeypatch.setattr(compact, "_fold", fold_slowly)
+        monkeypatch.setattr(compact, "fold", fold_slowly)
         assert opened().compact()
         assert sorted(os.listdir(folder)) == [os.path.basename(born), "answers.jsonl"]
 

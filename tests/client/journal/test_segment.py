@@ -159,14 +159,14 @@ def test_a_segment_taken_away_before_it_was_locked_is_not_used(folder, clock, mo
 
 def test_a_folder_taken_away_before_the_file_was_made_is_made_again(folder, clock, monkeypatch):
     left = [1]
-    made = module._new_name
+    made = module.new_stem
 
-    def name(folder, clock):
+    def stem(older, clock):
         if left and left.pop():
             os.rmdir(folder)
-        return made(folder, clock)
+        return made(older, clock)
 
-    monkeypatch.setattr(module, "_new_name", name)
+    monkeypatch.setattr(module, "new_stem", stem)
     writer = Writer(folder, clock)
     assert names(folder) == [os.path.basename(writer.path)]
     writer.close()

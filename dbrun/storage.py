@@ -1,0 +1,140 @@
+"""What a folder takes: appends and renames, or whole files only.
+
+Volumes, workspace files and DBFS (`/Volumes`, `/Workspace`, `/dbfs`) take no appends and no
+random writes; renaming, links and locks are not to be relied on (Databricks, "What are Unity
+Catalog volumes?", limitations; "What are workspace files?", limitations). A file there is written
+in one go and read back; what grows is kept in a *spool* on local disk until it can be.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+from contextlib import suppress
+
+REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
+
+_PROBE = ".dbrun-probe"
+_TRIES = 10
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+
+# Trouble that says nothing about what the file system can do: whoever writes next will tell.
+_NO_TELLING = frozenset(
+    {errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS}
+)
+
+
+def is_remote(path: str) -> bool:
+    """Whether *path* lies, by its name, on storage that wants one sequential write a file."""
+    return os.path.abspath(path).startswith(REMOTE_ROOTS)
+
+
+def wants_whole_files(folder: str) -> bool:
+    """Whether each file in *folder* must be written in one go: known by its name, or by trying.
+
+    Trying makes a file of two bytes there, for a moment. A folder that cannot be written at all
+    is one that does not: the next write says what is wrong with it.
+    """
+    return is_remote(os.path.join(folder, "x")) or not _takes_appends(folder)
+
+
+def _takes_appends(folder: str) -> bool:
+    """Whether a file in *folder* can be appended to and renamed.
+
+    Always under the same names, so that what a killed process leaves is cleared away by the next
+    one; two at once may disturb each other, so that it is tried again.
+    """
+    takes = True
+    for _ in range(_TRIES):
+        try:
+            if _append(os.path.join(folder, _PROBE)):
+                return True
+            takes = False
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                return error.errno in _NO_TELLING
+            takes = True
+    return takes
+
+
+def _append(path: str) -> bool:
+    """Append to a new file, twice, and rename it; false if what was written is not there."""
+    renamed = path + "-renamed"
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK, 0o600))
+    except OSError as error:
+        raise OSError(errno.EROFS, "nothing can be told") from error
+    try:
+        for _ in range(2):
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+            try:
+                os.write(fd, b"\n")
+            finally:
+                os.close(fd)
+        os.replace(path, renamed)
+        return os.path.getsize(renamed) == 2
+    finally:
+        for made in (path, renamed):
+            with suppress(OSError):
+                os.unlink(made)
+
+
+def spool_folder(path: str) -> str:
+    """The folder on local disk for what is to lie at *path*; the same one in every process.
+
+    It lies below `DBRUN_SPOOL`, else below the system's folder for temporary files (`TMPDIR`).
+    Nothing is made.
+    """
+    whole = os.path.realpath(path)
+    digest = hashlib.sha256(os.fsencode(whole)).hexdigest()[:16]
+    return os.path.join(_root(), f"{os.path.basename(whole)[-100:]}-{digest}")
+
+
+def make_spool(folder: str) -> str:
+    """Make a `spool_folder`, for this user only; gives it back.
+
+    Raises:
+        OSError: it cannot be made, another user has made it, or it takes no appends itself.
+    """
+    root = os.path.dirname(folder)
+    os.makedirs(os.path.dirname(root), exist_ok=True)
+    for part in (root, folder):
+        with suppress(FileExistsError):
+            os.mkdir(part, 0o700)
+    if not is_own_spool(folder):
+        raise PermissionError(errno.EACCES, "the spool belongs to somebody else", folder)
+    if is_remote(folder):
+        raise OSError(errno.ENOTSUP, "the spool must lie on a local disk", folder)
+    return folder
+
+
+def is_own_spool(folder: str) -> bool:
+    """Whether *folder* is there and nobody but this user can have put anything into it."""
+    if not hasattr(os, "getuid"):
+        return os.path.isdir(folder)
+    for part in (os.path.dirname(folder), folder):
+        try:
+            found = os.lstat(part)
+        except OSError:
+            return False
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return False
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return False
+    return True
+
+
+def clear_spool(folder: str) -> None:
+    """Remove the spool *folder* if nothing is in it."""
+    with suppress(OSError):
+        os.rmdir(folder)
+
+
+def _root() -> str:
+    """One root a user: in a folder for everybody, names can be guessed."""
+    wanted = os.environ.get("DBRUN_SPOOL") or tempfile.gettempdir()
+    user = os.getuid() if hasattr(os, "getuid") else "spool"
+    return os.path.join(os.path.abspath(wanted), f"dbrun-{user}")
