@@ -9,14 +9,14 @@ round them, and two requests that differ must not share a key.
 from __future__ import annotations
 
 import hashlib
+import json
 from json.encoder import encode_basestring
 
-from .encoding import encoder
+from .encoding import encoder, is_plain
 from .types import Json
 
-_encode = encoder(sort_keys=True, allow_nan=False)
-
-_LEAVES = frozenset({str, int, bool, type(None)})
+_encode = encoder(sort_keys=True, allow_nan=False, plain_only=True)
+_spell = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def canonical(value: Json) -> bytes:
@@ -26,33 +26,15 @@ def canonical(value: Json) -> bytes:
         ValueError: for NaN and infinities.
         TypeError: for what JSON cannot hold.
     """
-    text = _encode(value) if _is_plain(value) else _slow(value)
+    if is_plain(value):
+        return _encode(value)
     # Lone surrogates cannot be encoded; they are told apart by their escape.
-    return text.encode("utf-8", "backslashreplace")
+    return _slow(value).encode("utf-8", "backslashreplace")
 
 
 def digest(value: Json) -> str:
     """The SHA-256 of *value*'s canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def _is_plain(value: Json) -> bool:
-    kind = type(value)
-    if kind in _LEAVES:
-        return True
-    if kind is dict:
-        for key, item in value.items():
-            if type(key) is not str or not key.isascii():
-                return False
-            if type(item) not in _LEAVES and not _is_plain(item):
-                return False
-        return True
-    if kind is list or kind is tuple:
-        return all(map(_is_plain, value))
-    if kind is float:
-        text = repr(value)
-        return "e" not in text and not text.endswith(".0") and "n" not in text
-    return False
 
 
 def _slow(value: Json) -> str:
@@ -70,7 +52,7 @@ def _slow(value: Json) -> str:
         return "[" + ",".join(map(_slow, value)) + "]"
     if isinstance(value, float):
         return _number(value)
-    return _encode(value)
+    return _spell(value)
 
 
 def _number(value: float) -> str:

@@ -116,6 +116,10 @@ class TooManyFailures(RunError):
     """More rows failed than `limits.max_failures` allows."""
 
 
+class SpendCap(RunError):
+    """What a run may spend (`limits.max_cost`) does not suffice."""
+
+
 class Interrupted(DbrunError):
     """The run was told to stop; *exit_code* is 130 (Ctrl-C) or 143 (SIGTERM)."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from . import __version__
 from .errors import PluginError
+from .frozen import frozen
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "adapters": {
@@ -45,7 +45,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 """Kind → name → `module:Class`. Third parties use the entry-point groups `dbrun.<kind>`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plugin:
     """One registered name: where its class is, and which distribution brings it."""
 

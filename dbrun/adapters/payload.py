@@ -30,6 +30,7 @@ def _float_or_null(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+# A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
 _write = encoder(allow_nan=False)
 _read = json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode
 _read_odd = json.JSONDecoder(parse_float=_float_or_null, parse_constant=lambda _: None).decode
@@ -41,8 +42,7 @@ def dumps(body: Json) -> bytes:
     Raises:
         ValueError, TypeError, RecursionError: if JSON cannot hold it.
     """
-    # A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
-    return _write(body).encode("utf-8", "backslashreplace")
+    return _write(body)
 
 
 def loads(raw: bytes) -> tuple[Json, bool]:

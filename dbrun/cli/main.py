@@ -21,6 +21,7 @@ COMMANDS: CommandTable = {
         "validate": "Check specs without calling an endpoint.",
         "show": "Print the merged spec, with where each value came from.",
         "render": "Print the exact requests as JSON Lines, offline.",
+        "plan": "Say what a run would send, reuse, cost and take.",
     },
     "Look after a run": {
         "verify": "Check results against their manifest, or against their spec.",

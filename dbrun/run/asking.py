@@ -30,9 +30,10 @@ from ..errors import (
     Warming,
 )
 from ..frozen import frozen
-from ..types import Json, Response
+from ..types import Json, Response, Usage
 from .calls import log_answers, log_failure
 from .counters import Counters
+from .spending import Purse
 from .tokens import TokenEstimate
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Asker:
         price: Price | None = None,
         halt: threading.Event,
         estimate_tokens: bool = False,
+        purse: Purse | None = None,
     ) -> None:
         self.adapter = adapter
         self._call = _calling(adapter)
@@ -99,7 +101,8 @@ class Asker:
         self._timeout = timeout
         self._price = price
         self._halt = halt
-        self._tokens = TokenEstimate() if estimate_tokens else None
+        self._tokens = TokenEstimate() if estimate_tokens or purse is not None else None
+        self._purse = purse
         self._reached = False
         self.models: Counter[str] = Counter()
         """Answers by the served model or version that gave them, where the endpoint tells."""
@@ -241,7 +244,9 @@ class Asker:
         tries = waits = 0
         while True:
             tokens = self._tokens.before(bodies) if self._tokens else None
+            reserved = await self._reserve(tokens)
             if not await self.limiter.acquire(self._halt, tokens):
+                self._settle(reserved, 0.0)
                 raise Interrupted("stopped before this request was sent")
             try:
                 sent_at = self._clock.now()
@@ -250,6 +255,8 @@ class Asker:
                 self.limiter.release(
                     _outcome(error), retry_after=error.retry_after, estimate=tokens
                 )
+                # What may have been served is taken for served: a cap must hold.
+                self._settle(reserved, reserved if error.maybe_paid else 0.0)
                 elapsed = self._clock.now() - started
                 waited_for = self._policy.is_waited_for(error, elapsed)
                 waits += waited_for
@@ -268,11 +275,26 @@ class Asker:
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException:
                 self.limiter.release(Outcome.refused, estimate=tokens)
+                self._settle(reserved, 0.0)
                 raise
             else:
                 latency = self._clock.now() - sent_at
                 log_answers(self.adapter, bodies, answers, latency)
-                return self._keep(questions, answers, latency, tries + waits, tokens)
+                kept, cost = self._keep(questions, answers, latency, tries + waits, tokens)
+                self._settle(reserved, reserved if cost is None else cost)
+                return kept
+
+    async def _reserve(self, tokens: tuple[int, int] | None) -> float:
+        """Money for a call of about so many *tokens*. Raises `SpendCap` if there is none left."""
+        if self._purse is None or self._price is None or tokens is None:
+            return 0.0
+        estimate = self._price.of(Usage(input_tokens=tokens[0], output_tokens=tokens[1]))
+        await self._purse.take(estimate, self._halt)
+        return estimate
+
+    def _settle(self, reserved: float, cost: float) -> None:
+        if self._purse is not None:
+            self._purse.settle(reserved, cost)
 
     def _keep(
         self,
@@ -281,25 +303,37 @@ class Asker:
         latency: float,
         failures: int,
         estimate: tuple[int, int] | None,
-    ) -> list[Kept]:
-        """Journal what was answered; what has not the form of an answer is not one."""
+    ) -> tuple[list[Kept], float | None]:
+        """Journal what was answered; what has not the form of an answer is not one.
+
+        Also gives what the call has cost, None where the endpoint does not tell.
+        """
         read = [self._read(answer) for answer in answers]
         usages = [response.usage for response in read if isinstance(response, Response)]
         outcome = Outcome.success_after_retry if failures else Outcome.success
         shared = answers[0].shared
-        used = self._tokens.after(usages if shared is None else [shared]) if self._tokens else None
+        told = usages if shared is None else [shared]
+        used = None
+        if self._tokens is not None:
+            used = self._tokens.after(told, [question.body for question in questions])
         self.limiter.release(outcome, estimate=estimate, tokens=used)
         self._breaker.succeeded()
         self._reached = True
         self._counters.count_sent(200)
+        costs = [self._price.of(usage) for usage in told if usage] if self._price else []
         if shared is not None:
-            self._counters.count_shared(shared, self._price.of(shared) if self._price else 0.0)
+            self._counters.count_shared(shared, sum(costs))
+        # The journal tells a continuation of the run what was spent before it.
+        extra: dict[str, Json] = {}
+        if self._purse is not None and costs:
+            extra = {"run": self._purse.run, "cost": round(sum(costs), 9)}
         kept: list[Kept] = []
         for question, answer, response in zip(questions, answers, read, strict=True):
             if isinstance(response, Malformed):
                 kept.append((response, response))
                 continue
-            entry = self._journal.record(question.key, answer)
+            entry = self._journal.record(question.key, answer, extra)
+            extra = {}
             if isinstance(response, EndpointError):
                 kept.append((response, entry))
                 continue
@@ -307,7 +341,7 @@ class Asker:
             self._counters.count_answer(latency, response.usage, cost)
             reply = Reply(response=response, reused=False, latency=latency, attempts=failures + 1)
             kept.append((reply, entry))
-        return kept
+        return kept, sum(costs) if costs else None
 
     def _read(self, answer: Answer | Entry) -> Response | EndpointError:
         try:

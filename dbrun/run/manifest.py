@@ -70,6 +70,16 @@ def describe_recipe(spec: Spec, functions: Mapping[str, str]) -> dict[str, Json]
     }
 
 
+def is_same_recipe(one: Json, other: Json) -> bool:
+    """Whether two merged specs differ in nothing but their limits."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return False
+    told, here = (
+        {name: part for name, part in spec.items() if name != "limits"} for spec in (one, other)
+    )
+    return digest(_storable(told)) == digest(_storable(here))
+
+
 def versions() -> dict[str, Json]:
     """Versions of dbrun, of Python, and of the packages that shape a run."""
     installed = _installed()

@@ -26,6 +26,7 @@ from ..spec.templates import Templates, compile_prompt
 from ..types import Json
 from .asking import Asker
 from .counters import Counters
+from .spending import Purse
 from .steps import Step
 from .transforms import InputTransforms, OutputTransforms, RowTransforms
 
@@ -106,6 +107,7 @@ def opened(
     journal: Journal,
     counters: Counters,
     halt: threading.Event,
+    purse: Purse | None = None,
 ) -> Iterator[Opened]:
     """The parts of *spec*, open; closed on leaving.
 
@@ -123,7 +125,9 @@ def opened(
                 adapter = create_adapter(step.endpoint, around.registry, context)
                 stack.callback(adapter.close)
                 adapter.prepare()
-                asker = make_asker(adapter, step.endpoint, journal, counters, halt, around.clock)
+                asker = make_asker(
+                    adapter, step.endpoint, journal, counters, halt, around.clock, purse
+                )
                 askers.append((_bare(step.endpoint), asker))
             steps.append(_step(spec, step, asker, context, templates))
         row = None
@@ -178,6 +182,7 @@ def make_asker(
     counters: Counters,
     halt: threading.Event,
     clock: Clock,
+    purse: Purse | None = None,
 ) -> Asker:
     """What asks *endpoint* for many threads: its limits, tries and breaker around the adapter."""
     limits = endpoint.limits
@@ -200,6 +205,7 @@ def make_asker(
         price=endpoint.price,
         halt=halt,
         estimate_tokens=any(limit is not None for limit in counted),
+        purse=purse,
     )
 
 

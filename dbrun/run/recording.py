@@ -17,7 +17,13 @@ from ..spec.model import Spec
 from ..types import Json
 from .asking import Asker
 from .counters import Counters
-from .manifest import MANIFEST_VERSION, describe_recipe, manifest_path, run_id
+from .manifest import (
+    MANIFEST_VERSION,
+    describe_recipe,
+    is_same_recipe,
+    manifest_path,
+    run_id,
+)
 from .opening import Opened
 from .options import RunOptions
 from .places import spooled_partial
@@ -35,6 +41,11 @@ class Recorder:
         self._path = manifest_path(results) if results else None
         self._begun = clock.now()
         self.manifest: dict[str, Json] = {}
+        self.run = run_id(clock.wall())
+        """Names the run. One that continues an unfinished run is the same run."""
+        earlier = read_manifest(self._path + ".partial") if self._path else None
+        if earlier is not None and is_same_recipe(earlier.get("spec"), spec.merged):
+            self.run = str(earlier.get("run") or self.run)
 
     def start(self, parts: Opened, functions: Mapping[str, str]) -> None:
         """Write `<stem>.run.json.partial`: the run is under way.
@@ -45,7 +56,7 @@ class Recorder:
         now = self._clock.wall()
         self.manifest = {
             "version": MANIFEST_VERSION,
-            "run": run_id(now),
+            "run": self.run,
             "status": "running",
             "started": _stamp(now),
             "selection": self._options.selection.to_json(),

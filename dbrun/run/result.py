@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ..files import open_in
+from ..frozen import frozen
 from ..types import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """Whether one gate is met: its *name*, the *value* found, what was *wanted*."""
 
@@ -22,7 +23,7 @@ class Verdict:
     warn: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """A finished run.
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
+from ..encoding import encoder
 from ..spec.model import SinkSpec
 from ..types import Json, Record
 from .file import PartialFile
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
-_encode_ascii = json.JSONEncoder(
-    separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
+_encode = encoder(allow_nan=False, escape_all=True)
 
 
 def encode_line(value: Json) -> bytes:
     """*value* as one line of JSON in UTF-8; escaped throughout if it holds lone surrogates,
     which UTF-8 cannot spell."""
-    try:
-        return _encode(value).encode() + b"\n"
-    except UnicodeEncodeError:
-        return _encode_ascii(value).encode() + b"\n"
+    return _encode(value) + b"\n"
 
 
 class JsonlSink:

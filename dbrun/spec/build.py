@@ -7,7 +7,7 @@ same, so that a person sees everything that is wrong at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..registry import Registry
 from ..types import Json
@@ -16,7 +16,7 @@ from .build_endpoint import Endpoints, build_limits
 from .build_source import build_source
 from .build_step import build_steps
 from .formats import format_of
-from .model import Gate, JournalSpec, SinkSpec, Spec
+from .model import Gate, JournalSpec, SinkSpec, Spec, StepSpec
 from .nodes import Node, entries, plain
 from .site import Site, value_of
 
@@ -35,6 +35,7 @@ def build(
     transforms = root.get("transforms")
     row = transforms.get("row") if transforms is not None else None
     row = site.sound(("transforms", "row"), row)
+    _check_prices(site, root.get("limits"), steps)
     if site.findings or source is None or sink is None:
         return None
     return Spec(
@@ -59,6 +60,23 @@ def build(
         merged=merged,
         target=target,
     )
+
+
+def _check_prices(site: Site, limits: Node | None, steps: Sequence[StepSpec]) -> None:
+    """What a run spends can be capped only where all that it buys has a price."""
+    cap = limits.get("max_cost") if limits is not None else None
+    if cap is None or site.sound(("limits", "max_cost"), cap) is None:
+        return
+    path = ("limits", "max_cost")
+    unpriced = [step.endpoint for step in steps if step.endpoint.price is None]
+    if unpriced:
+        message = f"'{unpriced[0].path}' has no price, so what is spent there is not known"
+        hint = "write price: {input_per_million: …, output_per_million: …} at the endpoint"
+        site.findings.add(cap.place, path, message, hint)
+    currencies = {step.endpoint.price.currency for step in steps if step.endpoint.price}
+    if len(currencies) > 1:
+        message = f"the endpoints' prices are in {' and '.join(sorted(currencies))}"
+        site.findings.add(cap.place, path, message, "give all prices in one currency")
 
 
 def _sink(site: Site, node: Node | None, name: str, registry: Registry) -> SinkSpec | None:

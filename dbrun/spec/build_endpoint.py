@@ -21,7 +21,7 @@ _COMMON: Final = (
     "limits",
 )
 _WHOLE: Final = ("attempts", "window")
-_NOT_RUN: Final = ("processes", "max_cost")
+_NOT_RUN: Final = ("processes",)
 
 
 class Endpoints:
@@ -31,7 +31,7 @@ class Endpoints:
         self._site = site
         self._root = root
         self._registry = registry
-        self._limits = limits
+        self._limits = replace(limits, max_cost=None)  # which holds for the run as a whole
         self._named = entries(root.get("endpoints"))
         for name, node in self._named.items():
             self._checked(node, ("endpoints", name))
@@ -87,10 +87,20 @@ class Endpoints:
             send_stop=value_of(node.get("send_stop"), True),
             identity=value_of(node.get("identity")),
             price=Price(**plain(price)) if price is not None else None,
-            limits=build_limits(self._site, (*path, "limits"), limits, self._limits),
+            limits=self._own_limits((*path, "limits"), limits),
             where=node.place.mark,
             path=dotted(path),
         )
+
+    def _own_limits(self, path: Path, node: Node | None) -> Limits:
+        made = build_limits(self._site, path, node, self._limits)
+        if made.max_cost is not None and node is not None:
+            cap = node.get("max_cost")
+            assert cap is not None
+            message = "spend is capped for the whole run, not for one endpoint"
+            hint = "write max_cost under the spec's own limits"
+            self._site.findings.add(cap.place, (*path, "max_cost"), message, hint)
+        return made
 
 
 def _verify(site: Site, node: Node | None) -> bool | str:

@@ -118,6 +118,7 @@ class Limits:
     warmup: float = 600.0
     window: int = 10_000
     max_failures: float | None = None
+    max_cost: float | None = None
 
 
 @frozen

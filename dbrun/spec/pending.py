@@ -68,13 +68,9 @@ PENDING = (
     Pending(("sink", "publish"), lambda node: node.value != "always"),
     Pending(("sink", "format"), _is_delta, "format: delta"),
     Pending(("limits", "processes"), _is_several),
-    Pending(("limits", "max_cost")),
     Pending(("endpoint", "limits", "processes"), _is_several),
-    Pending(("endpoint", "limits", "max_cost")),
     Pending(("endpoints", "*", "limits", "processes"), _is_several),
-    Pending(("endpoints", "*", "limits", "max_cost")),
     Pending(("steps", "*", "endpoint", "limits", "processes"), _is_several),
-    Pending(("steps", "*", "endpoint", "limits", "max_cost")),
     Pending(("prompt", "mlflow")),
     Pending(("steps", "*", "prompt", "mlflow")),
 )

@@ -161,8 +161,7 @@ def test_equal_questions_in_flight_wait_for_the_first(journal, clock) -> None:
     asker = asker_of(adapter, journal, clock)
     replies: list[object] = []
     threads = [
-        threading.Thread(target=lambda: replies.extend(ask(asker, question("a"))))
-        for _ in range(5)
+        threading.Thread(target=lambda: replies.extend(ask(asker, question("a")))) for _ in range(5)
     ]
     for thread in threads:
         thread.start()

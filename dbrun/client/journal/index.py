@@ -118,17 +118,24 @@ class Index:
 
     def move(self, spot: Spot, file: int, offset: int, size: int) -> None:
         """The line of *spot* now lies elsewhere too; nothing if the entry changed meanwhile."""
-        if self.spot(spot.number) == spot:
+        if self._is_at(spot):
             self._places[spot.number] = file << _OFFSET_BITS | offset
             self._extents[spot.number] = spot.generation << _SIZE_BITS | size
 
     def drop(self, spot: Spot) -> bool:
         """Forget the line of *spot*; False if the entry changed meanwhile."""
-        if self.spot(spot.number) != spot:
+        if not self._is_at(spot):
             return False
         self._extents[spot.number] = 0
         self._dead += 1
         return True
+
+    def _is_at(self, spot: Spot) -> bool:
+        number, _, file, offset, size, generation = spot
+        return (
+            self._places[number] == file << _OFFSET_BITS | offset
+            and self._extents[number] == generation << _SIZE_BITS | size
+        )
 
     def in_order(self, key_of: Callable[[Spot], bytes]) -> Iterator[Spot]:
         """All lines in the order of their keys; *key_of* is asked only to tell equals apart.

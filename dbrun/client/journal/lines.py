@@ -26,7 +26,7 @@ _MAX_GENERATION = 2**32 - 1
 PREFIX_DIGITS = 16
 """The digits of a key that the index holds."""
 
-_compact = encoder()
+_text = encoder(escape_all=True)
 
 
 class Answered(Protocol):
@@ -155,14 +155,6 @@ def _is_json(raw: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _text(value: Json) -> bytes:
-    text = _compact(value)
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:  # lone surrogates: only their escapes can be written
-        return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def _is_key(key: Json) -> bool:

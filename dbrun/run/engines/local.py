@@ -1,4 +1,4 @@
-"""The local engine: one processor, threads as the limits allow, results in source order."""
+"""The local engine: one processor, as many calls at once as the limits allow, source order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...canonical import digest
 from ...client.journal import Journal, SinkLock
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
 from ...sinks.base import Sink
-from ...sources.base import Source
+from ...sources.base import Source, may_wait
 from ...spec.model import Spec
 from ...types import Json, Record
 from ..counters import Counters
@@ -26,8 +26,8 @@ from ..processor import Processor
 from ..recording import Recorder
 from ..result import Run
 from ..signals import stopping_on_signals
+from ..spending import Purse
 from ..tally import Tally
-from ..workers import Workers
 
 _ENOUGH_ROWS = 50  # a ratio of failures means nothing before
 
@@ -107,11 +107,17 @@ class _LocalRun:
         registry = self._around.registry
         wanted = sink_spec(spec, self._options, registry)
         sink = create_sink(wanted, path, self._options.stream, registry)
+        recorder = Recorder(spec, self._options, self._around.clock, path)
+        purse = self._purse(recorder.run)
         with opened(
-            spec, self._around, journal=self._journal, counters=self._counters, halt=self._halt
+            spec,
+            self._around,
+            journal=self._journal,
+            counters=self._counters,
+            halt=self._halt,
+            purse=purse,
         ) as parts:
             source = create_source(spec.source, parts.context, self._around.registry, self._rows)
-            recorder = Recorder(spec, self._options, self._around.clock, path)
             sink.open()
             try:
                 recorder.start(parts, function_digests(spec))
@@ -122,6 +128,25 @@ class _LocalRun:
                 raise
             finally:
                 sink.close()
+
+    def _purse(self, run: str) -> Purse | None:
+        """What the run may spend; None if that is not limited or nothing is sent.
+
+        Raises:
+            SpendCap: not even the least that the run is going to cost would fit.
+        """
+        cap = self._spec.limits.max_cost
+        if cap is None or self._mode == "replay":
+            return None
+        from ..planning import check_affordable, make_plan
+
+        spent = self._journal.costs_of(run)
+        if self._rows is None and self._mode == "reuse":
+            plan = make_plan(self._spec, self._around, self._journal, self._options.selection)
+            check_affordable(plan, cap - spent, spent)
+        prices = (step.endpoint.price for step in self._spec.steps)
+        currency = next((price.currency for price in prices if price), "USD")
+        return Purse(cap, self._around.clock, run=run, spent=spent, currency=currency)
 
     def _generation(self) -> int:
         if self._mode == "refresh":
@@ -153,9 +178,10 @@ class _LocalRun:
                 selection=self._options.selection,
                 ask_again=ask_again,
             ),
-            workers=Workers(parts.askers, self._around.clock),
+            workers=parts.calls_at_once,
             window=self._spec.limits.window,
             group=processor.group,
+            may_wait=parts.row is not None or may_wait(source),
             halt=self._halt,
             grace=self._options.grace,
         )

@@ -1,0 +1,78 @@
+"""A plan in a person's words and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .words import counted, money, seconds
+
+if TYPE_CHECKING:
+    from ..run.planning import Plan, Range
+    from ..types import Json
+
+_COLUMN = 14
+
+
+def shown(name: str, plan: Plan, cap: float | None = None) -> str:
+    """The plan of the spec at *name*, a few aligned lines; *cap* is its `limits.max_cost`."""
+    failing = f", {plan.failing:,} of them without a request: a template or transform fails"
+    lines = [
+        f"{name}: {counted(plan.rows, 'row')}{failing if plan.failing else ''}",
+        f"  {'':10}{'low':>{_COLUMN}}{'expected':>{_COLUMN}}{'high':>{_COLUMN}}",
+        _line("to send", plan.send, lambda value: f"{value:,.0f}"),
+        f"  {'to reuse':10}{plan.reuse:>{_COLUMN},}",
+    ]
+    if plan.send.high:
+        lines.append(_line("tokens in", plan.input, lambda value: f"{value:,.0f}"))
+        lines.append(_line("tokens out", plan.output, lambda value: f"{value:,.0f}"))
+        if plan.cost is not None and plan.currency is not None:
+            currency = plan.currency
+            lines.append(_line("cost", plan.cost, lambda value: money(value, currency)))
+        if plan.seconds is not None:
+            lines.append(_line("time", plan.seconds, seconds))
+        lines += [f"  {remark}" for remark in _remarks(plan)]
+    if cap is not None and plan.cost is not None:
+        lines.append(f"  {_verdict(plan.cost, cap, plan.currency or '')}")
+    return "\n".join(lines)
+
+
+def described(name: str, plan: Plan) -> dict[str, Json]:
+    """The same as data; `cost` and `seconds` are null where they cannot be told."""
+    return {
+        "spec": name,
+        "rows": plan.rows,
+        "failing": plan.failing,
+        "requests": {"send": plan.send.to_json(), "reuse": plan.reuse},
+        "tokens": {"input": plan.input.to_json(), "output": plan.output.to_json()},
+        "cost": None if plan.cost is None else {"currency": plan.currency, **plan.cost.to_json()},
+        "seconds": None if plan.seconds is None else plan.seconds.to_json(),
+        "learnt_from": plan.learnt,
+    }
+
+
+def _remarks(plan: Plan) -> list[str]:
+    if plan.learnt:
+        found = [f"lengths are those of {counted(plan.learnt, 'answer')} in the journal"]
+    else:
+        found = ["no answers to learn from yet: a token is taken for 4 characters"]
+        found.append("(run a few rows with --limit for a better forecast)")
+    if plan.cost is None:
+        found.append("no cost: the endpoint has no price")
+    if plan.seconds is None:
+        found.append("no time: no run has finished yet")
+    return found
+
+
+def _verdict(cost: Range, cap: float, currency: str) -> str:
+    said = f"limits.max_cost of {money(cap, currency)}"
+    if cost.low > cap:
+        return f"{said} does not suffice: the run would be refused"
+    if cost.high > cap:
+        return f"{said} may be reached before the end"
+    return f"{said} suffices"
+
+
+def _line(title: str, figure: Range, word: Callable[[float], str]) -> str:
+    told = (word(value) for value in (figure.low, figure.expected, figure.high))
+    return f"  {title:10}" + "".join(f"{one:>{_COLUMN}}" for one in told)
