@@ -285,8 +285,7 @@ class TestLateWakeUps:
         loop = Loop()
 
         async def work() -> bool:
-            for _ in range(4096):
-                loop._ring()
+            loop._ringer.send(b"!" * 4096)
             return await Pause(CLOCK, 0.02)
 
         assert all_looping([work()], loop) == [False]

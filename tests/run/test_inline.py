@@ -72,8 +72,7 @@ def test_one_slow_call_among_many_quick_ones_is_forgiven(passing) -> None:
 def test_calls_that_prove_slow_are_made_aside(passing) -> None:
     calls = Inline()
     where = [is_here(looping(calls.call(passing(0.01)))) for _ in range(20)]
-    assert where[0]
-    assert not where[-1]
+    assert 5 <= where.count(True) <= 6  # a twentieth of a second before a judgement
     assert where == sorted(where, reverse=True)  # once they proved slow they stay aside
 
 
