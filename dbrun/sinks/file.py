@@ -146,8 +146,10 @@ class PartialFile:
     def _trouble(self, error: OSError, more: str = "") -> SinkError:
         why = error.strerror or str(error)
         why = why[:1].lower() + why[1:]
+        # Unless they are on their way to their folder, it is the spool that cannot be written.
+        shown = self.partial if self.is_spooled and not more else self._shown
         return SinkError(
-            f"{self._shown}: the results cannot be written: {why}{more}",
+            f"{shown}: the results cannot be written: {why}{more}",
             _MENDS.get(error.errno or 0, "mend the storage and run the same command again"),
         )
 

@@ -96,6 +96,11 @@ class There:
         """The impatient program, from its beginning to its end."""
         return self.project.end(self.start(*words), timeout=60)
 
+    def files(self) -> dict[str, bytes]:
+        """What every file on the volume holds."""
+        paths = (path for path in self.out.rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in paths}
+
     def published(self, elsewhere: Path) -> int:
         """How many answers a machine without our spool finds."""
         with _spool_at(elsewhere), Journal.open(str(self.journal), mode="replay") as journal:
@@ -183,6 +188,18 @@ def test_results_and_answers_come_to_lie_on_a_volume(
     after = {path: path.stat().st_mtime_ns for path in there.out.rglob("*") if path.is_file()}
     assert after == before, "a run that has nothing to do leaves everything alone"
     assert counting.total == paid
+
+
+def test_a_replay_that_knows_too_little_leaves_everything_alone(
+    there: There, counting: Counting
+) -> None:
+    assert there.run("--quiet").code == 0
+    before = there.files()
+    there.project.rows(12)
+    assert there.run("--quiet", "--replay").code == 1
+    assert there.files() == before
+    assert not list(there.spool.rglob("*.*"))
+    assert counting.total == 10
 
 
 def test_a_torn_results_file_is_found(there: There, counting: Counting) -> None:

@@ -377,17 +377,28 @@ def _attributes(found: os.stat_result) -> bytes:
 
 def _mount(target: str) -> tuple[int, Callable[[], Any]]:
     """The device to answer on, and what unmounts. Raises `OSError` if that cannot be had."""
+    try:
+        return _mount_as_root(target)
+    except OSError:
+        return _mount_by_helper(target)
+
+
+def _mount_as_root(target: str) -> tuple[int, Callable[[], Any]]:
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"fd={device},rootmode={stat.S_IFDIR:o},user_id={os.getuid()},group_id={os.getgid()}"
     flags = 2 | 4  # no set-user-id programs, no devices
     name = os.fsencode(target)
-    if libc.mount(b"dbrun-tests", name, b"fuse", flags, options.encode()) == 0:
-        return device, lambda: libc.umount2(name, 2)  # even while files are open
-    os.close(device)
+    if libc.mount(b"dbrun-tests", name, b"fuse", flags, options.encode()) != 0:
+        os.close(device)
+        raise OSError(ctypes.get_errno(), "mounting is not permitted")
+    return device, lambda: libc.umount2(name, 2)  # even while files are open
+
+
+def _mount_by_helper(target: str) -> tuple[int, Callable[[], Any]]:
     helper = shutil.which("fusermount3") or shutil.which("fusermount")
     if helper is None:
-        raise OSError(ctypes.get_errno(), "mounting is not permitted")
+        raise OSError(errno.EPERM, "mounting is not permitted, and there is no fusermount3")
     ours, theirs = socket.socketpair()
     with ours, theirs:
         environ = {**os.environ, "_FUSE_COMMFD": str(theirs.fileno())}

@@ -238,6 +238,42 @@ def test_on_a_volume_the_file_is_one_copy(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_a_volume_does_not_take_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    volume = tmp_path / "volume"
+    monkeypatch.setattr(storage, "REMOTE_ROOTS", (f"{volume}/",))
+    monkeypatch.setenv("DBRUN_SPOOL", str(tmp_path / "spool"))
+    path = volume / f"x.{kind}"
+
+    def refuse(source: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as now, pytest.raises(SinkError) as caught:
+        now.setattr("dbrun.sinks.file.copy_whole", refuse)
+        write(kind, path, [record()])
+    head = f"{path}: the results cannot be written: no space left on device; they are kept in "
+    assert str(caught.value).startswith(head)
+    kept = Path(str(caught.value)[len(head) :].partition(";")[0])
+    assert str(caught.value).endswith("run the same command again; it continues")
+    complete = kept.read_bytes()
+    write(kind, path, [record()])
+    assert path.read_bytes() == complete
+    assert not kept.parent.exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spool_that_is_full_is_told_from_a_volume_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(storage, "REMOTE_ROOTS", (f"{tmp_path}/volume/",))
+    monkeypatch.setenv("DBRUN_SPOOL", str(tmp_path / "spool"))
+    (tmp_path / "spool").write_text("in the way")
+    with pytest.raises(SinkError, match=r"^.*/spool/.*\.partial: the results cannot be written"):
+        create(kind, tmp_path / "volume" / f"x.{kind}").open()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("path", "said"),
     [

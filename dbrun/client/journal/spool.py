@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cached_property
 
 from ...storage import clear_spool, is_own_spool, make_spool, spool_folder
 from .disk import BINARY, reported
@@ -16,7 +17,12 @@ class Spool:
     """Segments like those of any journal, each locked while its writer lives."""
 
     def __init__(self, journal: str) -> None:
-        self.folder = spool_folder(journal)
+        self._journal = journal
+
+    @cached_property
+    def folder(self) -> str:
+        """Where it is, if it is there."""
+        return spool_folder(self._journal)
 
     def exists(self) -> bool:
         """Whether there is a spool of this user on this machine."""

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from dbrun.client.journal import state
 from dbrun.client.journal.state import State
 from dbrun.errors import SinkError
 
@@ -153,3 +154,38 @@ def test_a_kill_leaves_the_old_facts_or_the_new(folder):
         assert State(folder, writable=False).recall("a") == 1
     State(folder, writable=True).remember("a", 3)
     assert os.listdir(folder) == ["state.json"]
+
+
+def test_where_nothing_can_be_moved_one_of_two_files_is_whole(volume):
+    folder = str(volume)
+    state = State(folder, writable=True)
+    state.remember("a", 1)
+    assert sorted(os.listdir(folder)) == ["state.json", "state.json.copy"]
+    whole = (volume / "state.json").read_bytes()
+    for torn in (b"", whole[:-5]):
+        (volume / "state.json").write_bytes(torn)
+        assert State(folder, writable=False).recall("a") == 1
+    (volume / "state.json").unlink()
+    assert State(folder, writable=False).recall("a") == 1
+    (volume / "state.json").write_bytes(whole)
+    (volume / "state.json.copy").write_bytes(whole[:9])
+    assert State(folder, writable=False).recall("a") == 1
+    (volume / "state.json").write_bytes(b"")
+    assert State(folder, writable=True).recall("a") is None
+    State(folder, writable=True).remember("b", 2)
+    assert State(folder, writable=False).recall("b") == 2
+
+
+def test_the_copy_is_written_before_the_file(volume, monkeypatch):
+    folder = str(volume)
+    State(folder, writable=True).remember("a", 1)
+    write = state.write_anew
+
+    def torn(path, data):
+        write(path, data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state, "write_anew", torn)
+    with pytest.raises(SinkError):
+        State(folder, writable=True).remember("a", 2)
+    assert State(folder, writable=False).recall("a") == 1
