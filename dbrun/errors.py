@@ -14,7 +14,8 @@ Trouble with the run is an exception: it stops.
     │   ├── EndpointDown            nothing succeeded for `limits.retry_for` seconds
     │   ├── SourceError             rows cannot be read
     │   ├── SinkError               results or journal cannot be written
-    │   └── TooManyFailures         the budget of `limits.max_failures` is used up
+    │   ├── TooManyFailures         the budget of `limits.max_failures` is used up
+    │   └── SpendCap                that of `limits.max_cost` is, or would be
     ├── Interrupted       130, 143  Ctrl-C or SIGTERM
     └── RowError                –   becomes the record's `error`, never seen outside
         ├── RenderError             a template failed on this row

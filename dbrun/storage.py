@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
 from contextlib import suppress
 
 REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
@@ -135,6 +134,8 @@ def clear_spool(folder: str) -> None:
 
 def _root() -> str:
     """One root a user: in a folder for everybody, names can be guessed."""
-    wanted = os.environ.get("DBRUN_SPOOL") or tempfile.gettempdir()
+    # Not `tempfile.gettempdir`, which writes a file to find out, even where nothing is spooled.
+    named = (os.environ.get(name) for name in ("DBRUN_SPOOL", "TMPDIR", "TEMP", "TMP"))
+    wanted = next(filter(None, named), "/tmp")
     user = os.getuid() if hasattr(os, "getuid") else "spool"
     return os.path.join(os.path.abspath(wanted), f"dbrun-{user}")
