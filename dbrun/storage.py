@@ -136,6 +136,6 @@ def _root() -> str:
     """One root a user: in a folder for everybody, names can be guessed."""
     # Not `tempfile.gettempdir`, which writes a file to find out, even where nothing is spooled.
     named = (os.environ.get(name) for name in ("DBRUN_SPOOL", "TMPDIR", "TEMP", "TMP"))
-    wanted = next(filter(None, named), "/tmp")
+    wanted = next(filter(None, named), "/tmp")  # noqa: S108 - a folder of its own is made in it
     user = os.getuid() if hasattr(os, "getuid") else "spool"
     return os.path.join(os.path.abspath(wanted), f"dbrun-{user}")
