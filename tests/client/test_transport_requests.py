@@ -132,8 +132,10 @@ def test_large_bodies_arrive_whole(transport):
 
 
 def test_a_server_that_reads_nothing_was_not_paid(transport):
-    with Origin(Early([Pause(30)])) as origin, pytest.raises(TimedOut) as caught:
-        transport.send(post(origin.url(), b"x" * 30_000_000), 0.3)
+    with Origin(ok(), Early([Pause(30)])) as origin:
+        send(transport, origin)  # so that it is connected
+        with pytest.raises(TimedOut) as caught:
+            transport.send(post(origin.url(), b"x" * 30_000_000), 0.3)
     assert not caught.value.maybe_paid
 
 
