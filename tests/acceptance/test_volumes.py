@@ -164,7 +164,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst", "x.csv", "x.parquet"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.csv.zst", "x.parquet"])
 def test_results_and_answers_come_to_lie_on_a_volume(
     there: There, counting: Counting, name: str
 ) -> None:

@@ -147,15 +147,18 @@ def test_a_torn_file_is_one_like_any(volume, slept, torn):
         SinkLock(str(volume), clock=slept).acquire()
 
 
-def test_a_file_that_cannot_be_read_at_first_is_no_sign_of_life(volume, slept, monkeypatch):
+@pytest.mark.parametrize("unread", [{0, 1, 2}, {3, 4}, {1}])
+def test_a_file_that_cannot_be_read_for_a_while_is_no_sign_of_life(
+    volume, slept, monkeypatch, unread
+):
     stranger(volume)
-    read = Heartbeat._read
-    failures = [1, 1, 1]
-    monkeypatch.setattr(
-        Heartbeat,
-        "_read",
-        lambda self, token: None if failures and failures.pop() else read(self, token),
-    )
+    read, looks = Heartbeat._read, []
+
+    def failing(self, token):
+        looks.append(token)
+        return None if len(looks) - 1 in unread else read(self, token)
+
+    monkeypatch.setattr(Heartbeat, "_read", failing)
     with SinkLock(str(volume), clock=slept):
         assert slept.seconds >= PATIENCE
 

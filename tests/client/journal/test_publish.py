@@ -49,7 +49,8 @@ def test_answers_are_spooled_and_published_whole(publishing, volume, key, answer
     assert names == [f"{spool[:-6]}-00000{number}.jsonl" for number in (1, 2)]
     first, second = (extent_of(str(volume / name)) for name in names)
     assert (first.start, first.end) == (0, second.start)
-    assert journal.entries == 7
+    journal.refresh()
+    assert (journal.entries, journal.segments) == (7, 1), "what is spooled need not be read twice"
     assert numbers_in(journal, key, 10) == set(range(7))
     journal.close()
     assert spooled(volume) == []
@@ -188,6 +189,26 @@ def test_what_cannot_be_published_stays_for_the_next_run(
     # Only what was missing is published: the first three were there.
     extents = sorted(extent_of(str(volume / name)) for name in published(volume))
     assert extents[0].end == extents[1].start
+
+
+def test_what_a_live_process_could_not_publish_is_left_to_it(
+    publishing, volume, key, answer, monkeypatch
+):
+    journal = publishing()
+    fill(journal, key, answer, range(3))
+
+    def refused(path, source, extent):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as now, pytest.raises(SinkError):
+        now.setattr(publish, "write_piece", refused)
+        journal.finish()
+    with publishing() as other:
+        assert numbers_in(other, key, 10) == set(range(3))
+    assert published(volume) == []
+    assert len(spooled(volume)) == 1
+    journal.close()
+    assert len(published(volume)) == 1
 
 
 def test_an_error_that_came_first_is_not_covered(
