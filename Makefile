@@ -6,9 +6,11 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TESTS  ?=
 JOBS   ?= auto
+SOAK   ?= 20000
+SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check lint types schemas test fix wheel bench clean
+.PHONY: help quickstart setup check lint types schemas test soak fix wheel bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ schemas: $(VENV)/.dev ## the schemas are schemas, the example pipelines satisfy 
 test: setup ## the tests, in parallel (one room: make test TESTS=tests/spec)
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
 
+soak: $(VENV)/.dev ## faults and kills at random for minutes (make soak SOAK=20000 SEED=1)
+	DBRUN_SOAK=$(SOAK) DBRUN_SEED=$(SEED) $(BIN)/python -m pytest -s tests/acceptance/faults/test_soak.py
+
 fix: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -52,8 +57,9 @@ wheel: $(VENV)/.dev ## build the wheel and use it in a clean environment, withou
 	cd build/wheel/project && ../venv/bin/dbrun function.yaml
 	cd build/wheel/project && test "$$(wc -l < out/function.jsonl)" -eq 10
 
-bench: $(VENV)/.dev ## measure a run's cost per row against a server on loopback
+bench: $(VENV)/.dev ## measure a run's cost per row, beside other tools (PEERS="their pythons")
 	$(BIN)/python benchmarks/whole_run.py
+	$(BIN)/python benchmarks/peers.py --python $(or $(PEERS),$(BIN)/python)
 
 clean: ## remove what the other targets made (results in out/ stay)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
