@@ -156,7 +156,8 @@ class HttpAdapter:
         if response.status in (401, 403) and _is_refusal(
             response.status, read(response.status, response.body)
         ):
-            self.auth.refresh(generation)
+            # Aside: whoever fetches a token at the moment holds the lock.
+            await Aside(lambda: self.auth.refresh(generation))
             self._headers = None
             response = await self._send(payload, timeout)
         if not 200 <= response.status < 300:

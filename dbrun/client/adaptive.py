@@ -10,6 +10,9 @@ The rules, after those of Inspect AI:
   the latencies of models not so uneven. From then on a round adds a twentieth, one at least.
 - A rate limit or a timeout cuts the limit by a fifth, once an episode: what follows within 15 s
   (or within the `Retry-After`, if that is longer) was sent before the cut could show.
+- Within the episode clean rounds bring it back to a twentieth below where the trouble began, and
+  no further: so it stays near what the server takes instead of far below it. Clean rounds after
+  the episode probe beyond.
 - Faults of the server begin the round anew, which pauses growth; a success after a retry and a
   refused request are neutral.
 """
@@ -46,6 +49,7 @@ class Adaptive:
         self._here = 0.0  # the same at this limit
         self._rounds = 0  # rounds at this limit
         self._episode_ends = now
+        self._ceiling = self._high  # the limit at which the last episode began
         self._begin(now)
 
     def reached(self) -> None:
@@ -59,7 +63,7 @@ class Adaptive:
         self._clean += 1
         if self._clean < self.limit:
             return
-        if self._leaned_on and now >= self._episode_ends:
+        if self._leaned_on:
             self._grow(now)
         self._begin(now)
 
@@ -72,6 +76,7 @@ class Adaptive:
         self._begin(now)
         if now >= self._episode_ends:
             self._slow_start = False
+            self._ceiling = self.limit
             self._set(min(self.limit - 1, self.limit * 4 // 5), now, reason)
             self._episode_ends = now + EPISODE
         self._episode_ends = max(self._episode_ends, now + retry_after)
@@ -83,7 +88,11 @@ class Adaptive:
 
     def _grow(self, now: float) -> None:
         if not self._slow_start:
-            self._set(self.limit + max(1, self.limit // _TWENTIETH), now, "clean round")
+            more = self.limit + max(1, self.limit // _TWENTIETH)
+            if now < self._episode_ends:
+                below = self._ceiling - max(1, self._ceiling // _TWENTIETH)
+                more = min(more, max(below, self.limit))
+            self._set(more, now, "clean round")
         elif self.limit < self._high:
             self._rounds += 1
             self._here = max(self._here, self._clean / max(now - self._since, 1e-6))

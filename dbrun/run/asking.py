@@ -273,7 +273,9 @@ class Asker:
                 self._counters.count_again(waited_for, error.maybe_paid)
                 if await Pause(self._clock, delay, self._halt):
                     raise Interrupted("stopped while waiting to try again") from error
-            except BaseException:
+            except BaseException as ended:
+                # A coroutine that is closed gave up an answer that may have been under way.
+                self._counters.count_lost(isinstance(ended, GeneratorExit))
                 self.limiter.release(Outcome.refused, estimate=tokens)
                 self._settle(reserved, 0.0)
                 raise

@@ -23,7 +23,7 @@ class Inline:
 
     def __init__(self) -> None:
         self._spent = 0.0
-        self._calls = 0
+        self._calls = -1  # the first does not count: it may import what it needs
 
     @property
     def is_slow(self) -> bool:
@@ -38,5 +38,6 @@ class Inline:
         try:
             return function()
         finally:
-            self._spent += time.monotonic() - begun
             self._calls += 1
+            if self._calls:
+                self._spent += time.monotonic() - begun

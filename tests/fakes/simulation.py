@@ -99,6 +99,15 @@ class Simulation:
         since = self.clock.time - seconds
         return sum(moment >= since for moment in self.done) / seconds
 
+    def settled(self, seconds: float) -> float:
+        """The limit over the last *seconds*, weighted by time."""
+        end = self.clock.time - 1000.0
+        changes = [*((at, limit) for at, limit, _ in self.limiter.history), (end, 0)]
+        total = 0.0
+        for (begun, limit), (over, _) in itertools.pairwise(changes):
+            total += limit * max(0.0, over - max(begun, end - seconds))
+        return total / seconds
+
     def _at(self, moment: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._order), happen))
 

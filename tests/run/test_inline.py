@@ -72,13 +72,16 @@ def test_one_slow_call_among_many_quick_ones_is_forgiven(passing) -> None:
 def test_calls_that_prove_slow_are_made_aside(passing) -> None:
     calls = Inline()
     where = [is_here(looping(calls.call(passing(0.01)))) for _ in range(20)]
-    assert 5 <= where.count(True) <= 6  # a twentieth of a second before a judgement
+    # The first does not count; then a twentieth of a second before a judgement.
+    assert 6 <= where.count(True) <= 7
     assert where == sorted(where, reverse=True)  # once they proved slow they stay aside
 
 
 def test_a_call_that_fails_counts_as_long_as_it_took(passing) -> None:
     calls = Inline()
     slow = passing(0.2)
+    looping(calls.call(slow))
+    assert not calls.is_slow  # the first may have imported what it needs
 
     def fail() -> None:
         slow()
