@@ -53,6 +53,11 @@ class Recorder:
         Raises:
             SinkError: it cannot be written.
         """
+        if self._path is not None and os.path.isdir(self._path):  # said now, not when all is paid
+            raise SinkError(
+                f"{self._path}: the manifest cannot be written: it is a directory",
+                "move it away, or name another sink",
+            )
         now = self._clock.wall()
         self.manifest = {
             "version": MANIFEST_VERSION,
