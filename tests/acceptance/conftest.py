@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,10 @@ class Project:
         self.said += [out, err]
         return Said(code, out, err)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """The command line in a process of its own."""
+    def start(self, *words: str, command: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """The command line in a process of its own; *command* is what starts it, if given."""
         return subprocess.Popen(
-            [sys.executable, "-m", "dbrun", *words],
+            [*command, sys.executable, "-m", "dbrun", *words],
             cwd=self.folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -102,9 +102,13 @@ class Project:
         )
 
     def end(self, process: subprocess.Popen[str], timeout: float = 20) -> Said:
-        """Wait until *process* ends."""
+        """Wait until *process* ends; one that does not in time is killed."""
         with process:
-            out, err = process.communicate(timeout=timeout)
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         self.said += [out, err]
         return Said(process.returncode, out, err)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from acceptance.conftest import SPEC, Project
-from fakes.workspace import FakeWorkspace, stall
+from fakes.workspace import FakeWorkspace
 
 ROWS = 60
 
@@ -45,50 +45,6 @@ def expected_bytes(project: Project, workspace: FakeWorkspace) -> bytes:
     words = ["--set", "journal.path=other.journal", "--out", "other/tickets.jsonl"]
     assert project.run("tickets.yaml", *words).code == 0
     return project.bytes("other/tickets.jsonl")
-
-
-@pytest.mark.parametrize(
-    ("number", "code", "name"),
-    [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")],
-)
-def test_an_interrupted_run_finishes_what_is_in_flight_and_continues(
-    number: int, code: int, name: str, project: Project, slow: FakeWorkspace
-) -> None:
-    process = started(project, slow)
-    process.send_signal(number)
-    said = project.end(process)
-    assert said.code == code
-    assert f"interrupted by {name} after" in said.err
-    assert "run the same command again to continue" in said.err
-    assert not (project.folder / "out/tickets.jsonl").exists()
-    assert project.manifest("out/tickets.run.json.partial")["status"] == "interrupted"
-    slow.latency = 0
-    assert project.run("tickets.yaml").code == 0
-    assert len(slow.calls) == ROWS, "what was in flight was waited for, so nothing is paid twice"
-    assert project.bytes() == expected_bytes(project, slow)
-    assert not (project.folder / "out/tickets.run.json.partial").exists()
-
-
-def test_after_the_grace_what_still_hangs_is_given_up(
-    project: Project, slow: FakeWorkspace
-) -> None:
-    slow.script([stall(30, at=6)])
-    process = started(project, slow, "--grace", "0.3")
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert project.end(process).code == 130
-    assert time.monotonic() - begun < 10, "the stalled call was not waited for"
-
-
-def test_a_second_signal_leaves_now(project: Project, slow: FakeWorkspace) -> None:
-    slow.script([stall(30, at=6)])
-    process = started(project, slow, "--grace", "60")
-    begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    assert project.end(process).code == 130
-    assert time.monotonic() - begun < 10
 
 
 def test_a_killed_run_is_continued_and_ends_with_the_same_bytes(

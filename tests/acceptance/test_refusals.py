@@ -32,36 +32,6 @@ def test_missing_credentials_exit_3(project: Project) -> None:
     assert "Traceback" not in said.err
 
 
-def test_a_refused_token_exits_3_and_the_command_continues_later(
-    project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi" + "f" * 32)
-    assert project.run("tickets.yaml").code == 3
-    monkeypatch.setenv("DATABRICKS_TOKEN", workspace.token)
-    assert project.run("tickets.yaml").code == 0
-
-
-def test_a_token_that_dies_in_mid_run_costs_nothing_that_was_answered(
-    project: Project, workspace: FakeWorkspace
-) -> None:
-    assert project.run("tickets.yaml", "--limit", "4").code == 0
-    workspace.revoke()
-    assert project.run("tickets.yaml").code == 3
-    workspace.tokens[workspace.token] = float("inf")
-    workspace.calls.clear()
-    assert project.run("tickets.yaml").code == 0
-    assert len(workspace.calls) == 6
-
-
-def test_an_unreachable_endpoint_exits_3(
-    project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABRICKS_HOST", "http://127.0.0.1:9")
-    said = project.run("tickets.yaml", "--set", "limits.attempts=2", "--set", "limits.retry_for=1")
-    assert said.code == 3
-    assert "127.0.0.1:9" in said.err
-
-
 def test_missing_rows_exit_3(project: Project, workspace: FakeWorkspace) -> None:
     (project.folder / "rows.jsonl").unlink()
     said = project.run("tickets.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,9 +27,11 @@ class Fault:
     """What to do to a request, and to which ones.
 
     *at* (numbers of model requests, from 1), *first* (how many), *every* (nth), *path* and
-    *contains* (parts of path and body) must all hold; *times* bounds how often it happens.
-    With neither *status* nor *raw* nor a broken connection the request is answered as usual,
-    after *delay* seconds, *cut* to so many bytes, or *short* of one prediction.
+    *contains* (parts of path and body) must all hold; then it happens with the probability
+    *chance*, and *times* bounds how often.
+    Without a *status* the answer is the usual one, *short* of one prediction, its body *trimmed*
+    to so many bytes, with *headers* over its own. *delay*, *cut*, *stall*, *reset* and *drip* are
+    as in `Reply`.
     """
 
     at: int | Iterable[int] | None = None
@@ -37,6 +40,7 @@ class Fault:
     path: str | None = None
     contains: str | None = None
     times: int | None = None
+    chance: float = 1.0
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +49,9 @@ class Fault:
     reset: bool = False
     stall: float | None = None
     cut: int | None = None
+    drip: float = 0.0
     short: bool = False
+    trimmed: int | None = None
 
     def matches(self, request: Received, number: int) -> bool:
         """Whether it happens to *request*, the model request of this *number* (0: none)."""
@@ -69,8 +75,11 @@ class Fault:
                 if name in told:
                     told[name] = told[name][:-1]
             reply.body = json.dumps(told).encode()
+        reply.body = reply.body[: self.trimmed]
+        reply.headers.update(self.headers)
         reply.delay += self.delay
         reply.reset, reply.stall, reply.cut = self.reset, self.stall, self.cut
+        reply.drip = self.drip
         return reply
 
 
@@ -79,18 +88,20 @@ class Script:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._random = random.Random(0)
         self._lock = threading.Lock()
 
-    def set(self, faults: Iterable[Fault]) -> None:
-        """Play *faults* from now on."""
+    def set(self, faults: Iterable[Fault], seed: int = 0) -> None:
+        """Play *faults* from now on; *seed* is that of their chances."""
         with self._lock:
             self._faults = list(faults)
+            self._random = random.Random(seed)
 
     def find(self, request: Received, number: int) -> Fault | None:
         """The fault that happens to *request*; it is counted as having happened."""
         with self._lock:
             for fault in self._faults:
-                if fault.matches(request, number):
+                if fault.matches(request, number) and self._random.random() < fault.chance:
                     if fault.times is not None:
                         fault.times -= 1
                     return fault
@@ -122,9 +133,9 @@ def fail(status: int = 500, form: str = "json", **when: Any) -> Fault:
     return Fault(status=status, body=bodies[form], **when)
 
 
-def stall(seconds: float, **when: Any) -> Fault:
-    """Say nothing for *seconds*, then hang up."""
-    return Fault(stall=seconds, **when)
+def stall(seconds: float, after: int | None = None, **when: Any) -> Fault:
+    """Say nothing for *seconds*, then hang up; *after* so many bytes of the body, if given."""
+    return Fault(stall=seconds, cut=after, **when)
 
 
 def delay(seconds: float, **when: Any) -> Fault:
@@ -132,14 +143,29 @@ def delay(seconds: float, **when: Any) -> Fault:
     return Fault(delay=seconds, **when)
 
 
-def reset(**when: Any) -> Fault:
-    """Reset the connection before the head of the answer."""
-    return Fault(reset=True, **when)
+def drip(seconds: float, **when: Any) -> Fault:
+    """The usual answer, a byte at a time with so many seconds between: a slow loris."""
+    return Fault(drip=seconds, **when)
+
+
+def reset(after: int | None = None, **when: Any) -> Fault:
+    """Reset the connection before the head of the answer, or *after* so many bytes of the body."""
+    return Fault(reset=True, cut=after, **when)
 
 
 def cut(after: int = 20, **when: Any) -> Fault:
     """Hang up after so many bytes of the body."""
     return Fault(cut=after, **when)
+
+
+def say(body: Any, kind: str | None = None, status: int = 200, **when: Any) -> Fault:
+    """Answer with *body*, of the content type *kind* if it is not the one that it looks like."""
+    return Fault(status=status, body=body, headers={"content-type": kind} if kind else {}, **when)
+
+
+def redirect(to: str, status: int = 307, **when: Any) -> Fault:
+    """Send the caller somewhere else."""
+    return Fault(status=status, body="", headers={"location": to}, **when)
 
 
 def short(**when: Any) -> Fault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import select
 import socket
 import socketserver
 import struct
@@ -42,8 +43,10 @@ class Received:
 class Reply:
     """One answer, and how badly to give it.
 
-    *delay*: seconds before it. *reset*: hang up in place of it. *cut*: send only so many bytes of
-    the body. *stall*: wait so many seconds in place of it, then hang up.
+    *delay*: seconds before it. *cut*: hang up after so many bytes of the body; a negative number
+    leaves out the body and that much of the head. *stall*: hang up after so many seconds, or when
+    the client does, in place of the answer or, with *cut*, of the rest of it. *reset*: hang up by
+    a reset, likewise. *drip*: seconds between two bytes of it all.
     """
 
     status: int = 200
@@ -53,6 +56,16 @@ class Reply:
     reset: bool = False
     cut: int | None = None
     stall: float | None = None
+    drip: float = 0.0
+
+
+@dataclass(frozen=True)
+class Given:
+    """What became of one request: the *reply* and whether it left *whole*."""
+
+    request: Received
+    reply: Reply
+    whole: bool
 
 
 def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
@@ -81,39 +94,65 @@ class _Handler(socketserver.StreamRequestHandler):
             headers[name.strip().lower()] = value.strip()
         body = self.rfile.read(int(headers.get("content-length", 0)))
         target = urlsplit(line[1])
+        request = Received(
+            number=next(self.server.owner.numbers),
+            method=line[0],
+            path=target.path,
+            headers=headers,
+            body=body,
+            query=parse_qs(target.query),
+        )
         with self.server.owner.counted():
-            reply = self.server.owner.answer(
-                Received(
-                    number=next(self.server.owner.numbers),
-                    method=line[0],
-                    path=target.path,
-                    headers=headers,
-                    body=body,
-                    query=parse_qs(target.query),
-                )
-            )
-            return self._give(reply) and headers.get("connection", "").lower() != "close"
+            reply = self.server.owner.answer(request)
+            whole = False
+            try:
+                whole = self._give(reply)
+            finally:
+                self.server.owner.given.append(Given(request, reply, whole))
+            if reply.reset:
+                self._reset()
+            return whole and not reply.reset and headers.get("connection", "").lower() != "close"
 
     def _give(self, reply: Reply) -> bool:
+        """Send *reply* as far as it is to go; whether that was all of it."""
         stopping = self.server.owner.stopping
         if reply.delay:
             stopping.wait(reply.delay)
+        data, whole = _spelled(reply)
+        if reply.drip:
+            for byte in data:
+                self.wfile.write(bytes([byte]))
+                if stopping.wait(reply.drip):
+                    return False
+        else:
+            self.wfile.write(data)
         if reply.stall is not None:
-            stopping.wait(reply.stall)
-            return False
-        if reply.reset:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            return False
-        try:
-            phrase = HTTPStatus(reply.status).phrase
-        except ValueError:
-            phrase = "Unknown"
-        head = [f"HTTP/1.1 {reply.status} {phrase}", f"content-length: {len(reply.body)}"]
-        head += [f"{name}: {value}" for name, value in reply.headers.items()]
-        body = reply.body if reply.cut is None else reply.body[: reply.cut]
-        self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1") + body)
-        return reply.cut is None
+            # There is something to read once the client, or `close`, ends the connection.
+            select.select([self.connection], [], [], reply.stall)
+        return whole
+
+    def _reset(self) -> None:
+        """Lingering for zero seconds turns the close into a reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+
+def _spelled(reply: Reply) -> tuple[bytes, bool]:
+    """The bytes of *reply* that are to be sent, and whether they are all of it."""
+    if reply.cut is None and (reply.reset or reply.stall is not None):
+        return b"", False
+    try:
+        phrase = HTTPStatus(reply.status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    lines = [f"HTTP/1.1 {reply.status} {phrase}", f"content-length: {len(reply.body)}"]
+    lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    if reply.cut is None:
+        return head + reply.body, True
+    if reply.cut < 0:
+        return head[: reply.cut], False
+    return head + reply.body[: reply.cut], reply.cut >= len(reply.body)
 
 
 class _Tcp(socketserver.ThreadingTCPServer):
@@ -141,6 +180,7 @@ class Server:
         self.stopping = threading.Event()
         self.connections: list[Any] = []
         self.broken: list[Any] = []
+        self.given: list[Given] = []
         self.peak_in_flight = 0
         self._in_flight = 0
         self._lock = threading.Lock()
@@ -167,6 +207,11 @@ class Server:
         deadline = time.monotonic() + 5
         while self._in_flight and time.monotonic() < deadline:
             time.sleep(0.005)
+
+    @property
+    def in_flight(self) -> int:
+        """The requests that are being answered now."""
+        return self._in_flight
 
     @contextlib.contextmanager
     def counted(self) -> Any:

@@ -41,7 +41,7 @@ from fakes.faults import (
     throttle,
 )
 from fakes.models import KINDS, Endpoint, Refusal, speak, standard_endpoints
-from fakes.server import Received, Reply, Server, as_json, quoted_parts
+from fakes.server import Given, Received, Reply, Server, as_json, quoted_parts
 
 __all__ = [
     "CLUSTER",
@@ -129,13 +129,23 @@ class FakeWorkspace:
         return self._server.peak_in_flight
 
     @property
+    def given(self) -> list[Given]:
+        """What became of the requests that are over, in the order of their ends."""
+        return list(self._server.given)
+
+    @property
+    def in_flight(self) -> int:
+        """The requests that are being answered now."""
+        return self._server.in_flight
+
+    @property
     def connections(self) -> int:
         """How many connections were made."""
         return len(self._server.connections)
 
-    def script(self, faults: Iterable[Fault]) -> None:
+    def script(self, faults: Iterable[Fault], seed: int = 0) -> None:
         """Play *faults* from now on; the numbers count model requests since the start."""
-        self._script.set(faults)
+        self._script.set(faults, seed)
 
     def revoke(self, token: str | None = None) -> None:
         """Make *token* (or every one) invalid."""

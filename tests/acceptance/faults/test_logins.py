@@ -1,0 +1,124 @@
+"""Credentials that expire, are renewed, are refused once, or for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from acceptance.faults.bench import Bench
+from fakes.faults import Fault, fail, say
+from fakes.workspace import CLIENT
+
+EXPIRED = {"error_code": "403", "message": "Invalid access token."}
+REFUSALS = {
+    "401": fail(401, "empty"),
+    "401 in HTML": fail(401, "html"),
+    "403 that speaks of the token": say(EXPIRED, status=403),
+}
+
+
+@pytest.fixture(params=["a token", "a service principal"])
+def login(request, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """The bench with a token that never changes, or with one that is fetched when needed."""
+    if request.param == "a service principal":
+        service_principal(monkeypatch)
+    yield bench
+    for secret in (CLIENT[1], "oauth-token-"):
+        assert bench.holders_of(secret) == []
+        assert not any(secret in said for said in bench.project.said)
+
+
+def service_principal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens of an hour, for an id and a secret, in place of the one that never changes."""
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    monkeypatch.setenv("DATABRICKS_CLIENT_ID", CLIENT[0])
+    monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", CLIENT[1])
+
+
+def test_refused_and_good_again(login: Bench) -> None:
+    for number, refusal in enumerate(REFUSALS.values()):
+        refusal.at = 3 + 3 * number
+    login.spec(concurrency=1)
+    login.workspace.script(REFUSALS.values())
+    ended = login.run()
+    assert ended.code == 0
+    assert len(ended.given) == 13
+    login.mend(lacking=0)
+
+
+def test_all_in_flight_refused_and_good_again(bench: Bench) -> None:
+    bench.spec(concurrency=3)
+    bench.workspace.script([say(EXPIRED, status=403, at=range(3, 6))])
+    assert bench.run().code == 0
+    bench.mend(lacking=0)
+
+
+@pytest.mark.parametrize("name", ["401", "403 that speaks of the token"])
+def test_refused_for_ever(login: Bench, name: str) -> None:
+    """After two answers every call is refused: the run ends when a fresh token is, too."""
+    login.workspace.script([replace(REFUSALS[name], at=range(3, 1000))])
+    ended = login.run()
+    assert ended.code == 3
+    ended.says("dbrun: .* refuses .*: .*40[13].*; ")
+    assert not [row for row, record in ended.records.items() if record["status"] == "error"]
+    assert len(ended.given) <= 2 + 2 * 4, "once more after the refresh, by those in flight"
+    login.mend(lacking=8)
+
+
+def test_tokens_that_do_not_live_as_long_as_the_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service_principal(monkeypatch)
+    bench.workspace.lifetime = 0.6
+    bench.workspace.latency = 0.25
+    bench.spec(concurrency=2)
+    ended = bench.run()
+    assert ended.code == 0, ended.err
+    assert sum("oidc" in call.path for call in bench.workspace.requests) >= 2
+    bench.workspace.lifetime = 3600
+    bench.mend(lacking=0)
+
+
+def test_a_token_that_is_revoked_in_mid_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    service_principal(monkeypatch)
+    bench.workspace.latency = 0.1
+    process = bench.start()
+    with bench.watching() as started:
+        bench.wait_for(lambda: len(bench.workspace.calls) >= 4)
+        bench.workspace.revoke()
+        said = bench.finish(process)
+    assert bench.end(said, started()).code == 0
+    bench.mend(lacking=0)
+
+
+OAUTH = {
+    "down": (fail(503, path="oidc"), "gives no OAuth token \\(503\\)"),
+    "refuses": (fail(401, path="oidc"), "gives no OAuth token \\(401\\).*service principal"),
+    "resets": (Fault(reset=True, path="oidc"), "connection reset"),
+}
+
+
+@pytest.mark.parametrize(("fault", "says"), OAUTH.values(), ids=OAUTH)
+def test_no_token_to_be_had(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: Fault, says: str
+) -> None:
+    service_principal(monkeypatch)
+    bench.spec(attempts=50, retry_for=2)
+    bench.workspace.script([fault])
+    ended = bench.run()
+    assert ended.code == 3
+    ended.says(says)
+    assert ended.records == {}
+    assert ended.given == []
+    bench.mend(lacking=10)
+
+
+def test_a_token_endpoint_that_is_away_for_a_moment(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service_principal(monkeypatch)
+    bench.spec(attempts=5)
+    bench.workspace.script([fail(503, path="oidc", times=1)])
+    assert bench.run().code == 0
+    bench.mend(lacking=0)
