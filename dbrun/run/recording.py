@@ -53,11 +53,6 @@ class Recorder:
         Raises:
             SinkError: it cannot be written.
         """
-        if self._path is not None and os.path.isdir(self._path):  # said now, not when all is paid
-            raise SinkError(
-                f"{self._path}: the manifest cannot be written: it is a directory",
-                "move it away, or name another sink",
-            )
         now = self._clock.wall()
         self.manifest = {
             "version": MANIFEST_VERSION,
@@ -68,6 +63,11 @@ class Recorder:
             **describe_recipe(self._spec, functions),
             "endpoints": [dict(asker.adapter.describe()) for asker in parts.askers],
         }
+        if self._path is not None and os.path.isdir(self._path):  # said now, not when all is paid
+            raise SinkError(
+                f"{self._path}: the manifest cannot be written: it is a directory",
+                "move it away, or name another sink",
+            )
         self._write_partial()
 
     def stop(self, error: DbrunError, tally: Tally, counters: Counters, parts: Opened) -> None:
