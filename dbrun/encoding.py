@@ -16,6 +16,7 @@ from .types import Json
 
 _LEAVES = frozenset({str, int, bool, type(None)})
 
+
 def encoder(
     *,
     sort_keys: bool = False,
