@@ -132,6 +132,11 @@ def error_of(
     said = _said(status, complaint)
     if status in (400, 403, 429) and _SWITCHED_OFF.search(complaint.message):
         return EndpointMissing(f"{place.url} is switched off: {said}", "name another endpoint")
+    if status == 407:
+        return AuthError(
+            f"the proxy on the way to {place.url} refuses: {said}",
+            "correct user and password in HTTPS_PROXY",
+        )
     if status == 404:
         return EndpointMissing(f"{place.url} is not there: {said}", place.missing)
     if complaint.codes & CONTEXT_CODES or status == 413 or _speaks_of_context(status, complaint):

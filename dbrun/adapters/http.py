@@ -61,6 +61,8 @@ class HttpAdapter:
         own = next((name for name in spec.headers if name.lower() == "authorization"), None)
         self.auth: Auth = NoAuth(f"{spec.path}.headers.{own}") if own else auth or NoAuth()
         self.columns = {}
+        self.refused: list[int] = []
+        """Statuses of answers that became no `EndpointError`, until somebody counts them."""
         self._method = method
         self._fixed = dict(fixed or {})
         self._wanted_batch = batch_size
@@ -156,12 +158,17 @@ class HttpAdapter:
         if response.status in (401, 403) and _is_refusal(
             response.status, read(response.status, response.body)
         ):
+            self.refused.append(response.status)
             # Aside: whoever fetches a token at the moment holds the lock.
             await Aside(lambda: self.auth.refresh(generation))
             self._headers = None
             response = await self._send(payload, timeout)
         if not 200 <= response.status < 300:
-            raise self._error(response)
+            error = self._error(response)
+            # A proxy's refusal never reached the endpoint.
+            if not isinstance(error, EndpointError) and response.status != 407:
+                self.refused.append(response.status)
+            raise error
         return response
 
     async def _send(self, payload: bytes, timeout: float) -> HttpResponse:

@@ -72,6 +72,11 @@ class RetryPolicy:
         step = min(self.cap, self.base * 2.0 ** min(max(tries, 1) - 1, 60))
         return min(random() * step, left)
 
+    def is_too_late(self, error: EndpointError, elapsed: float) -> bool:
+        """Whether it is for lack of time, not of tries, that *error* is not tried again."""
+        left = self.retry_for - elapsed
+        return error.retryable and (left <= 0 or (error.retry_after or 0.0) + self.base > left)
+
 
 class Breaker:
     """Notices that an endpoint is down: nothing succeeded for *retry_for* seconds while requests
@@ -111,6 +116,10 @@ class Breaker:
                 "look at the endpoint, then run the same command to continue; "
                 "limits.retry_for waits longer",
             )
+
+    def idle(self) -> float:
+        """Seconds since the last success; infinity if there was none."""
+        return self._clock.now() - self._last_success
 
     def nothing_since(self, moment: float) -> bool:
         """Whether requests failed and none has succeeded since *moment* (of the clock's `now`)."""

@@ -250,7 +250,10 @@ class Asker:
                 raise Interrupted("stopped before this request was sent")
             try:
                 sent_at = self._clock.now()
-                answers = await self._call(bodies, self._timeout)
+                try:
+                    answers = await self._call(bodies, self._timeout)
+                finally:
+                    self._count_refused()
             except EndpointError as error:
                 self.limiter.release(
                     _outcome(error), retry_after=error.retry_after, estimate=tokens
@@ -268,14 +271,15 @@ class Asker:
                     delay = None  # one bad row fails a whole batch: split it, do not repeat it
                 log_failure(self.adapter, bodies, error, self._clock.now() - sent_at, delay)
                 if delay is None:
-                    self._give_up(error, started)
+                    self._give_up(error, started, self._policy.is_too_late(error, elapsed))
                     return error
                 self._counters.count_again(waited_for, error.maybe_paid)
                 if await Pause(self._clock, delay, self._halt):
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException as ended:
-                # A coroutine that is closed gave up an answer that may have been under way.
-                self._counters.count_lost(isinstance(ended, GeneratorExit))
+                if isinstance(ended, GeneratorExit):  # given up while it was under way
+                    self._counters.count_sent("abandoned")
+                    self._counters.count_lost(True)
                 self.limiter.release(Outcome.refused, estimate=tokens)
                 self._settle(reserved, 0.0)
                 raise
@@ -332,6 +336,7 @@ class Asker:
         kept: list[Kept] = []
         for question, answer, response in zip(questions, answers, read, strict=True):
             if isinstance(response, Malformed):
+                self._counters.count_lost(True)
                 kept.append((response, response))
                 continue
             entry = self._journal.record(question.key, answer, extra)
@@ -366,12 +371,20 @@ class Asker:
             self._reached = True
         self._breaker.failed(error)
 
-    def _give_up(self, error: EndpointError, started: float) -> None:
+    def _count_refused(self) -> None:
+        """Count the answers that became no `EndpointError`: those to refused credentials, and
+        those that end the run."""
+        refused: list[int] | None = getattr(self.adapter, "refused", None)
+        while refused:
+            self._counters.count_sent(refused.pop())
+
+    def _give_up(self, error: EndpointError, started: float, too_late: bool) -> None:
         """This request has no more tries; whether the endpoint has is told by everybody's luck.
 
         Raises:
             EndpointMissing: nobody ever got through to it.
-            EndpointDown: it did nothing but ask to wait for as long as this request lived.
+            EndpointDown: it did nothing but ask to wait for as long as this request lived, or
+                there is no time left and nobody has had an answer for half of it.
         """
         self._counters.count_lost(error.maybe_paid)
         if isinstance(error, Unreachable) and not self._reached:
@@ -383,6 +396,18 @@ class Asker:
             raise EndpointDown(
                 f"the endpoint only ever asked to wait: {error.message}",
                 "run the same command again when it has room; limits.retry_for waits longer",
+            ) from error
+        if isinstance(error, RateLimited) and (error.retry_after or 0.0) > self._policy.retry_for:
+            raise EndpointDown(
+                f"the endpoint only ever asked to wait, {error.retry_after:.0f} s at last: "
+                f"{error.message}",
+                "run the same command again when it has room; limits.retry_for waits longer",
+            ) from error
+        if too_late and self._breaker.idle() >= self._policy.retry_for / 2:
+            raise EndpointDown(
+                f"no answer for {self._clock.now() - started:.0f} s, last: {error.message}",
+                "look at the endpoint, then run the same command to continue; "
+                "limits.retry_for waits longer",
             ) from error
 
 

@@ -99,7 +99,7 @@ class Executor(Generic[Item, Result]):
 
         Raises:
             RunError: what *function* or *items* raised, after all that was in flight has ended
-                and every result before the first gap was handed out.
+                (or the grace) and every result before the first gap was handed out.
             Interrupted: after `interrupt`.
         """
         self._thread.start()
@@ -113,7 +113,7 @@ class Executor(Generic[Item, Result]):
                     break
                 if ready:
                     time.sleep(_PACE)
-                if self._halt.is_set() and self._interrupt is not None:
+                if self._halt.is_set() and (self._interrupt or self._error) is not None:
                     deadline = deadline or time.monotonic() + self._grace
                     if time.monotonic() > deadline or self._abandoned.is_set():
                         break
@@ -140,7 +140,7 @@ class Executor(Generic[Item, Result]):
         return ready, self._ended and not ready
 
     def _join(self) -> None:
-        if self._interrupt is None:  # else the grace is over
+        if self._interrupt is None and self._error is None:  # else the grace is over
             self._thread.join(self._grace)
         self._loop.abandon()
         self._thread.join(1.0)

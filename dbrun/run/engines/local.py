@@ -186,7 +186,8 @@ class _LocalRun:
             grace=self._options.grace,
         )
         tick = self._ticker(parts, self._total(parts, source))
-        with stopping_on_signals(executor.interrupt, self._options.handle_signals):
+        options = self._options
+        with stopping_on_signals(executor.interrupt, options.handle_signals, options.grace):
             for record in executor.run(tick):
                 sink.write(record)
                 self._tally.add(record)
