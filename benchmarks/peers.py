@@ -93,7 +93,7 @@ def table(cases: Sequence[Case], rows: int, figures: dict[str, list[Figures]]) -
             continue
         for index, value in enumerate(known[case.title]):
             name += f"{value:17,.2f}" if index == 1 else f"{value:17,.0f}"
-            name += "".join(f"{value / mark[index]:8.2f}" if mark else f"{'':8}" for mark in marks)
+            name += "".join(f"{value / mark[index]:8.3g}" if mark else f"{'':8}" for mark in marks)
         lines.append(name + (f"   (then {case.problem})" if case.problem else ""))
     return lines
 
