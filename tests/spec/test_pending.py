@@ -54,7 +54,6 @@ def message(label: str) -> str:
         ({"sink": {"path": "x", "format": "delta"}}, ["format: delta"]),
         ({"sink": {"path": "x", "publish": "if_met"}}, ["sink.publish"]),
         ({"limits": {"processes": 2}}, ["limits.processes"]),
-        ({"limits": {"max_cost": 2}}, ["limits.max_cost"]),
         (
             {"endpoints": {"a": {"adapter": "local", "limits": {"processes": 2}}}},
             ["endpoints.a.limits.processes"],
