@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="PATH", help="Write results there; '-' is standard output.")
 @click.option("--fresh", is_flag=True, help="Ask for everything anew.")
 @click.option("--replay", is_flag=True, help="Never send; take answers from the journal only.")
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="AMOUNT",
+    help="Spend at most this, as limits.max_cost does.",
+)
 @click.option("--engine", metavar="NAME", help="Where to run: local.")
 @click.option(
     "--grace",
@@ -64,6 +71,8 @@ def command(
     fix first, 3 could not finish (run again to continue), 130 or 143 interrupted.
     """
     _check_options({**given, "json": as_json, "quiet": quiet}, context)
+    if given["max_cost"] is not None:
+        overrides = (*overrides, f"limits.max_cost={given['max_cost']!r}")
     overlay = make_overlay(target, variables, overrides)
     paths = spec_paths(specs)
     if not paths:
@@ -88,6 +97,8 @@ _EXCLUDE = (
 
 def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
     """Refuse options that contradict each other."""
+    if (most := given["max_cost"]) is not None and not math.isfinite(most):
+        raise click.UsageError("--max-cost wants a finite amount", context)
     for one, other, why in _EXCLUDE:
         if given[one] and given[other]:
             names = f"--{one} and --{other}".replace("_", "-")

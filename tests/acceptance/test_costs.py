@@ -95,7 +95,7 @@ def test_a_run_that_cannot_be_paid_is_refused_before_it_begins(
     project: Project, workspace: FakeWorkspace
 ) -> None:
     project.write("tickets.yaml", PRICED)
-    said = project.run("tickets.yaml", "--set", "limits.max_cost=0.5")
+    said = project.run("tickets.yaml", "--max-cost", "0.5")
     assert said.code == 3
     assert "does not suffice" in said.err
     assert not workspace.calls
