@@ -325,7 +325,7 @@ def test_a_run_that_holds_the_sink_is_left_in_peace(
     before = project.files(JOURNAL)
     held = (
         "import sys; from dbrun.client.journal import SinkLock; "
-        f"SinkLock({JOURNAL!r}).acquire(); print(); sys.stdin.read()"
+        f"lock = SinkLock({JOURNAL!r}); lock.acquire(); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE
