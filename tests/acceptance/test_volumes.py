@@ -229,7 +229,8 @@ def test_a_run_that_is_killed_again_and_again_pays_once(there: There, counting: 
             in_flight = counting.total - journal.entries - lost
         assert 0 <= in_flight <= CONCURRENCY, "paid for and neither kept nor in flight"
         lost += in_flight
-        assert said.code == (0 if seconds is None else -signal.SIGKILL), said.err
+        # A quick machine may be through before it is killed.
+        assert said.code == 0 or (seconds and said.code == -signal.SIGKILL), said.err
     assert len(counting.paid) == 400
     assert counting.total == 400 + lost
     assert (there.out / "tickets.jsonl").read_bytes() == there.undisturbed()
