@@ -131,6 +131,34 @@ def test_the_complaint_in_the_readme_is_the_one_that_is_made(
     assert said.startswith(shown)
 
 
+def test_the_plan_in_the_manual_is_the_one_that_is_told(
+    folder: Path,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for name, value in workspace.environ.items():
+        monkeypatch.setenv(name, value)
+    (priced,) = [text for _, text in blocks("yaml", "docs/running.md") if "price:" in text]
+    (shown,) = [text for _, text in blocks("", "docs/running.md") if "to reuse" in text]
+    first, second, *told = shown.splitlines()
+    spec = folder / "summarize.yaml"
+    data = yaml.safe_load(spec.read_text(encoding="utf-8"))
+    data["targets"]["prod"]["endpoint"]["price"] = yaml.safe_load(priced)["endpoint"]["price"]
+    data["limits"] = yaml.safe_load(priced)["limits"]
+    spec.write_text(yaml.safe_dump(data), encoding="utf-8")
+    assert main(first.removeprefix("dbrun ").split()) == errors.EXIT_OK
+    capsys.readouterr()
+    assert main(second.removeprefix("dbrun ").split()) == errors.EXIT_OK
+    said = capsys.readouterr().out.splitlines()
+
+    # How long it takes is another matter on every machine.
+    timeless = [line for line in said if not line.startswith("  time ")]
+    assert timeless == [line for line in told if not line.startswith("  time ")]
+    assert len(said) == len(timeless) + 1
+
+
 # --- completeness -------------------------------------------------------------------------------
 
 

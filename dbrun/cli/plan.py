@@ -6,7 +6,7 @@ import os
 
 import click
 
-from ..errors import EXIT_OK
+from ..errors import EXIT_OK, UserError
 from .output import prints_aside, write_json, write_line
 from .session import session_of, talkative
 from .specs import load_all, make_overlay, overlaid, spec_paths
@@ -15,11 +15,12 @@ from .specs import load_all, make_overlay, overlaid, spec_paths
 @click.command("plan", short_help="Say what a run would send, reuse, cost.")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
 @overlaid
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N rows.")
-@click.option("--sample", metavar="N", type=click.IntRange(min=1), help="N rows drawn at random.")
-@click.option("--seed", metavar="N", type=int, default=0, help="Which rows --sample draws.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N rows, drawn.")
+@click.option("--seed", type=int, metavar="S", help="Draw with this seed (0 unless given).")
 @click.option("--ids", multiple=True, metavar="A,B", help="Only the rows of these ids.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+@click.option("--fresh", is_flag=True, help="If everything were asked for anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each spec.")
 @talkative
 @click.pass_context
 def command(
@@ -31,8 +32,9 @@ def command(
     overrides: tuple[str, ...],
     limit: int | None,
     sample: int | None,
-    seed: int,
+    seed: int | None,
     ids: tuple[str, ...],
+    fresh: bool,
     as_json: bool,
 ) -> int:
     """Say what a run would do: rows, requests, tokens, cost and time. Nothing is sent.
@@ -40,26 +42,34 @@ def command(
     Rows and prompts are rendered as in a run, and the journal tells which requests are answered
     already and how long answers are. Each figure is told low, expected and high; answers
     that an earlier step still has to give make it wide.
+
+    \b
+    Exit codes: 0 the plan is told, 2 something to fix first, 3 the rows cannot be read.
     """
-    from ..client.journal import Journal
     from ..report.plan import described, shown
     from ..report.summary import shown_path
     from ..run.opening import Surroundings
-    from ..run.planning import make_plan
+    from ..run.options import RunOptions
+    from ..run.planning import make_plan, planning_journal
+    from ..run.recording import spent_so_far
     from .run import make_selection
 
+    if seed is not None and sample is None:
+        raise click.UsageError("--seed goes with --sample", context)
+    paths = spec_paths(specs)
+    if not paths:
+        raise UserError("nothing to plan: there are only fragments (_*.yaml)")
     session = session_of(context)
-    selection = make_selection(limit=limit, sample=sample, seed=seed, ids=ids)
-    for pipeline in load_all(spec_paths(specs), make_overlay(target, variables, overrides)):
+    selection = make_selection(limit=limit, sample=sample, seed=seed or 0, ids=ids)
+    for pipeline in load_all(paths, make_overlay(target, variables, overrides)):
         spec = pipeline.spec
         around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
-        with (
-            prints_aside(),
-            Journal.open(spec.journal.path, mode="replay", writable=False) as journal,
-        ):
+        with prints_aside(), planning_journal(spec, selection, fresh=fresh) as journal:
             plan = make_plan(spec, around, journal, selection)
+        spent = spent_so_far(spec, RunOptions(selection=selection))
+        name, cap = shown_path(spec.file), spec.limits.max_cost
         if as_json:
-            write_json(described(shown_path(spec.file), plan))
+            write_json(described(name, plan, cap, spent))
         else:
-            write_line(shown(shown_path(spec.file), plan, spec.limits.max_cost))
+            write_line(shown(name, plan, cap, spent))
     return EXIT_OK

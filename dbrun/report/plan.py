@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from .words import counted, money, seconds
 
 if TYPE_CHECKING:
-    from ..run.planning import Plan, Range
+    from ..run.forecast import Range
+    from ..run.planning import Plan
     from ..types import Json
 
 _COLUMN = 14
 
 
-def shown(name: str, plan: Plan, cap: float | None = None) -> str:
-    """The plan of the spec at *name*, a few aligned lines; *cap* is its `limits.max_cost`."""
+def shown(name: str, plan: Plan, cap: float | None = None, spent: float = 0.0) -> str:
+    """The plan of the spec at *name*, a few aligned lines.
+
+    *cap* is its `limits.max_cost`, of which the run that would go on has *spent* a part.
+    """
     failing = f", {plan.failing:,} of them without a request: a template or transform fails"
     lines = [
         f"{name}: {counted(plan.rows, 'row')}{failing if plan.failing else ''}",
@@ -33,12 +37,14 @@ def shown(name: str, plan: Plan, cap: float | None = None) -> str:
             lines.append(_line("time", plan.seconds, seconds))
         lines += [f"  {remark}" for remark in _remarks(plan)]
     if cap is not None and plan.cost is not None:
-        lines.append(f"  {_verdict(plan.cost, cap, plan.currency or '')}")
+        lines.append(f"  {_verdict(plan.cost, cap, spent, plan.currency or '')}")
     return "\n".join(lines)
 
 
-def described(name: str, plan: Plan) -> dict[str, Json]:
-    """The same as data; `cost` and `seconds` are null where they cannot be told."""
+def described(
+    name: str, plan: Plan, cap: float | None = None, spent: float = 0.0
+) -> dict[str, Json]:
+    """The same as data; `cost`, `seconds` and `max_cost` are null where they cannot be told."""
     return {
         "spec": name,
         "rows": plan.rows,
@@ -48,27 +54,36 @@ def described(name: str, plan: Plan) -> dict[str, Json]:
         "cost": None if plan.cost is None else {"currency": plan.currency, **plan.cost.to_json()},
         "seconds": None if plan.seconds is None else plan.seconds.to_json(),
         "learnt_from": plan.learnt,
+        "max_cost": None if cap is None else {"cap": cap, "spent": round(spent, 9)},
     }
 
 
 def _remarks(plan: Plan) -> list[str]:
-    if plan.learnt:
-        found = [f"lengths are those of {counted(plan.learnt, 'answer')} in the journal"]
+    answers = counted(plan.learnt, "answer")
+    if plan.learnt and plan.is_old:
+        found = [f"lengths are those of {answers} to other requests, in the journal"]
+    elif plan.learnt:
+        found = [f"lengths are those of {answers} in the journal"]
+    elif plan.reuse:
+        found = ["the answers tell no tokens: 4 characters are taken for one"]
     else:
-        found = ["no answers to learn from yet: a token is taken for 4 characters"]
+        found = ["no answers to learn from yet: 4 characters are taken for a token"]
         found.append("(run a few rows with --limit for a better forecast)")
     if plan.cost is None:
-        found.append("no cost: the endpoint has no price")
+        found.append("no cost: not every endpoint has a price, in one currency")
     if plan.seconds is None:
-        found.append("no time: no run has finished yet")
+        found.append("no time: no run of this kind has finished yet")
     return found
 
 
-def _verdict(cost: Range, cap: float, currency: str) -> str:
+def _verdict(cost: Range, cap: float, spent: float, currency: str) -> str:
     said = f"limits.max_cost of {money(cap, currency)}"
-    if cost.low > cap:
+    if spent:
+        said += f", of which {money(spent, currency)} are spent,"
+    left = cap - spent
+    if cost.low > left:
         return f"{said} does not suffice: the run would be refused"
-    if cost.high > cap:
+    if cost.high > left:
         return f"{said} may be reached before the end"
     return f"{said} suffices"
 

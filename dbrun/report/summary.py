@@ -124,10 +124,15 @@ def _tokens(counts: Mapping[str, Mapping[str, int]]) -> str | None:
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
-    spent = money(cost["spent"], cost["currency"])
-    if cost["answers"] == cost["spent"]:
-        return spent
-    return f"{spent} by this run; the answers together {money(cost['answers'], cost['currency'])}"
+    currency = cost["currency"]
+    spent, answers = money(cost["spent"], currency), money(cost["answers"], currency)
+    said = spent
+    if cost["answers"] != cost["spent"]:
+        said += f" by this run; the answers together {answers}"
+    if "max_cost" in cost:
+        cap, run = money(cost["max_cost"], currency), money(cost["run"], currency)
+        said += f"; of limits.max_cost ({cap}) {run} are spent"
+    return said
 
 
 def _failures(run: Run) -> list[str]:

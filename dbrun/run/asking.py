@@ -6,6 +6,7 @@ to try again, the `Limiter` who may send, the `Breaker` when to give the whole r
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections import Counter
@@ -101,8 +102,8 @@ class Asker:
         self._timeout = timeout
         self._price = price
         self._halt = halt
-        self._tokens = TokenEstimate() if estimate_tokens or purse is not None else None
-        self._purse = purse
+        self._purse = purse if price is not None else None
+        self._tokens = TokenEstimate() if estimate_tokens or self._purse is not None else None
         self._reached = False
         self.models: Counter[str] = Counter()
         """Answers by the served model or version that gave them, where the endpoint tells."""
@@ -158,7 +159,10 @@ class Asker:
     def _known(self, question: Question) -> Reply | EndpointError | Unanswered | None:
         entry = self._journal.lookup(question.key, question.since)
         if entry is not None:
-            return self._reused(entry)
+            reply = self._reused(entry)
+            if self._tokens is not None and isinstance(reply, Reply):
+                self._tokens.after([reply.response.usage], [question.body])
+            return reply
         if not question.send:
             return Unanswered("the journal holds no answer to this request")
         return None
@@ -244,10 +248,13 @@ class Asker:
         tries = waits = 0
         while True:
             tokens = self._tokens.before(bodies) if self._tokens else None
-            reserved = await self._reserve(tokens)
-            if not await self.limiter.acquire(self._halt, tokens):
+            reserved = await self._reserve(bodies)
+            try:
+                if not await self.limiter.acquire(self._halt, tokens):
+                    raise Interrupted("stopped before this request was sent")
+            except BaseException:
                 self._settle(reserved, 0.0)
-                raise Interrupted("stopped before this request was sent")
+                raise
             try:
                 sent_at = self._clock.now()
                 try:
@@ -277,11 +284,12 @@ class Asker:
                 if await Pause(self._clock, delay, self._halt):
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException as ended:
-                if isinstance(ended, GeneratorExit):  # given up while it was under way
+                is_lost = isinstance(ended, GeneratorExit)  # given up while it was under way
+                if is_lost:
                     self._counters.count_sent("abandoned")
                     self._counters.count_lost(True)
                 self.limiter.release(Outcome.refused, estimate=tokens)
-                self._settle(reserved, 0.0)
+                self._settle(reserved, reserved if is_lost else 0.0)
                 raise
             else:
                 latency = self._clock.now() - sent_at
@@ -290,13 +298,20 @@ class Asker:
                 self._settle(reserved, reserved if cost is None else cost)
                 return kept
 
-    async def _reserve(self, tokens: tuple[int, int] | None) -> float:
-        """Money for a call of about so many *tokens*. Raises `SpendCap` if there is none left."""
-        if self._purse is None or self._price is None or tokens is None:
+    async def _reserve(self, bodies: Sequence[Json]) -> float:
+        """Money for a call for *bodies*. Raises `SpendCap` if there is not enough left."""
+        if self._purse is None:
             return 0.0
-        estimate = self._price.of(Usage(input_tokens=tokens[0], output_tokens=tokens[1]))
-        await self._purse.take(estimate, self._halt)
-        return estimate
+
+        def bid() -> tuple[float, float]:
+            assert self._tokens is not None
+            assert self._price is not None
+            inputs, outputs, beside = self._tokens.most(bodies)
+            if not self._price.output_per_million:
+                beside = math.inf
+            return self._price.of(Usage(input_tokens=inputs, output_tokens=outputs)), beside
+
+        return await self._purse.take(bid, self._halt)
 
     def _settle(self, reserved: float, cost: float) -> None:
         if self._purse is not None:
@@ -329,18 +344,13 @@ class Asker:
         costs = [self._price.of(usage) for usage in told if usage] if self._price else []
         if shared is not None:
             self._counters.count_shared(shared, sum(costs))
-        # The journal tells a continuation of the run what was spent before it.
-        extra: dict[str, Json] = {}
-        if self._purse is not None and costs:
-            extra = {"run": self._purse.run, "cost": round(sum(costs), 9)}
         kept: list[Kept] = []
         for question, answer, response in zip(questions, answers, read, strict=True):
             if isinstance(response, Malformed):
                 self._counters.count_lost(True)
                 kept.append((response, response))
                 continue
-            entry = self._journal.record(question.key, answer, extra)
-            extra = {}
+            entry = self._journal.record(question.key, answer)
             if isinstance(response, EndpointError):
                 kept.append((response, entry))
                 continue

@@ -23,6 +23,7 @@ from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
 from .processor import Processor
 from .result import Run
+from .spending import make_purse
 
 
 @frozen
@@ -122,10 +123,11 @@ class Pipeline:
     ) -> Iterator[dict[str, Json]]:
         """The records of *rows*, in order and one after another, in bounded memory.
 
-        Answers are taken from the journal and kept there; no results file is written.
+        Answers are taken from the journal and kept there; no results file is written. Of
+        `limits.max_cost` every stream has the whole to itself.
 
         Raises:
-            RunError: no row can succeed.
+            RunError: no row can succeed, or the stream has spent what it may.
         """
         halt = threading.Event()
         with self._processor(environ, halt) as (processor, parts):
@@ -173,7 +175,14 @@ class Pipeline:
             publish_every=spec.journal.publish_every,
         )
         try:
-            with opened(spec, around, journal=journal, counters=Counters(), halt=halt) as parts:
+            with opened(
+                spec,
+                around,
+                journal=journal,
+                counters=Counters(),
+                halt=halt,
+                purse=make_purse(spec, around.clock),
+            ) as parts:
                 processor = Processor(parts.steps, variables=spec.vars, images_folder=spec.folder)
                 yield processor, parts
         finally:

@@ -27,6 +27,18 @@ def results_path(spec: Spec, options: RunOptions) -> str | None:
     return part_path(spec.sink.path) if options.selection.is_partial else spec.sink.path
 
 
+def manifest_place(spec: Spec, options: RunOptions) -> str | None:
+    """Where a run's manifest goes: beside its results.
+
+    None for a stream; but where spending is limited, what an unfinished run has spent is kept
+    beside the spec's sink even then.
+    """
+    path = results_path(spec, options)
+    if path is None and spec.limits.max_cost is not None and not options.replay:
+        path = results_path(spec, replace(options, out=None))
+    return manifest_path(path) if path is not None else None
+
+
 def sink_spec(spec: Spec, options: RunOptions, registry: Registry) -> SinkSpec:
     """The sink; where `--out` names a file, its extension tells the format, as in a spec."""
     kind = format_of(options.out) if options.out is not None else None

@@ -40,7 +40,9 @@ class Story:
     def fail(self, error: RowError, step: Step) -> None:
         """The row ends here."""
         failure = error.failure()
-        self.failure = failure if failure.where else replace(failure, where=step.place)
+        if failure.where is None and step.place is not None:
+            failure = replace(failure, where=step.place)
+        self.failure = failure
 
 
 @dataclass(slots=True)

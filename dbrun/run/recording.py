@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -21,31 +22,36 @@ from .manifest import (
     MANIFEST_VERSION,
     describe_recipe,
     is_same_recipe,
-    manifest_path,
     run_id,
 )
 from .opening import Opened
 from .options import RunOptions
-from .places import spooled_partial
+from .places import manifest_place, spooled_partial
+from .spending import Purse
 from .tally import Tally
 
 
 class Recorder:
-    """The manifest of one run; *results* is the path of its results (None for a stream)."""
+    """The manifest of one run; *results* is the path of its results (None for a stream).
+
+    *run* names the run, and *spent_before* is what earlier parts of it have spent: one that
+    continues an unfinished run is the same run. *purse* is what it may spend, if that is limited.
+    """
 
     def __init__(self, spec: Spec, options: RunOptions, clock: Clock, results: str | None) -> None:
         self._spec = spec
         self._options = options
         self._clock = clock
         self._results = results
-        self._path = manifest_path(results) if results else None
+        self._path = manifest_place(spec, options)
         self._begun = clock.now()
+        self._lock = threading.Lock()
+        self._is_concluded = False
         self.manifest: dict[str, Json] = {}
-        self.run = run_id(clock.wall())
-        """Names the run. One that continues an unfinished run is the same run."""
-        earlier = read_manifest(self._path + ".partial") if self._path else None
-        if earlier is not None and is_same_recipe(earlier.get("spec"), spec.merged):
-            self.run = str(earlier.get("run") or self.run)
+        self._unfinished = unfinished(spec, self._path)
+        self.run = str(self._unfinished.get("run") or run_id(clock.wall()))
+        self.spent_before = spent_by(self._unfinished)
+        self.purse: Purse | None = None
 
     def start(self, parts: Opened, functions: Mapping[str, str]) -> None:
         """Write `<stem>.run.json.partial`: the run is under way.
@@ -63,12 +69,26 @@ class Recorder:
             **describe_recipe(self._spec, functions),
             "endpoints": [dict(asker.adapter.describe()) for asker in parts.askers],
         }
+        self._tell_cost(self.spent_before)
         if self._path is not None and os.path.isdir(self._path):  # said now, not when all is paid
             raise SinkError(
                 f"{self._path}: the manifest cannot be written: it is a directory",
                 "move it away, or name another sink",
             )
         self._write_partial()
+
+    def keep_spending(self, drawn: float) -> None:
+        """Put on record that this run may have spent as much as *drawn* from now on.
+
+        Raises:
+            SinkError: it cannot be written.
+            Interrupted: the run has ended meanwhile.
+        """
+        with self._lock:
+            if self._is_concluded:
+                raise Interrupted("stopped before this request was sent")
+            self._tell_cost(drawn)
+            self._write_partial()
 
     def stop(self, error: DbrunError, tally: Tally, counters: Counters, parts: Opened) -> None:
         """The run did not finish: say so in the partial manifest, leave the earlier one alone.
@@ -101,6 +121,7 @@ class Recorder:
         self.manifest["digests"]["source"] = source.digest()
         self.manifest["mode"] = "replay" if replay else "run"
         if self._path is None or self._results is None:
+            self._remove_partial()
             return self.manifest
         self.manifest["results"] = {
             "path": os.path.basename(self._results),
@@ -116,9 +137,12 @@ class Recorder:
         return self.manifest
 
     def abandon(self, exit_code: int, tally: Tally, counters: Counters, parts: Opened) -> None:
-        """The run ended without results to put in place: the earlier manifest stays."""
+        """The run ended without results to put in place: the earlier manifests stay."""
         self._conclude("unanswered", exit_code, tally, counters, parts)
-        self._remove_partial()
+        if self._unfinished and self._path is not None:
+            write_manifest(self._path + ".partial", self._unfinished)
+        else:
+            self._remove_partial()
 
     def _same_outcome(self, earlier: Mapping[str, Any]) -> bool:
         return all(
@@ -129,6 +153,8 @@ class Recorder:
     def _conclude(
         self, status: str, exit_code: int, tally: Tally, counters: Counters, parts: Opened
     ) -> None:
+        with self._lock:
+            self._is_concluded = True
         self.manifest.update(
             status=status,
             finished=_stamp(self._clock.wall()),
@@ -148,9 +174,24 @@ class Recorder:
             stalled_seconds=round(max((a.limiter.waited for a in parts.askers), default=0.0), 3),
             exit_code=exit_code,
         )
-        cost = _cost(self._spec, counters.cost, tally.cost)
-        if cost:
-            self.manifest["cost"] = cost
+        gone = self.spent_before + counters.cost
+        if self.purse is not None:
+            gone = max(gone, self.purse.gone)
+        self._tell_cost(gone, spent=counters.cost, answers=tally.cost)
+
+    def _tell_cost(self, run: float, **more: float) -> None:
+        """What the whole *run* has spent, and *more*; nothing unless all prices there are speak of
+        one currency."""
+        currencies = {
+            step.endpoint.price.currency for step in self._spec.steps if step.endpoint.price
+        }
+        if len(currencies) != 1:
+            return
+        cost: dict[str, Json] = {"currency": currencies.pop()}
+        cost.update({name: round(amount, 9) for name, amount in {**more, "run": run}.items()})
+        if self.purse is not None:
+            cost["max_cost"] = self.purse.cap
+        self.manifest["cost"] = cost
 
     def _write_partial(self) -> None:
         if self._path is not None:
@@ -171,6 +212,27 @@ def read_manifest(path: str) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
+def unfinished(spec: Spec, path: str | None) -> dict[str, Any]:
+    """The manifest of the run of *spec* that was left unfinished and would write its own to
+    *path*; empty if there is none, or if it was of another recipe."""
+    earlier = read_manifest(path + ".partial") if path else None
+    if earlier is None or not is_same_recipe(earlier.get("spec"), spec.merged):
+        return {}
+    return earlier
+
+
+def spent_so_far(spec: Spec, options: RunOptions) -> float:
+    """What the run has spent that these *options* would continue; 0 if there is none."""
+    return spent_by(unfinished(spec, manifest_place(spec, options)))
+
+
+def spent_by(manifest: Mapping[str, Any]) -> float:
+    """What the run of an unfinished *manifest* has spent so far: at the most, if it was killed."""
+    cost = manifest.get("cost")
+    spent = cost.get("run") if isinstance(cost, Mapping) else None
+    return float(spent) if isinstance(spent, (int, float)) else 0.0
+
+
 def write_manifest(path: str, manifest: Mapping[str, Json]) -> None:
     """Write *manifest* whole. Raises `SinkError`."""
     text = json.dumps(manifest, indent=2, default=_plain) + "\n"
@@ -181,14 +243,6 @@ def write_manifest(path: str, manifest: Mapping[str, Json]) -> None:
             f"{path}: the manifest cannot be written: {error.strerror or error}",
             "free space or permissions, then run the same command again",
         ) from error
-
-
-def _cost(spec: Spec, spent: float, answers: float) -> dict[str, Json] | None:
-    """What the tokens cost; None unless every price there is speaks of one currency."""
-    currencies = {step.endpoint.price.currency for step in spec.steps if step.endpoint.price}
-    if len(currencies) != 1:
-        return None
-    return {"currency": currencies.pop(), "spent": round(spent, 6), "answers": round(answers, 6)}
 
 
 def _described(asker: Asker) -> dict[str, Json]:

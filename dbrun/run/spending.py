@@ -3,66 +3,154 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
-from ..client.waiting import Pause
+from ..client.waiting import Aside, Pause
 from ..clock import Clock
 from ..errors import Interrupted, SpendCap
+from ..spec.model import Spec
+
+Bid = Callable[[], tuple[float, float]]
+"""What a call may cost at the most, and beside how many others that is safe to say (infinity
+where it is sure). Asked again while the call waits: answers tell more meanwhile."""
 
 _LOOK_UP = 0.05  # seconds
+_SLICE = 0.02  # of the cap
+_ROUNDING = 1 + 1e-9  # what floats add up to may miss a sum by its last digits
 
 
 class Purse:
-    """Money for requests: taken before one is sent, by its estimated cost; settled after it.
+    """Money for calls: taken before one is made, by what it may cost; settled after it.
 
-    A request is let through while what was spent, what is in flight and the request itself stay
-    within *cap*; else it waits for those in flight, whose estimates may have been too high. Once
-    nothing is in flight and the next request would not fit, the money is used up.
+    A call is let through while what was spent, what is in flight and the call itself stay
+    within *cap*; else it waits for those in flight, which may have cost less than they might.
+    Once nothing is in flight and the next call would not fit, the money is used up.
 
-    *run* names the run, which may go on in several processes one after the other; *spent* is
-    what those before this one have spent. Safe for threads.
+    *spent* is what earlier parts of the same run have spent. The purse is filled by slices:
+    *keep* puts on record how much is drawn so far, before any of it is spent. After a kill, when
+    nobody knows what became of the calls in flight, all that was drawn counts as spent. Safe for
+    threads.
     """
 
     def __init__(
-        self, cap: float, clock: Clock, *, run: str, spent: float = 0.0, currency: str = "USD"
+        self,
+        cap: float,
+        clock: Clock,
+        *,
+        spent: float = 0.0,
+        currency: str = "USD",
+        keep: Callable[[float], None] | None = None,
     ) -> None:
         self.cap = cap
-        self.run = run
         self.spent = spent
         self._clock = clock
         self._currency = currency
+        self._keep = keep
+        self._drawn = spent if keep is not None else cap
+        self._drawing = False
         self._lock = threading.Lock()
         self._reserved = 0.0
         self._in_flight = 0
+        self._is_fresh = True
 
-    async def take(self, estimate: float, stop: threading.Event) -> None:
-        """Reserve *estimate* for a request about to be sent; give it back with `settle`.
+    @property
+    def gone(self) -> float:
+        """What is spent, and what may be by the calls in flight."""
+        with self._lock:
+            return self.spent + self._reserved
+
+    async def take(self, bid: Bid, stop: threading.Event) -> float:
+        """Reserve what *bid* asks for a call about to be made; give it back with `settle`.
 
         Raises:
             SpendCap: there is not enough left for it.
+            SinkError: it cannot be put on record.
             Interrupted: *stop* was set meanwhile.
         """
-        while not self._reserve(estimate):
-            if await Pause(self._clock, _LOOK_UP, stop):
+        while True:
+            amount, beside = bid()
+            with self._lock:
+                amount = self._fitting(amount, beside)
+                taken = self._reserve(amount, beside)
+                wanted = self._to_draw(amount if taken is None else 0.0)
+            if wanted is not None:
+                await self._draw(wanted, taken)
+            if taken is not None:
+                return taken
+            if wanted is None and await Pause(self._clock, _LOOK_UP, stop):
                 raise Interrupted("stopped before this request was sent")
 
-    def settle(self, estimate: float, cost: float) -> None:
-        """The request that *estimate* was reserved for has cost *cost* (0: it was not answered)."""
+    def settle(self, taken: float, cost: float) -> None:
+        """The call that *taken* was reserved for has cost *cost* (0: it was not answered)."""
         with self._lock:
-            self._reserved -= estimate
+            self._reserved -= taken
             self._in_flight -= 1
             self.spent += cost
 
-    def _reserve(self, estimate: float) -> bool:
-        with self._lock:
-            # What floats add up to may miss the cap by their last digits.
-            if self.spent + self._reserved + estimate <= self.cap * (1 + 1e-9):
-                self._reserved += estimate
-                self._in_flight += 1
-                return True
-            if self._in_flight:
-                return False
-        raise SpendCap(
+    def _fitting(self, amount: float, beside: float) -> float:
+        """*amount*, or what is left for a call that is to find out how long answers are."""
+        left = self.cap - self.spent
+        if not self._in_flight and not beside and left > 0:
+            return min(amount, left)
+        return amount
+
+    def _reserve(self, amount: float, beside: float) -> float | None:
+        """What was reserved; None while others have to end first."""
+        left = self.cap * _ROUNDING - self.spent - self._reserved
+        if amount > left and not self._in_flight:
+            raise self._used_up(amount)
+        if amount > left or self._in_flight > beside:
+            return None
+        if self.spent + self._reserved + amount > self._drawn * _ROUNDING:
+            return None
+        self._reserved += amount
+        self._in_flight += 1
+        self._is_fresh = False
+        return amount
+
+    def _to_draw(self, amount: float) -> float | None:
+        """What to put on record as drawn, for *amount* more to be taken, and a little ahead."""
+        wanted = self.spent + self._reserved + amount
+        ahead = self.cap * _SLICE
+        if self._drawing or self._drawn >= self.cap or wanted > self.cap * _ROUNDING:
+            return None
+        if wanted <= self._drawn - ahead / 2:
+            return None
+        self._drawing = True
+        return min(self.cap, wanted + ahead)
+
+    async def _draw(self, wanted: float, taken: float | None) -> None:
+        keep = self._keep
+        assert keep is not None
+        try:
+            await Aside(lambda: keep(wanted))
+        except BaseException:
+            if taken is not None:
+                self.settle(taken, 0.0)
+            raise
+        else:
+            with self._lock:
+                self._drawn = wanted
+        finally:
+            with self._lock:
+                self._drawing = False
+
+    def _used_up(self, amount: float) -> SpendCap:
+        nothing = "; nothing was sent" if self._is_fresh else ""
+        return SpendCap(
             f"limits.max_cost is reached: of {self.cap:g} {self._currency} {self.spent:.6g} are "
-            f"spent, and the next request may cost {estimate:.6g}",
+            f"spent, and the next request may cost {amount:.6g}{nothing}",
             "raise limits.max_cost and run the same command again to go on",
         )
+
+
+def make_purse(
+    spec: Spec, clock: Clock, *, spent: float = 0.0, keep: Callable[[float], None] | None = None
+) -> Purse | None:
+    """What a run of *spec* may spend; None without `limits.max_cost`. See `Purse`."""
+    cap = spec.limits.max_cost
+    if cap is None:
+        return None
+    prices = (step.endpoint.price for step in spec.steps)
+    currency = next(price.currency for price in prices if price is not None)
+    return Purse(cap, clock, spent=spent, currency=currency, keep=keep)

@@ -17,13 +17,13 @@ from ..client.journal import Journal
 from ..client.waiting import blocking
 from ..errors import EndpointError, Unanswered, UserError
 from ..spec.model import Spec
-from ..types import Json, Record, Usage
+from ..types import Failure, Json, Record, Usage
 from .asking import Asker, Question, Reply
 from .counters import Counters
 from .feeding import feed
-from .items import Selection
+from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
-from .processor import Processor
+from .processor import Processor, Story
 
 MOST_NAMED = 20
 
@@ -130,7 +130,7 @@ class Survey:
             self.rows += 1
             if self.rows % _WATCHED == 0:
                 self._watch(self.rows)
-            (record,) = blocking(processor.process([item]))
+            self._note(processor, item)
             turns = [0] * len(self._steps)
             for step, question, answered, usage in self._noted:
                 yield Asked(
@@ -144,19 +144,40 @@ class Survey:
                 )
                 turns[step] += 1
             self._noted.clear()
+
+    def _note(self, processor: Processor, item: Item) -> None:
+        """Have the requests of *item* noted, and what keeps it from making any, or more."""
+        if self.asks_in_turn:
+            (record,) = blocking(processor.process([item]))
             if record.failure is not None:
                 self._judge(record)
+            return
+        # Nothing hangs on the answer to the one request: nothing need be made of it.
+        step, story = self._steps[0], Story(item, failure=item.failure)
+        asking = processor.compose(step, story) if story.is_open else None
+        if asking is not None:
+            blocking(step.asker.ask([asking.question]))
+        elif story.failure is not None:
+            self.unrendered.add(_said(item.id, story.failure))
 
     def _judge(self, record: Record) -> None:
         failure = record.failure
         assert failure is not None
-        said = f"row {record.id}: {failure.kind}: {failure.message}"
         # What was asked last is a step's result, unless it is that step which failed.
         results = record.steps.values()
         if record.last is None or any(result is record.last for result in results):
-            self.unrendered.add(said)
+            self.unrendered.add(_said(record.id, failure))
         elif len(record.steps) < len(self._steps) - 1:
-            self.unfinished.add(said)
+            self.unfinished.add(_said(record.id, failure))
+
+
+def _said(row: str, failure: Failure) -> str:
+    return f"row {row}: {failure.kind}: {failure.message}"
+
+
+def is_read_again(spec: Spec) -> bool:
+    """Whether the rows of *spec* can be read more than once."""
+    return spec.source.options.get("path") != "-"
 
 
 @contextmanager
@@ -169,7 +190,7 @@ def surveying(
         UserError: what only the endpoint could tell is not remembered, or the rows come from
             where they cannot be read again.
     """
-    if spec.source.options.get("path") == "-":
+    if not is_read_again(spec):
         raise UserError(
             f"{spec.file}: the rows come from standard input, so what they ask for is not known",
             "write them to a file and add --set source.path=FILE",

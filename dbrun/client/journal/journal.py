@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +12,11 @@ from ...errors import SinkError
 from ...types import Json
 from .compact import compact
 from .flight import Claim, Flights
-from .lines import Answered, Entry, decode, encode
+from .lines import Answered, Entry, encode
 from .state import State
 from .store import Store
 
 MODES = ("reuse", "refresh", "replay", "off")
-_BESIDE = 1024  # bytes of a line in which its own fields lie, before the body
 _NOTHING: Mapping[str, Json] = {}
 _SYNC_LATEST = 2.0  # seconds: a run calls `sync` every second, from where nobody waits for it
 
@@ -200,17 +198,6 @@ class Journal:
         bytes of its line, in the order of keys: what the index knows without reading a line."""
         for spot in self._store.in_order():
             yield spot.prefix, spot.generation, spot.size
-
-    def costs_of(self, run: str) -> float:
-        """What the answers have cost that were recorded with `run` and `cost` beside them."""
-        mark = json.dumps({"run": run}, separators=(",", ":"))[1:-1].encode()
-        total = 0.0
-        for spot in self._store.in_order():
-            line = self._store.read(spot)
-            if mark in line[:_BESIDE] and (found := decode(line)) is not None:
-                cost = found[1].extra.get("cost")
-                total += cost if isinstance(cost, (int, float)) else 0.0
-        return total
 
     def refresh(self) -> None:
         """Take in what other processes have written since the journal was opened."""

@@ -26,7 +26,8 @@ from ..processor import Processor
 from ..recording import Recorder
 from ..result import Run
 from ..signals import stopping_on_signals
-from ..spending import Purse
+from ..spending import Purse, make_purse
+from ..survey import is_read_again
 from ..tally import Tally
 
 _ENOUGH_ROWS = 50  # a ratio of failures means nothing before
@@ -108,7 +109,7 @@ class _LocalRun:
         wanted = sink_spec(spec, self._options, registry)
         sink = create_sink(wanted, path, self._options.stream, registry)
         recorder = Recorder(spec, self._options, self._around.clock, path)
-        purse = self._purse(recorder.run)
+        purse = recorder.purse = self._purse(recorder)
         with opened(
             spec,
             self._around,
@@ -117,6 +118,7 @@ class _LocalRun:
             halt=self._halt,
             purse=purse,
         ) as parts:
+            self._check_forecast(purse)
             source = create_source(spec.source, parts.context, self._around.registry, self._rows)
             sink.open()
             try:
@@ -129,24 +131,31 @@ class _LocalRun:
             finally:
                 sink.close()
 
-    def _purse(self, run: str) -> Purse | None:
-        """What the run may spend; None if that is not limited or nothing is sent.
+    def _purse(self, recorder: Recorder) -> Purse | None:
+        """What the run may spend; None if that is not limited or nothing is sent."""
+        if self._mode == "replay":
+            return None
+        return make_purse(
+            self._spec,
+            self._around.clock,
+            spent=recorder.spent_before,
+            keep=recorder.keep_spending,
+        )
+
+    def _check_forecast(self, purse: Purse | None) -> None:
+        """Refuse a run that is bound to exceed what it may spend, if its rows can be read twice.
+
+        The endpoints must be open by now: what they alone can tell is in the journal's memory.
 
         Raises:
             SpendCap: not even the least that the run is going to cost would fit.
         """
-        cap = self._spec.limits.max_cost
-        if cap is None or self._mode == "replay":
-            return None
+        if purse is None or self._rows is not None or not is_read_again(self._spec):
+            return
         from ..planning import check_affordable, make_plan
 
-        spent = self._journal.costs_of(run)
-        if self._rows is None and self._mode == "reuse":
-            plan = make_plan(self._spec, self._around, self._journal, self._options.selection)
-            check_affordable(plan, cap - spent, spent)
-        prices = (step.endpoint.price for step in self._spec.steps)
-        currency = next((price.currency for price in prices if price), "USD")
-        return Purse(cap, self._around.clock, run=run, spent=spent, currency=currency)
+        plan = make_plan(self._spec, self._around, self._journal, self._options.selection)
+        check_affordable(plan, purse.cap, purse.spent)
 
     def _generation(self) -> int:
         if self._mode == "refresh":
