@@ -178,7 +178,10 @@ class EndpointError(RowError):
 
     *status* is the HTTP status if there was one; *retry_after* the seconds the server asked to
     wait; *maybe_paid* says that the request had been sent, so the endpoint may have served it.
+    *asked* is false where the endpoint was not even asked: there was no token to ask it with.
     """
+
+    asked = True
 
     def __init__(
         self,
@@ -192,6 +195,12 @@ class EndpointError(RowError):
         self.status = status
         self.retry_after = retry_after
         self.maybe_paid = maybe_paid
+
+    def before_asking(self) -> None:
+        """Note that this went wrong on the way to a request, which was not sent."""
+        self.asked = False
+        self.maybe_paid = False
+        self.args = (*self.args[:3], False)
 
     def failure(self) -> Failure:
         """This error as the data that a record holds."""

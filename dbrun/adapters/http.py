@@ -172,10 +172,14 @@ class HttpAdapter:
         return response
 
     async def _send(self, payload: bytes, timeout: float) -> HttpResponse:
-        own = self._headers
-        if own is None:
-            own = self._headers = await Aside(self._own_headers)
-        auth = await Aside(self.auth.headers) if self.auth.is_due else self.auth.headers()
+        try:
+            own = self._headers
+            if own is None:
+                own = self._headers = await Aside(self._own_headers)
+            auth = await Aside(self.auth.headers) if self.auth.is_due else self.auth.headers()
+        except EndpointError as error:
+            error.before_asking()
+            raise
         last = self._last
         if last is None or last[0] is not auth or last[1] is not own:
             last = self._last = (auth, own, {**auth, **own}, self._credentials(auth))

@@ -19,6 +19,7 @@ from ..clock import Clock
 from ..errors import AuthError, PluginError, Unavailable
 from ..frozen import frozen
 from .credentials import Secret, mask
+from .hosts import base_url
 from .transport import HttpRequest, HttpResponse
 
 EARLY = 40.0
@@ -216,6 +217,7 @@ class SdkAuth:
         self._settings: dict[str, Any] = dict(settings)
         self._lock = threading.Lock()
         self._config: Any = None
+        self._headers: Mapping[str, str] = _NOTHING
         self._seen: dict[str, Secret] = {}
 
     @property
@@ -236,12 +238,14 @@ class SdkAuth:
         try:
             headers: dict[str, str] = dict(config.authenticate())
         except Exception as error:
-            raise _no_login(error) from error
-        for value in headers.values():
-            secret = value.rpartition(" ")[2]
-            if secret not in self._seen:
-                self._seen[secret] = Secret(secret)
-        return headers
+            raise _no_login(error, config.host) from error
+        if headers != self._headers:  # whoever makes requests of them keeps what it made
+            for value in headers.values():
+                secret = value.rpartition(" ")[2]
+                if secret not in self._seen:
+                    self._seen[secret] = Secret(secret)
+            self._headers = headers
+        return self._headers
 
     def refresh(self, generation: int) -> None:
         """Forget the chain's cached token by forgetting the chain."""
@@ -276,18 +280,31 @@ class SdkAuth:
         sdk = logging.getLogger("databricks")
         if not sdk.handlers:  # else Python prints its warnings where nobody configured logging
             sdk.addHandler(logging.NullHandler())
+        wanted = self._settings.get("host")
         try:
-            return Config(**self._settings, http_timeout_seconds=30, retry_timeout_seconds=30)
+            config = Config(**self._settings, http_timeout_seconds=30, retry_timeout_seconds=30)
         except Exception as error:
-            raise _no_login(error) from error
+            raise _no_login(error, wanted) from error
+        # On a cluster it takes the notebook's host and token, whatever host it was told.
+        if wanted and base_url(config.host or "", "databricks-sdk's host") != base_url(wanted):
+            raise AuthError(
+                f"databricks-sdk finds credentials of {config.host} only, which are not sent to "
+                f"{wanted}",
+                "name a token or profile of that host in the spec",
+            )
+        return config
 
 
-def _no_login(error: Exception) -> AuthError:
+def _no_login(error: Exception, host: str | None = None) -> AuthError:
     # The SDK appends its whole configuration, which nobody reads and which may name secrets.
     reason = str(error).partition("Config: ")[0].strip().rstrip(".") or type(error).__name__
     reason = mask(" ".join(reason.split())[:300])
+    if "cannot configure default credentials" in reason:
+        reason = "nothing is set, and there is no login of a CLI, cloud or notebook"
+    if "Invalid URL 'None'" in reason:  # what it makes of a host that does not say
+        reason = "the workspace does not tell where it gives OAuth tokens"
     return AuthError(
-        f"databricks-sdk finds no credentials: {reason}",
+        f"databricks-sdk finds no credentials{f' for {host}' if host else ''}: {reason}",
         "set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoint.profile, or log in with the CLI",
     )
 

@@ -62,9 +62,18 @@ def read_credential(
                 f"{path}: names no credential", "write {env: NAME} or {secret: scope/key}"
             )
         value, source = read_secret(scope, key), f"secret {scope}/{key}"
+    return checked(value, f"{path}: {source}")
+
+
+def checked(value: str, source: str) -> Secret:
+    """*value* as a secret, without the white space around it; *source* is where it stands.
+
+    Raises:
+        AuthError: if it can be no part of a header.
+    """
     value = value.strip()
     if not value.isascii() or not value.isprintable():
-        raise AuthError(f"{path}: {source} holds characters that a header cannot", "set it anew")
+        raise AuthError(f"{source} holds characters that a header cannot", "set it anew")
     return Secret(value)
 
 

@@ -86,13 +86,13 @@ def read_profiles(environ: Mapping[str, str]) -> dict[str, Profile]:
     return {name: {k: v for k, v in parser[name].items() if v} for name in parser.sections()}
 
 
-def profile_named(name: str, environ: Mapping[str, str]) -> Profile:
-    """The profile *name*. Raises `UserError` if there is none."""
+def profile_named(name: str, environ: Mapping[str, str], path: str = "endpoint.profile") -> Profile:
+    """The profile *name*, which *path* asks for. Raises `UserError` if there is none."""
     profiles = read_profiles(environ)
     if name not in profiles:
-        known = ", ".join(sorted(profiles)) or "none"
+        known = ", ".join(sorted(profiles.keys() - {"__settings__"})) or "none"
         file = config_file(environ) or ".databrickscfg"
-        raise UserError(f"endpoint.profile: no profile '{name}' in {file}", f"there is {known}")
+        raise UserError(f"{path}: no profile '{name}' in {file}", f"there is {known}")
     return profiles[name]
 
 

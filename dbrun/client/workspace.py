@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from urllib.parse import urlencode
 
 from ..clock import Clock
-from ..errors import AuthError, RateLimited, Unavailable
+from ..errors import AuthError, DbrunError, RateLimited, Unavailable
 from ..frozen import frozen
 from ..types import Json
 from .auth import Auth, SdkAuth, Sender, Token, TokenAuth, client_credentials, token_refused
-from .credentials import Secret, mask, read_credential
+from .credentials import Secret, checked, mask, read_credential
 from .hosts import Profile, base_url, default_profile, profile_named
 from .transport import HttpRequest, HttpResponse
 
@@ -31,7 +32,22 @@ MANAGEMENT_TIMEOUT = 60.0
 NOTEBOOK_LIFETIME = 600.0
 """Seconds after which the notebook is asked for its token again."""
 
-_ENV_SECRETS = ("DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET", "DATABRICKS_PASSWORD")
+_ENV_SECRETS = {
+    "DATABRICKS_TOKEN": "token",
+    "DATABRICKS_CLIENT_SECRET": "client_secret",
+    "DATABRICKS_PASSWORD": "password",
+}
+"""Variables that hold a credential, and what a profile calls the same."""
+
+_ID_TOKENS = (
+    "DATABRICKS_OIDC_TOKEN",
+    "DATABRICKS_OIDC_TOKEN_ENV",
+    "DATABRICKS_OIDC_TOKEN_FILEPATH",
+)
+"""Variables that lead to a token of another issuer, which databricks-sdk hands to the host."""
+
+_ISSUERS = (*_ID_TOKENS, "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN")
+"""Where a client id needs no secret: those, and jobs of GitHub and Azure DevOps."""
 
 
 @frozen
@@ -85,6 +101,7 @@ class Workspace:
         """
         if self.known_url:
             return self.known_url
+        self._check_profile()
         with self._lock:
             self._sdk = self._sdk or SdkAuth({})
             host = self._sdk.host
@@ -138,21 +155,40 @@ class Workspace:
             Unavailable, RateLimited: if the workspace is in trouble.
         """
         response = self.get("/api/2.0/secrets/get?" + urlencode({"scope": scope, "key": key}))
-        if response.status == 200:
-            try:
-                return base64.b64decode(json.loads(response.body)["value"], validate=True).decode()
-            except (ValueError, KeyError, TypeError) as error:
-                raise AuthError(f"secret {scope}/{key} is not text", "set it anew") from error
-        said = f"secret {scope}/{key} cannot be read from {self.url} ({response.status})"
-        if response.status == 429:
-            raise RateLimited(said, 429)
-        if response.status >= 500 or response.status == 408:
-            raise Unavailable(said, response.status)
-        hints = {
-            404: "check scope and key with `databricks secrets list-secrets SCOPE`",
-            403: "ask for READ on the scope",
-        }
-        raise AuthError(said, hints.get(response.status, "check the workspace's credentials"))
+        if response.status != 200:
+            raise self._no_secret(scope, key, response)
+        try:
+            value = json.loads(response.body)["value"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise AuthError(
+                f"{self.url} answers with no secret where {scope}/{key} is asked for",
+                "check that it is a workspace's address",
+            ) from error
+        try:
+            return base64.b64decode(value, validate=True).decode()
+        except (ValueError, TypeError) as error:
+            raise AuthError(f"secret {scope}/{key} is not text", "set it anew") from error
+
+    def _no_secret(self, scope: str, key: str, response: HttpResponse) -> DbrunError:
+        """What an answer without the secret means."""
+        status, told = response.status, response.body.decode("utf-8", "replace")
+        said = f"secret {scope}/{key} cannot be read from {self.url} ({status})"
+        if status == 429:
+            return RateLimited(said, 429)
+        if status >= 500 or status == 408:
+            return Unavailable(said, status)
+        if token_refused(status, told):
+            return AuthError(f"{said}: {self.source} is refused", "renew it, or log in again")
+        if status == 404 and re.search(r"scope \S+ does not exist", told, re.I):
+            return AuthError(
+                f"{said}: there is no scope '{scope}'", "see `databricks secrets list-scopes`"
+            )
+        if status == 404:
+            mend = f"see `databricks secrets list-secrets {scope}`"
+            return AuthError(f"{said}: the scope has no such key", mend)
+        if status == 403:
+            return AuthError(f"{said}: no permission", f"ask for READ on the scope '{scope}'")
+        return AuthError(said, "check the workspace's credentials")
 
     def _get(self, path: str) -> HttpResponse:
         headers = {**self.headers(), "Accept": "application/json"}
@@ -179,37 +215,53 @@ class Workspace:
         client, secret = (environ.get(f"DATABRICKS_CLIENT_{part}") for part in ("ID", "SECRET"))
         if client and secret and pinned in (None, "", "oauth-m2m"):
             return self._principal(url, client, secret)
-        if pinned:
-            return SdkAuth({"host": url})
+        self._check_profile()
         found = default_profile(environ)
-        if found and found[1].get("host") and _host_of(*found) == url:
+        is_its_host = found and found[1].get("host") and _host_of(*found) == url
+        if found and is_its_host and pinned in (None, "", "pat", "oauth-m2m"):
             return self._of_profile(*found, url)
+        if pinned:
+            profile = {"profile": found[0]} if found and is_its_host else {}
+            return SdkAuth({**profile, "host": url, "auth_type": pinned})
         notebook = notebook_login()
         if notebook and base_url(notebook[0]) == url:
             return TokenAuth(_notebook_tokens(notebook[1]), "the notebook's login", self._clock)
+        if client and not secret and not any(environ.get(name) for name in _ISSUERS):
+            raise AuthError(
+                "DATABRICKS_CLIENT_ID is set without DATABRICKS_CLIENT_SECRET",
+                "set both, or neither",
+            )
         return self._sdk or SdkAuth({"host": url})
+
+    def _check_profile(self) -> None:
+        """Raises `UserError` if the environment names a profile that is not there."""
+        if named := self._environ.get("DATABRICKS_CONFIG_PROFILE"):
+            profile_named(named, self._environ, "DATABRICKS_CONFIG_PROFILE")
 
     def _guard(self, url: str) -> None:
         """Credentials of the environment go to the environment's host, and nowhere else."""
         path, environ = self._login.path, self._environ
         written = environ.get("DATABRICKS_HOST")
-        secret = next((name for name in _ENV_SECRETS if environ.get(name)), None)
+        names = (*_ENV_SECRETS, *_ID_TOKENS)
+        secret = next((name for name in names if environ.get(name)), None)
         if secret and not written:
+            mend = f", or name it as {path}.token: {{env: {secret}}}"
             raise AuthError(
                 f"{secret} is set without DATABRICKS_HOST, so it is not sent to {url}",
-                f"set DATABRICKS_HOST, or name it as {path}.token: {{env: {secret}}}",
+                f"set DATABRICKS_HOST{mend if secret in _ENV_SECRETS else ''}",
             )
         if secret and written and base_url(written, "DATABRICKS_HOST") != url:
             raise AuthError(
                 f"{secret} belongs to DATABRICKS_HOST ({written}) and is not sent to {url}",
                 f"name the token of that host as {path}.token: {{env: NAME}}",
             )
+        # Given to databricks-sdk, a profile's token would go to whichever host is named beside it.
         named = environ.get("DATABRICKS_CONFIG_PROFILE")
-        found = default_profile(environ) if named and not written else None
+        found = default_profile(environ) if named and not secret else None
         if found and found[1].get("host") and _host_of(*found) != url:
             raise AuthError(
                 f"profile {found[0]} belongs to {_host_of(*found)} and is not used for {url}",
-                f"name a profile of that host as {path}.profile",
+                f"name a profile of that host as {path}.profile, or in DATABRICKS_CONFIG_PROFILE",
             )
 
     def _named_token(self, reference: Mapping[str, Json]) -> Auth:
@@ -235,10 +287,20 @@ class Workspace:
             return self._fixed(profile["token"], f"profile {name}")
         if {"client_id", "client_secret"} <= profile.keys() and kind in (None, "oauth-m2m"):
             return self._principal(url, profile["client_id"], profile["client_secret"])
-        return SdkAuth({"profile": name})
+        if kind:
+            return SdkAuth({"profile": name, "host": url, "auth_type": kind})
+        # To databricks-sdk the environment comes before the profile, whatever its host.
+        for variable, key in _ENV_SECRETS.items():
+            if self._environ.get(variable) and key not in profile:
+                raise AuthError(
+                    f"profile {name} cannot be used while {variable} is set: databricks-sdk would "
+                    "use that instead",
+                    f"unset {variable}, or give the profile an auth_type",
+                )
+        return SdkAuth({"profile": name, "host": url})
 
     def _fixed(self, token: str, source: str) -> Auth:
-        secret = Secret(token.strip())
+        secret = checked(token, source)
         return TokenAuth(lambda: Token(secret=secret), source, self._clock)
 
     def _principal(self, url: str, client: str, secret: str) -> Auth:
@@ -255,7 +317,10 @@ def notebook_login() -> tuple[str, str] | None:
         from dbruntime.databricks_repl_context import get_context
     except ImportError:
         return None
-    context = get_context()
+    try:
+        context = get_context()
+    except Exception:  # whatever it says where there is no notebook
+        return None
     host = getattr(context, "browserHostName", None) or getattr(context, "workspaceUrl", None)
     token = getattr(context, "apiToken", None)
     return (str(host), str(token)) if host and token else None

@@ -280,7 +280,8 @@ class Asker:
                 if delay is None:
                     self._give_up(error, started, self._policy.is_too_late(error, elapsed))
                     return error
-                self._counters.count_again(waited_for, error.maybe_paid)
+                if error.asked:
+                    self._counters.count_again(waited_for, error.maybe_paid)
                 if await Pause(self._clock, delay, self._halt):
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException as ended:
@@ -376,7 +377,8 @@ class Asker:
         return Reply(response=response, reused=True)
 
     def _note_failure(self, error: EndpointError) -> None:
-        self._counters.count_sent(error.status or error.kind)
+        if error.asked:
+            self._counters.count_sent(error.status or error.kind)
         if error.status is not None:
             self._reached = True
         self._breaker.failed(error)

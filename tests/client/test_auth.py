@@ -241,8 +241,8 @@ def test_a_refresh_sets_the_sdk_up_anew(sdk: type[FakeConfig]) -> None:
 @pytest.mark.parametrize(
     ("host", "said"),
     [
-        ("https://nobody", "cannot configure default credentials; set DATABRICKS_HOST"),
-        ("https://broken", "the CLI is not logged in; set DATABRICKS_HOST"),
+        ("https://nobody", "for https://nobody: nothing is set, and .*; set DATABRICKS_HOST"),
+        ("https://broken", "for https://broken: the CLI is not logged in; set DATABRICKS_HOST"),
     ],
 )
 def test_an_sdk_without_a_login_is_told(sdk: type[FakeConfig], host: str, said: str) -> None:

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes.workspace import CLIENT, FakeWorkspace, Fault, fail, throttle
+from fakes.workspace import CLIENT, FakeWorkspace, Fault, fail, login_page, throttle
 
 from dbrun.client.transport import Transport
 from dbrun.client.workspace import Login, Workspace
@@ -265,20 +265,53 @@ def test_a_secret_is_read_with_the_environment_s_credentials(
 @pytest.mark.parametrize(
     ("fault", "kind", "said"),
     [
-        (None, AuthError, r"secret s/k cannot be read .*\(404\); check scope and key"),
-        (Fault(path="/secrets", status=403, body={}), AuthError, "ask for READ on the scope"),
         (Fault(path="/secrets", status=200, body={"value": "!"}), AuthError, "is not text"),
-        (Fault(path="/secrets", status=200, body=[]), AuthError, "is not text"),
+        (Fault(path="/secrets", status=200, body=[]), AuthError, "answers with no secret"),
+        (login_page(path="/secrets"), AuthError, "answers with no secret where s/k is asked for"),
+        (fail(400, path="/secrets"), AuthError, r"\(400\); check the workspace's credentials"),
         (fail(503, path="/secrets"), Unavailable, r"\(503\)"),
         (throttle(path="/secrets"), RateLimited, r"\(429\)"),
     ],
 )
 def test_a_secret_that_cannot_be_read_is_told(
-    fake: FakeWorkspace, login: Make, fault: Fault | None, kind: type, said: str
+    fake: FakeWorkspace, login: Make, fault: Fault, kind: type, said: str
 ) -> None:
-    fake.script([fault] if fault else [])
+    fake.script([fault])
     with pytest.raises(kind, match=said):
         login(fake.environ).read_secret("s", "k")
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("scope", r"secret scope/k .* \(404\): the scope has no such key; .* list-secrets scope`"),
+        ("scoop", r"\(404\): there is no scope 'scoop'; see `databricks secrets list-scopes`"),
+        ("closed", r"\(403\): no permission; ask for READ on the scope 'closed'"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_told(
+    fake: FakeWorkspace, login: Make, scope: str, said: str
+) -> None:
+    fake.closed.add("closed")
+    with pytest.raises(AuthError, match=said):
+        login(fake.environ).read_secret(scope, "k")
+
+
+def test_a_token_that_may_read_no_secret_because_it_is_refused(
+    fake: FakeWorkspace, login: Make
+) -> None:
+    fake.revoke()
+    with pytest.raises(AuthError, match="DATABRICKS_TOKEN is refused; renew it, or log in again"):
+        login(fake.environ).read_secret("scope", "key")
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "grüße"])
+def test_a_token_that_no_header_can_hold_is_told(
+    fake: FakeWorkspace, login: Make, value: str
+) -> None:
+    with pytest.raises(AuthError, match="DATABRICKS_TOKEN holds characters that a header") as told:
+        login({**fake.environ, "DATABRICKS_TOKEN": value}).headers()
+    assert value not in str(told.value)
 
 
 def test_messages_are_masked_before_any_login(login: Make) -> None:

@@ -1,4 +1,4 @@
-"""A private certificate authority and a certificate of it for 127.0.0.1, made by `openssl`."""
+"""A private certificate authority and a certificate of it, made by `openssl`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Certificates:
     server: ssl.SSLContext
 
 
-def make_certificates(home: Path) -> Certificates:
-    """Make them below *home*; they are valid for two days."""
+def make_certificates(home: Path, name: str = "IP:127.0.0.1") -> Certificates:
+    """Make them below *home*, for a server called *name*; they are valid for two days."""
 
     def openssl(*arguments: str) -> str:
         return subprocess.run(
@@ -30,7 +30,7 @@ def make_certificates(home: Path) -> Certificates:
         ).stdout
 
     (home / "extensions").write_text(
-        "subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
+        f"subjectAltName={name}\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
     )
     openssl(
         *["req", "-x509", *_EC, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2"],
@@ -43,8 +43,8 @@ def make_certificates(home: Path) -> Certificates:
     )
     folder = home / "folder"
     folder.mkdir()
-    name = openssl("x509", "-hash", "-noout", "-in", "ca.pem").strip()
-    shutil.copy(home / "ca.pem", folder / f"{name}.0")
+    digest = openssl("x509", "-hash", "-noout", "-in", "ca.pem").strip()
+    shutil.copy(home / "ca.pem", folder / f"{digest}.0")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(home / "cert.pem", home / "key.pem")
     return Certificates(authority=str(home / "ca.pem"), folder=str(folder), server=server)

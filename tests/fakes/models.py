@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.server import Reply, as_json
@@ -34,7 +34,7 @@ class Refusal(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One serving endpoint. *kind* is one of `KINDS`; *task*, *endpoint_type* and *entity* are
-    what the workspace tells of it, None for what it does not tell."""
+    what the workspace tells of it, None for what it does not tell; *told* goes over all that."""
 
     kind: str
     task: str | None = None
@@ -43,6 +43,7 @@ class Endpoint:
     readable: bool = True
     ready: bool = True
     model: str = "fake-model-1"
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     def detail(self, name: str) -> dict[str, Any]:
         """The answer to GET /api/2.0/serving-endpoints/{name}."""
@@ -63,7 +64,7 @@ class Endpoint:
             told["task"] = self.task
         if self.endpoint_type is not None:
             told["endpoint_type"] = self.endpoint_type
-        return told
+        return {**told, **self.told}
 
 
 def speak(prompt: str, stop: Any = None, max_tokens: int | None = None) -> tuple[str, str]:

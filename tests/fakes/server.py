@@ -145,7 +145,9 @@ def _spelled(reply: Reply) -> tuple[bytes, bool]:
         phrase = HTTPStatus(reply.status).phrase
     except ValueError:
         phrase = "Unknown"
-    lines = [f"HTTP/1.1 {reply.status} {phrase}", f"content-length: {len(reply.body)}"]
+    lines = [f"HTTP/1.1 {reply.status} {phrase}"]
+    if "content-length" not in reply.headers:  # which an answer to HEAD tells of what it lacks
+        lines.append(f"content-length: {len(reply.body)}")
     lines += [f"{name}: {value}" for name, value in reply.headers.items()]
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
     if reply.cut is None:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,8 +69,10 @@ ORG = "1234567890"
 class FakeWorkspace:
     """One workspace.
 
-    *requests* are all that came in, *calls* those to models. *endpoints*, *secrets* and *tokens*
-    may be changed while it runs. *lifetime* is the seconds that an OAuth token lives.
+    *requests* are all that came in, *calls* those to models. *endpoints*, *secrets*, *closed*
+    (scopes without permission), *clusters* (their states), *me* and *tokens* may be changed while
+    it runs. *lifetime* is the seconds that an OAuth token lives; *tokens_given* counts them.
+    *metadata* has it tell where it gives them; *ahead* is by how many seconds its clock is.
     """
 
     def __init__(
@@ -87,6 +90,10 @@ class FakeWorkspace:
         self.lifetime = lifetime
         self.endpoints = standard_endpoints()
         self.secrets: dict[tuple[str, str], str] = {("scope", "key"): "a-secret-value"}
+        self.closed: set[str] = set()
+        self.clusters = {CLUSTER: "RUNNING"}
+        self.me = {"userName": "someone@example.com", "id": "1", "active": True}
+        self.ahead = 0.0
         self.files: dict[str, bytes] = {}
         self.org = "0"
         self.metadata = False
@@ -94,7 +101,7 @@ class FakeWorkspace:
         self.calls: list[Received] = []
         self._script = Script()
         self._lock = threading.Lock()
-        self._tokens_given = 0
+        self.tokens_given = 0
         self._log = open(log, "ab", buffering=0) if log else None  # noqa: SIM115
         self._server = Server(self._answer, port)
         self.url = self._server.url
@@ -163,6 +170,8 @@ class FakeWorkspace:
         fault = self._script.find(request, number)
         if number:
             reply.delay += self.latency
+        else:
+            reply.headers.setdefault("date", formatdate(time.time() + self.ahead, usegmt=True))
         return fault.apply(reply) if fault else reply
 
     def _record(self, request: Received) -> int:
@@ -180,16 +189,19 @@ class FakeWorkspace:
 
     def _route(self, request: Received) -> Reply:
         parts = quoted_parts(request.path)
-        if parts[:1] == [".well-known"]:
-            return self._well_known()
+        if ".well-known" in parts[:2]:
+            return self._well_known(parts)
         if parts == ["oidc", "v1", "token"]:
             return self._give_token(request)
         if refusal := self._refused(request):
             return refusal
         try:
-            return self._authorized(request, parts)
+            reply = self._authorized(request, parts)
         except Refusal as refused:
-            return refused.reply
+            reply = refused.reply
+        if parts[:1] == ["api"]:
+            reply.headers["x-databricks-org-id"] = ORG
+        return reply
 
     def _authorized(self, request: Received, parts: list[str]) -> Reply:
         if parts[0] == "serving-endpoints":
@@ -200,9 +212,10 @@ class FakeWorkspace:
             return self._describe(parts[3:])
         if parts[:4] == ["api", "2.0", "secrets", "get"]:
             return self._tell_secret(request)
-        if parts[-1] == "Me" and "scim" in parts:
-            me = {"userName": "someone@example.com", "id": "1"}
-            return as_json(me, x_databricks_org_id=ORG)
+        if parts == ["api", "2.0", "preview", "scim", "v2", "Me"]:
+            return as_json(self.me)
+        if parts == ["api", "2.0", "clusters", "get"]:
+            return self._tell_cluster(request)
         if parts[:4] == ["api", "2.0", "fs", "files"]:
             return self._store(request, "/" + "/".join(parts[4:]))
         return as_json({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}, 404)
@@ -266,10 +279,24 @@ class FakeWorkspace:
             return as_json({"error_code": "PERMISSION_DENIED", "message": message}, 403)
         return as_json(endpoint.detail(parts[0]))
 
-    def _well_known(self) -> Reply:
+    def _tell_cluster(self, request: Received) -> Reply:
+        cluster = request.query.get("cluster_id", [""])[0]
+        if cluster not in self.clusters:
+            message = f"Cluster {cluster} does not exist"
+            return as_json({"error_code": "INVALID_PARAMETER_VALUE", "message": message}, 400)
+        state = self.clusters[cluster]
+        return as_json({"cluster_id": cluster, "cluster_name": "shared", "state": state})
+
+    def _well_known(self, parts: list[str]) -> Reply:
         if not self.metadata:
             return Reply(404, b"", {})
-        return as_json({"oidc_endpoint": f"{self.url}/oidc", "workspace_id": ORG, "cloud": "AWS"})
+        if parts == ["oidc", ".well-known", "oauth-authorization-server"]:
+            at = f"{self.url}/oidc/v1"
+            return as_json(
+                {"authorization_endpoint": f"{at}/authorize", "token_endpoint": f"{at}/token"}
+            )
+        told = {"oidc_endpoint": f"{self.url}/oidc", "workspace_id": ORG, "account_id": "acc-1"}
+        return as_json({**told, "cloud": "AWS"})
 
     def _give_token(self, request: Received) -> Reply:
         wanted = base64.b64encode(":".join(CLIENT).encode()).decode()
@@ -280,17 +307,22 @@ class FakeWorkspace:
         if form.get("grant_type") != ["client_credentials"] or form.get("scope") != ["all-apis"]:
             return as_json({"error": "invalid_request"}, 400)
         with self._lock:
-            self._tokens_given += 1
-            token = f"oauth-token-{self._tokens_given}"
+            self.tokens_given += 1
+            token = f"oauth-token-{self.tokens_given}"
             self.tokens[token] = time.monotonic() + self.lifetime
         told = {"access_token": token, "token_type": "Bearer", "expires_in": self.lifetime}
         return as_json(told)
 
     def _tell_secret(self, request: Received) -> Reply:
         scope, key = request.query.get("scope", [""])[0], request.query.get("key", [""])[0]
+        if scope in self.closed:
+            message = f"User {self.me['userName']} does not have READ permission on scope {scope}"
+            return as_json({"error_code": "PERMISSION_DENIED", "message": message}, 403)
         value = self.secrets.get((scope, key))
         if value is None:
             message = f"Secret does not exist with scope: {scope} and key: {key}"
+            if scope not in {name for name, _ in self.secrets}:
+                message = f"Scope {scope} does not exist!"
             return as_json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}, 404)
         return as_json({"key": key, "value": base64.b64encode(value.encode()).decode()})
 
@@ -305,8 +337,10 @@ class FakeWorkspace:
         if request.method == "DELETE":
             del self.files[path]
             return Reply(204)
-        body = b"" if request.method == "HEAD" else self.files[path]
-        return Reply(200, body, {"content-type": "application/octet-stream"})
+        headers = {"content-type": "application/octet-stream"}
+        if request.method == "HEAD":
+            return Reply(200, b"", {**headers, "content-length": str(len(self.files[path]))})
+        return Reply(200, self.files[path], headers)
 
 
 def _is_model(path: str) -> bool:

@@ -66,8 +66,7 @@ def check_requests(ended: Ended, abandoned: int) -> None:
     assert told["sent"] == sum(by_status.values())
     answered = Counter({int(name): n for name, n in by_status.items() if name.isdigit()})
     statuses = Counter(_status(one) for one in ended.given if one.whole)
-    others = Counter(_status(one) for one in ended.others)
-    assert not answered - statuses - others, "counted what the server never gave"
+    assert not answered - statuses, "counted what the server never gave, or for another request"
     # What the server thinks it gave may have been given up, or broken off on its way.
     unanswered = told["sent"] - answered.total()
     assert (statuses - answered).total() <= unanswered + abandoned, "not counted"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from acceptance.faults.bench import Bench
+from acceptance.faults.bench import SPEC, Bench
 from fakes.faults import Fault, fail, say
 from fakes.workspace import CLIENT
 
@@ -80,6 +81,27 @@ def test_tokens_that_do_not_live_as_long_as_the_run(
     bench.mend(lacking=0)
 
 
+def test_one_token_is_fetched_for_each_expiry(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens of a second are renewed after half of it: so often, and no more, they are fetched."""
+    service_principal(monkeypatch)
+    bench.workspace.lifetime = 1.0
+    bench.workspace.latency = 0.12
+    bench.rows([{"id": str(number), "text": f"text {number}"} for number in range(60)])
+    bench.spec(concurrency=4)
+    started = time.monotonic()
+    ended = bench.run()
+    assert ended.code == 0, ended.err
+    lives = (time.monotonic() - started) / (bench.workspace.lifetime / 2)
+    late = len(ended.given) - 60  # calls of a machine so busy that their token had expired
+    assert 2 <= bench.workspace.tokens_given <= lives + 1 + late
+    sent = [call.request.headers["authorization"] for call in ended.given]
+    assert late or len(set(sent)) == bench.workspace.tokens_given, "every token was used"
+    bench.workspace.lifetime = 3600
+    bench.mend(lacking=0)
+
+
 def test_a_token_that_is_revoked_in_mid_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     service_principal(monkeypatch)
     bench.workspace.latency = 0.1
@@ -120,5 +142,29 @@ def test_a_token_endpoint_that_is_away_for_a_moment(
     service_principal(monkeypatch)
     bench.spec(attempts=5)
     bench.workspace.script([fail(503, path="oidc", times=1)])
-    assert bench.run().code == 0
+    ended = bench.run()
+    assert ended.code == 0
+    assert ended.requests["by_status"] == {"200": 10}, "what fetched a token is no request"
+    assert ended.requests["retried"] == 0
     bench.mend(lacking=0)
+
+
+def test_a_token_out_of_the_workspace_s_secrets(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.workspace.tokens["dapi-kept-as-a-secret"] = float("inf")
+    bench.workspace.secrets["team", "token"] = "dapi-kept-as-a-secret"
+    spec = SPEC.replace("task: chat", "task: chat, token: {secret: team/token}")
+    bench.spec(base=spec)
+    ended = bench.run()
+    assert ended.code == 0, ended.err
+    sent = {call.request.headers["authorization"] for call in ended.given}
+    assert sent == {"Bearer dapi-kept-as-a-secret"}
+    assert [call.request.path for call in ended.others] == ["/api/2.0/secrets/get"]
+    assert bench.holders_of("dapi-kept-as-a-secret") == []
+    bench.spec(base=spec.replace("team/token", "team/tokne"))
+    bench.rows([{"id": "new", "text": "new"}])
+    refused = bench.run()
+    assert refused.code == 3
+    refused.says("secret team/tokne cannot be read .*: the scope has no such key; see `databricks")
+    assert refused.given == []
