@@ -10,10 +10,10 @@ SOAK   ?= 20000
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check lint types schemas test soak fix wheel bench clean
+.PHONY: help quickstart setup check lint types schemas test test-bundle soak fix wheel bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 quickstart: $(VENV)/.model ## install dbrun with its small embedded model, run the first example
 	$(BIN)/dbrun pipelines/summarize.yaml
@@ -37,6 +37,9 @@ schemas: $(VENV)/.dev ## the schemas are schemas, the example pipelines satisfy 
 
 test: setup ## the tests, in parallel (one room: make test TESTS=tests/spec)
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+test-bundle: $(VENV)/.bundle ## jobs and bundles against Databricks' own package, in an environment of its own
+	$(VENV)/bundle/bin/python -m pytest tests_heavy/bundle
 
 soak: $(VENV)/.dev ## faults and kills at random for minutes (make soak SOAK=20000 SEED=1)
 	DBRUN_SOAK=$(SOAK) DBRUN_SEED=$(SEED) $(BIN)/python -m pytest -s tests/acceptance/faults/test_soak.py
@@ -85,4 +88,11 @@ $(VENV)/.model: $(VENV)/.dbrun
 $(VENV)/.dev: $(VENV)/.dbrun
 	@echo "installing extras and the tools of development"
 	@$(PIP) install --editable '.[all]' --group dev
+	@touch $@
+
+$(VENV)/.bundle: $(VENV)/.venv pyproject.toml
+	@echo "installing databricks-bundles into $(VENV)/bundle"
+	@$(PYTHON) -m venv $(VENV)/bundle
+	@$(VENV)/bundle/bin/python -m pip --quiet --disable-pip-version-check install --editable . \
+		databricks-bundles pytest pytest-timeout
 	@touch $@

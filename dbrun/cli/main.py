@@ -28,6 +28,7 @@ COMMANDS: CommandTable = {
         "journal": "Show the journal of answers; prune, compact, export or fill it.",
     },
     "Set up": {
+        "job": "Print the Databricks job that runs specs, for a bundle.",
         "adapters": "List what is installed: adapters, sources and sinks, with their options.",
         "local": "Install or list the small model that runs in this process.",
         "schema": "Print the JSON Schema of specs, records or manifests.",
@@ -60,10 +61,13 @@ def make_group() -> LazyGroup:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line *argv* (the process's own unless given) and give its exit code."""
+def main(argv: Sequence[str] | None = None, session: Session | None = None) -> int:
+    """Run the command line *argv* (the process's own unless given) and give its exit code.
+
+    *session* tells afterwards what was said.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    session = Session(words)
+    session = session or Session(words)
     with ending(session) as end:
         end.code = make_group().call(words, session)
         flush()

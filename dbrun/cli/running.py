@@ -33,7 +33,7 @@ class Runner:
         self._options = options
         self._quiet = quiet
         self._as_json = as_json
-        self._ended: list[dict[str, Json]] = []
+        self._ended = session.ended
 
     def run(self, pipelines: Sequence[Pipeline]) -> int:
         """Run all of them, unless interrupted; the worst exit code."""

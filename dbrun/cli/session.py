@@ -13,14 +13,20 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 class Session:
-    """One call of the command line: its *words*, and whether tracebacks are wanted (*debug*)."""
+    """One call of the command line: its *words*, and whether tracebacks are wanted (*debug*).
+
+    *ended* describes each run that came to its end, and *last* is what was said last.
+    """
 
     def __init__(self, words: Sequence[str] = (), *, debug: bool = False) -> None:
         self.words = list(words)
         self.debug = debug
+        self.ended: list[dict[str, Any]] = []
+        self.last = ""
 
     def say(self, text: str) -> None:
         """Write a line to standard error, if anybody reads it."""
+        self.last = text
         with suppress(OSError, ValueError):
             print(text, file=sys.stderr, flush=True)
 

@@ -18,6 +18,9 @@ from ..spec.templates import Templates, compile_prompt
 from ..types import Mark, Problem
 from .opening import create_adapter, create_source
 
+IN_JOB = "DBRUN_JOB"
+"""The variable that the entry point for jobs sets on job compute: there it knows where it is."""
+
 _RESERVED = {
     "prompt": "write it beside params",
     "messages": "write it beside params",
@@ -219,20 +222,28 @@ class _Checks:
 
 def _sink_in_job(spec: Spec, environ: Mapping[str, str]) -> Iterator[Problem]:
     """On job compute a relative sink lies on a disk that is gone when the job has ended."""
-    # Notebooks, where a person looks at the file at once, run in IPython.
-    if "DATABRICKS_RUNTIME_VERSION" not in environ or "IPython" in sys.modules:
+    # Notebooks, where a person looks at the file at once, run in IPython; but so may jobs.
+    told = IN_JOB in environ
+    if not told and ("DATABRICKS_RUNTIME_VERSION" not in environ or "IPython" in sys.modules):
         return
+    if (problem := lost_with_the_machine(spec)) is not None:
+        yield problem
+
+
+def lost_with_the_machine(spec: Spec) -> Problem | None:
+    """The problem of a relative sink in a job, whose machine is gone when it has ended."""
     written = spec.merged.get("sink")
+    if isinstance(written, Mapping) and "table" in written:
+        return None
     path = written.get("path") if isinstance(written, Mapping) else written
-    if "${" in str(path):
-        return  # only the environment of the job knows
-    if path is None or not os.path.isabs(str(path)):
-        yield Problem(
-            where=spec.sink.where,
-            path="sink",
-            message="a relative sink would be lost with the job's machine",
-            hint="write it to /Volumes/<catalog>/<schema>/<volume>/…",
-        )
+    if str(path).startswith("${") or (path is not None and os.path.isabs(str(path))):
+        return None  # what the environment of the job holds, only the job knows
+    return Problem(
+        where=spec.sink.where,
+        path="sink",
+        message="a relative sink would be lost with the job's machine",
+        hint="write it to /Volumes/<catalog>/<schema>/<volume>/…",
+    )
 
 
 def _is_native(adapter: Adapter) -> bool:

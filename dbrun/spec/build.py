@@ -13,6 +13,7 @@ from ..registry import Registry
 from ..types import Json
 from . import hints
 from .build_endpoint import Endpoints, build_limits
+from .build_job import build_job
 from .build_source import build_source
 from .build_step import build_steps
 from .formats import format_of
@@ -36,6 +37,7 @@ def build(
     row = transforms.get("row") if transforms is not None else None
     row = site.sound(("transforms", "row"), row)
     _check_prices(site, root.get("limits"), steps)
+    job = build_job(site, root.get("job"), root.get("vars"))
     if site.findings or source is None or sink is None:
         return None
     return Spec(
@@ -53,6 +55,7 @@ def build(
         repeats=int(value_of(root.get("repeats"), 1)),
         limits=limits,
         gates=_gates(root.get("gates")),
+        job=job,
         filters={
             key: site.reference(node, ("templates", "filters", key))
             for key, node in _filters(root).items()

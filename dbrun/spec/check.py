@@ -133,7 +133,7 @@ class _Checker:
     def _number(self, node: Node, schema: Mapping[str, Json], path: Path) -> bool:
         for key, fits, words in _BOUNDS:
             if key in schema and not fits(node.value, schema[key]):
-                kind = "a whole number" if schema.get("type") == "integer" else "a number"
+                kind = "a whole number" if "integer" in types_of(schema) else "a number"
                 said = f"wants {kind} {words} {schema[key]}, found {shown(node)}"
                 self._say(node, path, said)
                 return True

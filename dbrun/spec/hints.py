@@ -81,6 +81,19 @@ _IN_ENDPOINT: Mapping[str, str] = {
     "token": "write api_key",
 }
 
+_IN_JOB: Mapping[str, str] = {
+    "new_cluster": "write compute",
+    "cluster": "write compute",
+    "serverless": "write compute: serverless",
+    "cron": "write schedule.quartz_cron_expression",
+    "max_retries": "write task.max_retries",
+    "retries": "write task.max_retries",
+    "timeout": "write timeout_seconds",
+    "libraries": "write task.libraries",
+    "dependencies": "write environments",
+    "notifications": "write email_notifications",
+}
+
 _IN_STEP: Mapping[str, str] = {
     "system": "write messages, with a turn of role system",
     "if": "write when",
@@ -106,7 +119,7 @@ def for_unknown(path: Path, key: str, known: Iterable[str], *, elsewhere: str = 
         return directed or elsewhere
     if (near := nearest(key, names)) is not None:
         return f"did you mean '{near}'?"
-    if (said := _ANYWHERE.get(key)) is not None:
+    if (said := _ANYWHERE.get(key)) is not None and path[:1] != ("job",):
         return said if not path else f"{said}, at the top of the spec"
     return f"it takes {', '.join(names)}" if names else ""
 
@@ -162,6 +175,8 @@ def _directed(path: Path, key: str, names: list[str]) -> str | None:
         if key in _PARAMS or key in ("extra_params", "model_kwargs"):
             return f"{_ANYWHERE[key]}, at the top of the spec or in the step"
         return None
+    if path == ("job",):
+        return _IN_JOB.get(key)
     if path[:1] == ("steps",) and len(path) == 2:
         return _IN_STEP.get(key)
     return None

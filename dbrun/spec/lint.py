@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..types import Problem
 from . import hints
 from .model import EndpointSpec, SourceSpec, Spec, StepSpec, Text
-from .nodes import Findings, Node, Path, item_part
+from .nodes import Findings, Node, Path, entries, item_part
 
 _MOST_STOPS = 4
+_STARTS = ("schedule", "trigger", "triggers", "continuous")
+"""The keys of a job that have it run again and again."""
+
 _ALWAYS_THERE = frozenset({"row", "vars", "steps"})
 
 
@@ -22,6 +25,7 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
         if shared:
             _lint_temperature(node.get("params"), (*path, "params"), findings)
     _lint_sink(written, findings)
+    _lint_schedule(written, findings)
     return list(findings.problems)
 
 
@@ -109,6 +113,24 @@ def _lint_temperature(params: Node | None, path: Path, findings: Findings) -> No
     message = "equal requests share one answer, although the temperature is above 0"
     hint = "write journal.share: false to ask for each row, or true if that is meant"
     findings.add(node.place, (*path, "temperature"), message, hint)
+
+
+def _lint_schedule(root: Node, findings: Findings) -> None:
+    """Each run of a job that comes round again would find the answers of the one before."""
+    journal, sink = root.get("journal"), root.get("sink")
+    starts = [name for name in entries(root.get("job")) if name in _STARTS]
+    mode = journal.get("mode") if journal is not None else None
+    if not starts or (mode is not None and mode.value in ("off", "refresh")):
+        return
+    path = journal.get("path") if journal is not None else None
+    if path is None and sink is not None:
+        path = sink.get("path") or sink
+    if path is not None and "${" in str(path.value):
+        return
+    message = "every run shares one journal: what was answered once is not asked again"
+    hint = "write journal.path with a variable, such as ${vars.day}, or journal.mode: refresh"
+    start = entries(root.get("job"))[starts[0]]
+    findings.add(start.key_place, ("job", starts[0]), message, hint)
 
 
 def _lint_sink(root: Node, findings: Findings) -> None:

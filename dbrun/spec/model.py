@@ -212,6 +212,22 @@ class Gate:
 
 
 @frozen
+class JobSpec:
+    """A Databricks job that runs the spec.
+
+    *keys* are a bundle job's own, as written, `${…}` left for the bundle. *cluster* is the
+    cluster of the job's own; None for serverless. *parameters* are the defaults of the variables
+    that each run of the job may be given, as text. *task* holds keys of the task.
+    """
+
+    keys: Mapping[str, Json] = field(default_factory=dict)
+    cluster: Mapping[str, Json] | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    task: Mapping[str, Json] = field(default_factory=dict)
+    where: Mark = NOWHERE
+
+
+@frozen
 class Spec:
     """A pipeline file after merging, with every default applied.
 
@@ -234,5 +250,6 @@ class Spec:
     limits: Limits = field(default_factory=Limits)
     filters: Mapping[str, Reference] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(default_factory=dict)
+    job: JobSpec | None = None
     merged: Mapping[str, Json] = field(default_factory=dict)
     target: str | None = None

@@ -48,7 +48,6 @@ PENDING = (
     Pending(("matrix",)),
     Pending(("scores",)),
     Pending(("tests",)),
-    Pending(("job",)),
     Pending(("mlflow",)),
     Pending(("engine",), _is_not_local),
     Pending(("gates", "*")),

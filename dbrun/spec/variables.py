@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ from .document import parse
 from .nodes import Findings, Node, Place, entries, from_plain, plain
 from .scalars import NotJson, read_plain
 from .wording import found
+
+_BRACES = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+"""A value that a Databricks job fills in ("Dynamic value references")."""
 
 
 def with_variables(
@@ -29,6 +33,10 @@ def with_variables(
     known = dict(entries(declared))
     for name, text in variables:
         place = Place(file="--var", folder=os.getcwd())
+        if (left := _BRACES.search(text)) is not None:
+            # What Databricks knows no value for stays as it is, and would be asked about as text.
+            hint = "in a job it is filled in from a parameter of the job; check the name"
+            findings.add(place, ("vars", name), f"'{left[0]}' was not filled in", hint)
         if (before := _declared(name, known, place, findings)) is not None:
             known[name] = _from_text(name, text, before, place, findings)
     for name, value in typed.items():

@@ -37,7 +37,6 @@ def message(label: str) -> str:
         ({"matrix": 5}, ["matrix"]),
         ({"scores": [{"type": "nonsense", "x": 1}]}, ["scores"]),
         ({"tests": []}, ["tests"]),
-        ({"job": {}}, ["job"]),
         ({"mlflow": {"experiment": "x"}}, ["mlflow"]),
         ({"engine": "spark"}, ["engine"]),
         ({"engine": {"type": "spark"}}, ["engine"]),

@@ -1,0 +1,140 @@
+"""`dbrun job SPEC…`: the Databricks job that runs specs, as a resource of a bundle."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import EXIT_OK, EXIT_UNMET, SpecError, UserError
+from .session import Session, session_of, talkative
+from .specs import Overlay, make_overlay, overlaid, spec_paths
+from .trouble import show_problems
+
+if TYPE_CHECKING:
+    from ..spec.load import Loaded
+    from ..types import Json, Problem
+
+
+@click.command("job", short_help="Print the Databricks job that runs specs.")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@overlaid
+@click.option(
+    "--check",
+    "file",
+    metavar="FILE",
+    type=click.Path(),
+    help="Compare with a resource file instead; exit 1 if it says something else.",
+)
+@talkative
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    specs: tuple[str, ...],
+    target: str | None,
+    variables: tuple[str, ...],
+    overrides: tuple[str, ...],
+    file: str | None,
+) -> int:
+    """Print the job that runs each spec, as a resource file of a Databricks bundle.
+
+    What the spec's 'job' says is laid over what is generated. --target, --var and --set become
+    part of what the job runs. Nothing is called and nothing is written:
+
+    \b
+    dbrun job pipelines/tickets.yaml --target prod > resources/tickets.yml
+    dbrun job pipelines/tickets.yaml --target prod --check resources/tickets.yml
+    """
+    session = session_of(context)
+    overlay = make_overlay(target, variables, overrides)
+    paths = spec_paths(specs)
+    if not paths:
+        raise UserError("no job to print: there are only fragments (_*.yaml)")
+    jobs = _jobs(paths, overlay, session)
+    command = shlex.join(["dbrun", "job", *specs, *_options(overlay)])
+    if file is not None:
+        return _check(file, jobs, command, session)
+    from ..deploy.resource import to_yaml
+    from .output import write_text
+
+    write_text(to_yaml(jobs, f"Made by: {command}\nChange the spec, then make it again."))
+    return EXIT_OK
+
+
+def _jobs(paths: Sequence[str], overlay: Overlay, session: Session) -> dict[str, Json]:
+    """The job of each spec, by its name among the bundle's resources."""
+    from ..deploy.job import Call, make_job, resource_key
+
+    call = Call(target=overlay.target, variables=overlay.variables, overrides=overlay.overrides)
+    owners: dict[str, str] = {}
+    jobs: dict[str, Json] = {}
+    for loaded in _load(paths, overlay):
+        spec = loaded.spec
+        if loaded.warnings:
+            show_problems(loaded.warnings, session, "warning")
+        key = resource_key(spec)
+        if key in jobs:
+            raise UserError(
+                f"{owners[key]} and {spec.file} are both named '{spec.name}'",
+                "give one of them another name",
+            )
+        owners[key] = spec.file
+        jobs[key] = make_job(spec, call)
+    return jobs
+
+
+def _load(paths: Sequence[str], overlay: Overlay) -> list[Loaded]:
+    from ..deploy.loading import load_for_job
+    from ..registry import Registry
+
+    found: list[Loaded] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            loaded = load_for_job(
+                path,
+                environ=os.environ,
+                registry=Registry(),
+                target=overlay.target,
+                variables=overlay.variables,
+                overrides=overlay.overrides,
+            )
+            found.append(loaded)
+        except SpecError as error:
+            problems.extend(one for one in error.problems if one not in problems)
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _check(file: str, jobs: dict[str, Json], command: str, session: Session) -> int:
+    from ..deploy.resource import differences, read_jobs
+    from .output import write_line
+
+    there = read_jobs(file)
+    changed = []
+    for key, job in jobs.items():
+        if key not in there:
+            changed.append(f"+ {key}: is not in the file")
+        else:
+            changed.extend(differences(there[key], job, key))
+    for line in changed:
+        write_line(line)
+    if not changed:
+        session.say(f"{file}: ok")
+        return EXIT_OK
+    session.say(f"{file} is not what the spec says; make it again: {command} > {file}")
+    return EXIT_UNMET
+
+
+def _options(overlay: Overlay) -> list[str]:
+    words = ["--target", overlay.target] if overlay.target is not None else []
+    for name, value in overlay.variables.items():
+        words += ["--var", f"{name}={value}"]
+    for override in overlay.overrides:
+        words += ["--set", override]
+    return words

@@ -1,0 +1,1 @@
+"""Taking a spec to Databricks: the job that runs it, and a project to start from."""
