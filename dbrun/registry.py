@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "csv": "dbrun.sources.csv:CsvSource",
         "text": "dbrun.sources.text:TextSource",
         "parquet": "dbrun.sources.parquet:ParquetSource",
+        "delta": "dbrun.sources.delta:DeltaSource",
         "rows": "dbrun.sources.rows:RowsSource",
         "function": "dbrun.sources.function:FunctionSource",
     },

@@ -35,7 +35,8 @@ class Recorder:
     """The manifest of one run; *results* is the path of its results (None for a stream).
 
     *run* names the run, and *spent_before* is what earlier parts of it have spent: one that
-    continues an unfinished run is the same run. *purse* is what it may spend, if that is limited.
+    continues an unfinished run is the same run. *source* tells the state of the source that is
+    read, if it has several, *source_before* what earlier parts of the run have read. *purse* is what it may spend, if that is limited.
     """
 
     def __init__(self, spec: Spec, options: RunOptions, clock: Clock, results: str | None) -> None:
@@ -51,6 +52,8 @@ class Recorder:
         self._unfinished = unfinished(spec, self._path)
         self.run = str(self._unfinished.get("run") or run_id(clock.wall()))
         self.spent_before = spent_by(self._unfinished)
+        self.source_before: Json = self._unfinished.get("source")
+        self.source: Json = None
         self.purse: Purse | None = None
 
     def start(self, parts: Opened, functions: Mapping[str, str]) -> None:
@@ -69,6 +72,8 @@ class Recorder:
             **describe_recipe(self._spec, functions),
             "endpoints": [dict(asker.adapter.describe()) for asker in parts.askers],
         }
+        if self.source is not None:
+            self.manifest["source"] = self.source
         self._tell_cost(self.spent_before)
         if self._path is not None and os.path.isdir(self._path):  # said now, not when all is paid
             raise SinkError(

@@ -17,13 +17,16 @@ from ..client.waiting import blocking
 from ..context import Context
 from ..errors import UserError
 from ..registry import Registry
+from ..sources.base import pin
 from ..spec.model import Spec
 from ..types import Json, Record
 from .counters import Counters
 from .feeding import feed
+from .manifest import manifest_path
 from .opening import Surroundings, create_sink, create_source, opened
 from .pairing import Pair, pairs
 from .processor import Processor
+from .recording import read_manifest
 
 MOST_NAMED = 20
 
@@ -172,6 +175,7 @@ def _replayed(spec: Spec, around: Surroundings) -> Iterator[Iterator[Record]]:
             opened(spec, around, journal=journal, counters=Counters(), halt=threading.Event())
         )
         source = create_source(spec.source, parts.context, around.registry)
+        pin(source, (read_manifest(manifest_path(spec.sink.path)) or {}).get("source"))
         processor = Processor(
             parts.steps, variables=spec.vars, images_folder=source.folder, send=False
         )

@@ -39,6 +39,16 @@ class Source(Protocol):
         """A digest of what was read (files: SHA-256 of their bytes), where there is one."""
 
 
+def pin(source: Source, recorded: Json = None) -> Json:
+    """Have *source* settle on one state of what it reads, and say which; None if it knows none.
+
+    *recorded* is what this gave for the run that is continued, or looked at again: the state to
+    read. A source of tables says `{"id": …, "version": …}`, by a method `pin(recorded)`.
+    """
+    settle = getattr(source, "pin", None)
+    return settle(recorded) if settle is not None else None
+
+
 def may_wait(source: Source) -> bool:
     """Whether the next row of *source* may take its time: standard input, a program, a service.
 

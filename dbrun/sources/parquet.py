@@ -1,55 +1,30 @@
-"""Parquet files, read in batches; the only source that knows pyarrow."""
+"""Parquet files, read in batches."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 from ..errors import PluginError, SourceError
-from ..types import Json
+from .arrow import arrow, arrow_rows
 from .file import STANDARD_INPUT, FileSource, Rows
 
 _BATCH = 1024
 
-Convert = Callable[[Any], Json]
-
 
 class ParquetSource(FileSource):
-    """Rows from Parquet files, a batch of rows in memory at a time.
-
-    What JSON has no kind for: dates and times become ISO 8601 text, durations seconds, decimals
-    numbers, bytes base64 text, maps lists of pairs; NaN, which writers leave for a missing
-    number, becomes null. An infinity is an error. Nanoseconds are cut to microseconds.
-    """
+    """Rows from Parquet files, a batch of rows in memory at a time; their values become JSON as
+    `arrow_rows` says."""
 
     extensions = (".parquet",)
 
     def read_file(self, path: str, digest: hashlib._Hash) -> Rows:
         """The rows of one file; `where` is `file row n`."""
         name = self.shown(path)
-        number = 0
         with self._file(path) as file:
-            schema = file.schema_arrow
-            target = _schema_in_microseconds(schema)
-            converts = {
-                field.name: convert
-                for field in target
-                if (convert := _converter(field.type)) is not None
-            }
-            for batch in file.iter_batches(batch_size=_BATCH):
-                if target is not schema:
-                    batch = _cast(batch, target)
-                for values in batch.to_pylist():
-                    number += 1
-                    where = f"{name} row {number}"
-                    for column, convert in converts.items():
-                        values[column] = _converted(convert, values[column], column, where)
-                    yield where, values
+            yield from arrow_rows(file.schema_arrow, file.iter_batches(batch_size=_BATCH), name)
         with self.opened(path, digest) as stream:
             # Parquet is read from its end: the digest takes a pass of its own.
             while stream.read(1 << 20):
@@ -65,7 +40,9 @@ class ParquetSource(FileSource):
 
     @contextmanager
     def _file(self, path: str) -> Iterator[Any]:
-        pyarrow, parquet = _pyarrow()
+        pyarrow = arrow()
+        from pyarrow import parquet
+
         if path == STANDARD_INPUT:
             raise SourceError("Parquet cannot be read from standard input", "save it to a file")
         try:
@@ -73,137 +50,3 @@ class ParquetSource(FileSource):
                 yield file
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise self.unreadable(path, error) from error
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise PluginError(
-            "Parquet files need the package pyarrow", "pip install 'dbrun[parquet]'"
-        ) from error
-    return pyarrow, parquet
-
-
-def _converted(convert: Convert, value: Any, column: str, where: str) -> Json:
-    try:
-        return convert(value)
-    except ValueError as error:
-        raise SourceError(f"{where}: column '{column}' holds {error}") from error
-
-
-def _converter(kind: Any) -> Convert | None:
-    """What makes JSON of a value of an Arrow type; None where it is JSON already."""
-    from pyarrow import types
-
-    if types.is_floating(kind):
-        return _or_null(_number)
-    if types.is_decimal(kind):
-        return _or_null(_decimal)
-    if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind):
-        return _or_null(lambda value: value.isoformat())
-    if types.is_duration(kind):
-        return _or_null(lambda value: value.total_seconds())
-    if _is_binary(kind):
-        return _or_null(lambda value: base64.b64encode(value).decode("ascii"))
-    if types.is_dictionary(kind):
-        return _converter(kind.value_type)
-    if types.is_map(kind):
-        return _pairs(_converter(kind.key_type), _converter(kind.item_type))
-    if types.is_struct(kind):
-        return _structs({field.name: _converter(field.type) for field in kind})
-    if hasattr(kind, "value_type"):
-        return _lists(_converter(kind.value_type))
-    simple = (types.is_null, types.is_boolean, types.is_integer, types.is_string)
-    if any(fits(kind) for fits in (*simple, types.is_large_string)):
-        return None
-    return _or_null(str)
-
-
-def _is_binary(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(
-        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
-    )
-
-
-def _or_null(convert: Convert) -> Convert:
-    return lambda value: None if value is None else convert(value)
-
-
-def _number(value: float) -> float | None:
-    if math.isnan(value):
-        return None
-    if math.isinf(value):
-        raise ValueError("an infinity, which JSON cannot")
-    return value
-
-
-def _decimal(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _lists(convert: Convert | None) -> Convert | None:
-    if convert is None:
-        return None
-    return _or_null(lambda value: [convert(item) for item in value])
-
-
-def _structs(converts: Mapping[str, Convert | None]) -> Convert | None:
-    known = {name: convert for name, convert in converts.items() if convert is not None}
-    if not known:
-        return None
-    return _or_null(
-        lambda value: {
-            name: known[name](item) if name in known else item for name, item in value.items()
-        }
-    )
-
-
-def _pairs(key: Convert | None, item: Convert | None) -> Convert:
-    def convert(value: Any) -> Json:
-        return [[key(name) if key else name, item(held) if item else held] for name, held in value]
-
-    return _or_null(convert)
-
-
-def _schema_in_microseconds(schema: Any) -> Any:
-    # Python's dates have no nanoseconds, and pyarrow refuses to drop them on its own.
-    import pyarrow
-
-    kinds = [_in_microseconds(field.type) for field in schema]
-    if all(kind.equals(field.type) for kind, field in zip(kinds, schema, strict=True)):
-        return schema
-    return pyarrow.schema(
-        [field.with_type(kind) for field, kind in zip(schema, kinds, strict=True)]
-    )
-
-
-def _in_microseconds(kind: Any) -> Any:
-    import pyarrow
-    from pyarrow import types
-
-    if types.is_timestamp(kind) and kind.unit == "ns":
-        return pyarrow.timestamp("us", kind.tz)
-    if types.is_time64(kind) and kind.unit == "ns":
-        return pyarrow.time64("us")
-    if types.is_duration(kind) and kind.unit == "ns":
-        return pyarrow.duration("us")
-    if types.is_list(kind) or types.is_large_list(kind):
-        make = pyarrow.list_ if types.is_list(kind) else pyarrow.large_list
-        return make(kind.value_field.with_type(_in_microseconds(kind.value_type)))
-    if types.is_struct(kind):
-        return pyarrow.struct([field.with_type(_in_microseconds(field.type)) for field in kind])
-    return kind
-
-
-def _cast(batch: Any, schema: Any) -> Any:
-    import pyarrow
-
-    columns = [
-        column.cast(field.type, safe=False) if column.type != field.type else column
-        for column, field in zip(batch.columns, schema, strict=True)
-    ]
-    return pyarrow.RecordBatch.from_arrays(columns, schema=schema)

@@ -50,7 +50,7 @@ def _is_one_kind(site: Site, node: Node, kind: str | None) -> bool:
     if kind is None and (isinstance(node.value, str) or given):
         place = (node.get("path") or node).place
         message = "the path does not tell the format"
-        hint = "write {path: …, format: jsonl}, or json, csv, parquet, text"
+        hint = "write {path: …, format: jsonl}, or json, csv, parquet, delta, text"
         site.findings.add(place, ("source",), message, hint)
         return False
     if not isinstance(node.value, str) and not given and node.get("format") is None:

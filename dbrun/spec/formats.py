@@ -36,6 +36,8 @@ def format_on_disk(path: str) -> str | None:
 
     None if nothing is told, or files of several formats are found.
     """
+    if os.path.isdir(os.path.join(path, "_delta_log")):
+        return "delta"
     told = format_of(path)
     if told is not None:
         return told

@@ -48,7 +48,6 @@ def message(label: str) -> str:
             {"source": {"query": "SELECT 1", "warehouse_id": "w"}},
             ["source.query", "source.warehouse_id"],
         ),
-        ({"source": {"path": "x", "format": "delta"}}, ["format: delta"]),
         ({"sink": {"table": "a.b.c"}}, ["sink.table"]),
         ({"sink": {"path": "x", "format": "delta"}}, ["format: delta"]),
         ({"sink": {"path": "x", "publish": "if_met"}}, ["sink.publish"]),
@@ -72,6 +71,7 @@ def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
     "spec",
     [
         {"engine": "local"},
+        {"source": {"path": "x", "format": "delta", "version": 3}},
         {"engine": {"type": "local"}},
         {"limits": {"processes": 1}},
         {"sink": {"path": "x", "publish": "always"}},

@@ -11,7 +11,7 @@ from ...canonical import digest
 from ...client.journal import Journal, SinkLock
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
 from ...sinks.base import Sink
-from ...sources.base import Source, may_wait
+from ...sources.base import Source, may_wait, pin
 from ...spec.model import Spec
 from ...types import Json, Record
 from ..counters import Counters
@@ -120,6 +120,7 @@ class _LocalRun:
         ) as parts:
             self._check_forecast(purse)
             source = create_source(spec.source, parts.context, self._around.registry, self._rows)
+            recorder.source = pin(source, recorder.source_before)
             sink.open()
             try:
                 recorder.start(parts, function_digests(spec))
