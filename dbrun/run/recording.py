@@ -36,7 +36,8 @@ class Recorder:
 
     *run* names the run, and *spent_before* is what earlier parts of it have spent: one that
     continues an unfinished run is the same run. *source* tells the state of the source that is
-    read, if it has several, *source_before* what earlier parts of the run have read. *purse* is what it may spend, if that is limited.
+    read, if it has several, *source_before* what earlier parts of the run have read. *purse* is
+    what it may spend, if that is limited.
     """
 
     def __init__(self, spec: Spec, options: RunOptions, clock: Clock, results: str | None) -> None:
