@@ -7,7 +7,7 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from ..client.auth import Sender
-from ..client.hosts import host_name
+from ..client.hosts import host_name, org_in
 from ..client.workspace import Workspace
 from ..context import Context
 from ..spec.model import Concurrency, EndpointSpec
@@ -54,8 +54,8 @@ class DriverProxyAdapter(HttpAdapter):
             },
             "org_id": {
                 "type": "string",
-                "default": "0",
-                "description": "The workspace's id; Azure wants it, elsewhere 0 will do.",
+                "description": "The workspace's id, which Azure wants; default: as the host's "
+                "?o= or Azure name tells, else 0.",
             },
             "task": {
                 "enum": list(TASKS),
@@ -99,12 +99,12 @@ class DriverProxyAdapter(HttpAdapter):
         """
         options, option = self.spec.options, self.spec.path
         cluster, port = options["cluster_id"], options["port"]
-        org = str(options.get("org_id", "0"))
         _, usual = TASKS[options.get("task", "model")]
         path = options.get("path", usual).strip("/")
         fact = f"databricks-proxy:{cluster}:{port}"
         base = settle_host(self.workspace, self.context, fact, option)
         remember_host(base, self.context, fact)
+        org = str(options.get("org_id") or self._org(base))
         url = f"{base}/driver-proxy-api/o/{quote(org, safe='')}/{quote(cluster, safe='')}/{port}"
         url += f"/{quote(path, safe='/')}" if path else ""
         place = Place(
@@ -122,6 +122,16 @@ class DriverProxyAdapter(HttpAdapter):
             "port": port,
             "path": path,
         }
+
+    def _org(self, base: str) -> str:
+        """The workspace's id as its address tells it, now or when it was last told."""
+        fact = f"databricks-proxy:{base}:org"
+        told = self.workspace.org_id
+        if told is None:
+            return org_in(base) or str(self.context.memory.recall(fact) or "0")
+        if told != org_in(base) and not self.context.offline:  # the base URL has no `?o=`
+            self.context.memory.remember(fact, told)
+        return told
 
     def describe(self) -> Mapping[str, Json]:
         """Host, org, cluster, port and path."""

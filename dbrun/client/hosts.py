@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from ..errors import UserError
 
@@ -37,6 +38,17 @@ def base_url(host: str, path: str = "endpoint.host") -> str:
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default = {"https": 443, "http": 80}[parts.scheme]
     return f"{parts.scheme}://{name}" + (f":{port}" if port not in (None, default) else "")
+
+
+def org_in(host: str) -> str | None:
+    """The workspace's id that *host*, as written, tells: as `?o=`, as browsers show it, or in the
+    name of a host of Azure, `adb-<id>.<n>.azuredatabricks.net`."""
+    parts = urlsplit(host if "://" in host else f"https://{host.strip()}")
+    for value in parse_qs(parts.query).get("o", ()):
+        if value.isdecimal():
+            return value
+    found = re.match(r"adb-(\d+)\.\d+\.azuredatabricks\.", parts.hostname or "")
+    return found.group(1) if found else None
 
 
 def host_name(url: str) -> str:

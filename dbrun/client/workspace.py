@@ -21,16 +21,17 @@ from ..clock import Clock
 from ..errors import AuthError, DbrunError, RateLimited, Unavailable
 from ..frozen import frozen
 from ..types import Json
-from .auth import Auth, SdkAuth, Sender, Token, TokenAuth, client_credentials, token_refused
+from .auth import Auth, Sender, Token, TokenAuth, client_credentials, token_refused
+from .auth_sdk import SdkAuth
 from .credentials import Secret, checked, mask, read_credential
-from .hosts import Profile, base_url, default_profile, profile_named
+from .hosts import Profile, base_url, default_profile, org_in, profile_named
+from .notebook import notebook_login, notebook_org, notebook_tokens
 from .transport import HttpRequest, HttpResponse
 
 MANAGEMENT_TIMEOUT = 60.0
 """Seconds for one call of the workspace's management API."""
 
-NOTEBOOK_LIFETIME = 600.0
-"""Seconds after which the notebook is asked for its token again."""
+_NOTEBOOK = "the notebook's host"
 
 _ENV_SECRETS = {
     "DATABRICKS_TOKEN": "token",
@@ -81,16 +82,35 @@ class Workspace:
         Raises:
             UserError: if what is written down is no host.
         """
+        written = self._written
+        return base_url(*written) if written else None
+
+    @property
+    def org_id(self) -> str | None:
+        """The workspace's own id, as far as it is written down: as `?o=` of its address, in the
+        name of a host of Azure, in `DATABRICKS_WORKSPACE_ID`, by the notebook."""
+        if self._written is None:
+            return None
+        host, place = self._written
+        others = {"DATABRICKS_HOST": self._environ.get("DATABRICKS_WORKSPACE_ID")}
+        if place == _NOTEBOOK:
+            others[_NOTEBOOK] = notebook_org()
+        return org_in(host) or others.get(place)
+
+    @cached_property
+    def _written(self) -> tuple[str, str] | None:
+        """The host as it is written down, and where."""
         if self._login.host:
-            return base_url(self._login.host, f"{self._login.path}.host")
+            return self._login.host, f"{self._login.path}.host"
         if self._login.profile:
-            return _host_of(self._login.profile, profile_named(self._login.profile, self._environ))
+            profile = profile_named(self._login.profile, self._environ)
+            return _host_in(self._login.profile, profile)
         if written := self._environ.get("DATABRICKS_HOST"):
-            return base_url(written, "DATABRICKS_HOST")
+            return written, "DATABRICKS_HOST"
         if (found := default_profile(self._environ)) and found[1].get("host"):
-            return _host_of(*found)
+            return _host_in(*found)
         notebook = notebook_login()
-        return base_url(notebook[0], "the notebook's host") if notebook else None
+        return (notebook[0], _NOTEBOOK) if notebook else None
 
     @property
     def url(self) -> str:
@@ -225,7 +245,7 @@ class Workspace:
             return SdkAuth({**profile, "host": url, "auth_type": pinned})
         notebook = notebook_login()
         if notebook and base_url(notebook[0]) == url:
-            return TokenAuth(_notebook_tokens(notebook[1]), "the notebook's login", self._clock)
+            return TokenAuth(notebook_tokens(notebook[1]), "the notebook's login", self._clock)
         if client and not secret and not any(environ.get(name) for name in _ISSUERS):
             raise AuthError(
                 "DATABRICKS_CLIENT_ID is set without DATABRICKS_CLIENT_SECRET",
@@ -308,37 +328,12 @@ class Workspace:
         return TokenAuth(fetch, f"service principal {client}", self._clock)
 
 
-def notebook_login() -> tuple[str, str] | None:
-    """Host and token of the notebook that this process runs in, if it does.
-
-    `dbruntime` exists on clusters only; its context is that of the notebook's own user.
-    """
-    try:
-        from dbruntime.databricks_repl_context import get_context
-    except ImportError:
-        return None
-    try:
-        context = get_context()
-    except Exception:  # whatever it says where there is no notebook
-        return None
-    host = getattr(context, "browserHostName", None) or getattr(context, "workspaceUrl", None)
-    token = getattr(context, "apiToken", None)
-    return (str(host), str(token)) if host and token else None
-
-
-def _notebook_tokens(first: str) -> Callable[[], Token]:
-    """A fetcher of the notebook's token; where a thread has no context, the last one stands."""
-    last = [Secret(first)]
-
-    def fetch() -> Token:
-        if login := notebook_login():
-            last[0] = Secret(login[1])
-        return Token(secret=last[0], lifetime=NOTEBOOK_LIFETIME)
-
-    return fetch
+def _host_in(name: str, profile: Profile) -> tuple[str, str]:
+    """The host of a profile as it is written there, and where that is."""
+    if not profile.get("host"):
+        raise AuthError(f"profile {name} has no host", "add it to .databrickscfg")
+    return profile["host"], f"host of profile {name}"
 
 
 def _host_of(name: str, profile: Profile) -> str:
-    if not profile.get("host"):
-        raise AuthError(f"profile {name} has no host", "add it to .databrickscfg")
-    return base_url(profile["host"], f"host of profile {name}")
+    return base_url(*_host_in(name, profile))

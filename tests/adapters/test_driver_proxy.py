@@ -10,6 +10,7 @@ from fakes.workspace import CLUSTER, FakeWorkspace, Fault
 
 from dbrun.adapters.base import Request
 from dbrun.adapters.driver_proxy import DriverProxyAdapter
+from dbrun.context import Context, NoMemory
 from dbrun.errors import AuthError, EndpointMissing
 from dbrun.spec.model import Concurrency
 
@@ -67,6 +68,40 @@ def test_the_org_is_part_of_path_and_identity(app: Open, workspace: FakeWorkspac
         "path": "object",
     }
     assert adapter.describe()["adapter"] == "databricks-proxy"
+
+
+def test_the_org_that_the_address_tells_is_remembered(
+    open_adapter: Open, workspace: FakeWorkspace
+) -> None:
+    """`?o=` is no part of the host that a run without one remembers, and the key must not move."""
+    memory = NoMemory()
+    options = {"cluster_id": CLUSTER, "port": 7777}
+    environ = {**workspace.environ, "DATABRICKS_HOST": f"{workspace.url}/?o=1234567890#job/1"}
+    first = open_adapter(
+        DriverProxyAdapter, options, context=Context(environ=environ, memory=memory)
+    )
+    later = open_adapter(
+        DriverProxyAdapter, options, context=Context(environ={}, memory=memory, offline=True)
+    )
+    assert first.identity["org_id"] == "1234567890"
+    assert later.identity == first.identity
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "org"),
+    [
+        ("adb-42.7.azuredatabricks.net", {}, "42"),
+        ("https://adb-42.7.azuredatabricks.net/?o=43", {}, "43"),
+        ("adb-42.7.azuredatabricks.net", {"org_id": "0"}, "0"),
+        ("my.cloud.databricks.com", {}, "0"),
+    ],
+)
+def test_the_org_of_a_host(
+    open_adapter: Open, host: str, options: dict[str, str], org: str
+) -> None:
+    options = {"cluster_id": CLUSTER, "port": 7777, "host": host, **options}
+    adapter = open_adapter(DriverProxyAdapter, options)
+    assert adapter.identity["org_id"] == org
 
 
 def test_four_calls_at_once_are_usual() -> None:

@@ -15,12 +15,12 @@ from fakes.workspace import CLIENT, FakeWorkspace, fail, throttle
 
 from dbrun.client.auth import (
     NoAuth,
-    SdkAuth,
     Token,
     TokenAuth,
     client_credentials,
     token_refused,
 )
+from dbrun.client.auth_sdk import SdkAuth
 from dbrun.client.credentials import Secret
 from dbrun.client.transport import Transport
 from dbrun.clock import Clock

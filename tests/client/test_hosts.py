@@ -11,6 +11,7 @@ from dbrun.client.hosts import (
     config_file,
     default_profile,
     host_name,
+    org_in,
     profile_named,
     read_profiles,
 )
@@ -66,6 +67,23 @@ def test_what_is_no_host_is_told(written: str, said: str) -> None:
 
 def test_the_name_of_a_host_has_its_port() -> None:
     assert host_name("https://my.host:8443") == "my.host:8443"
+
+
+@pytest.mark.parametrize(
+    ("written", "org"),
+    [
+        ("https://my.host/?o=123", "123"),
+        ("my.host/?a=b&o=123#job/7", "123"),
+        ("my.host/?o=", None),
+        ("my.host/?o=abc", None),
+        ("adb-123.4.azuredatabricks.net", "123"),
+        ("https://ADB-123.4.azuredatabricks.cn/", "123"),
+        ("x.adb-123.4.azuredatabricks.net", None),
+        ("my.host", None),
+    ],
+)
+def test_the_org_that_a_host_tells(written: str, org: str | None) -> None:
+    assert org_in(written) == org
 
 
 def environ_of(file: Path, text: str, **more: str) -> dict[str, str]:

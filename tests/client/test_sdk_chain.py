@@ -22,7 +22,7 @@ from fakes.certificates import make_certificates
 from fakes.origin import Origin, ok
 from fakes.workspace import CLIENT, FakeWorkspace
 
-from dbrun.client.auth import SdkAuth
+from dbrun.client.auth_sdk import SdkAuth
 from dbrun.client.transport import Transport
 from dbrun.client.workspace import Login, Workspace
 from dbrun.errors import AuthError, UserError

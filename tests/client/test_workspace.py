@@ -255,6 +255,21 @@ def test_a_notebook_s_token_goes_to_its_host_only(
         login({}, host=fake.url).headers()
 
 
+def test_the_workspace_s_own_id(login: Make, notebook: SimpleNamespace, tmp_path: Path) -> None:
+    named = {"DATABRICKS_HOST": "my.host", "DATABRICKS_WORKSPACE_ID": "17"}
+    assert login(named).org_id == "17"
+    assert login(named, host="other.host").org_id is None
+    assert login(named, host="other.host/?o=18").org_id == "18"
+    config = write_config(tmp_path, "[DEFAULT]\nhost=https://my.host/?o=19")
+    assert login(config).org_id == "19"
+    notebook.context = SimpleNamespace(
+        browserHostName="nb.example", apiToken="nb", workspaceId="20"
+    )
+    assert login({}).org_id == "20"
+    notebook.context = None
+    assert login({}).org_id is None
+
+
 def test_a_secret_is_read_with_the_environment_s_credentials(
     fake: FakeWorkspace, login: Make
 ) -> None:

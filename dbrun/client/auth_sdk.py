@@ -1,0 +1,121 @@
+"""The unified chain of databricks-sdk: the only door to it, opened when nothing else will do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import AuthError, PluginError
+from .credentials import Secret, mask
+from .hosts import base_url
+
+_NOTHING: Mapping[str, str] = {}
+_FIXED = ("pat", "basic")  # databricks-sdk's names of what is never renewed
+NO_EXTRA = "pip install 'dbrun[databricks]'"
+
+
+class SdkAuth:
+    """The unified chain of databricks-sdk: profiles, Azure, CLI, notebook and job identity.
+
+    Making its `Config` asks the network, so it is made once, with the first request; it hands
+    out current headers for each. *settings* are `Config`'s own arguments.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self.generation = 0
+        self.source = "databricks-sdk"
+        self._settings: dict[str, Any] = dict(settings)
+        self._lock = threading.Lock()
+        self._config: Any = None
+        self._headers: Mapping[str, str] = _NOTHING
+        self._seen: dict[str, Secret] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the chain may ask somebody: all but a fixed token is renewed now and then."""
+        config = self._config
+        return config is None or config.auth_type not in _FIXED
+
+    @property
+    def host(self) -> str | None:
+        """The host that the chain found."""
+        host = self._ready().host
+        return str(host) if host else None
+
+    def headers(self) -> Mapping[str, str]:
+        """Whatever headers the chain authenticates with."""
+        config = self._ready()
+        try:
+            headers: dict[str, str] = dict(config.authenticate())
+        except Exception as error:
+            raise _no_login(error, config.host) from error
+        if headers != self._headers:  # whoever makes requests of them keeps what it made
+            for value in headers.values():
+                secret = value.rpartition(" ")[2]
+                if secret not in self._seen:
+                    self._seen[secret] = Secret(secret)
+            self._headers = headers
+        return self._headers
+
+    def refresh(self, generation: int) -> None:
+        """Forget the chain's cached token by forgetting the chain."""
+        with self._lock:
+            if generation == self.generation:
+                self.generation += 1
+                self._config = None
+
+    def mask(self, text: str) -> str:
+        """*text* without any header value that was ever used here."""
+        return mask(text, self._seen.values())
+
+    def _ready(self) -> Any:
+        config = self._config
+        if config is None:
+            with self._lock:
+                if self._config is None:
+                    self._config = self._make()
+                    self.source = f"databricks-sdk ({self._config.auth_type})"
+                config = self._config
+        return config
+
+    def _make(self) -> Any:
+        try:
+            from databricks.sdk.core import Config
+        except ImportError as error:
+            raise PluginError(
+                "no Databricks credentials are set, and databricks-sdk, which could find others, "
+                "is not installed",
+                f"set DATABRICKS_HOST and DATABRICKS_TOKEN, or {NO_EXTRA}",
+            ) from error
+        sdk = logging.getLogger("databricks")
+        if not sdk.handlers:  # else Python prints its warnings where nobody configured logging
+            sdk.addHandler(logging.NullHandler())
+        wanted = self._settings.get("host")
+        try:
+            config = Config(**self._settings, http_timeout_seconds=30, retry_timeout_seconds=30)
+        except Exception as error:
+            raise _no_login(error, wanted) from error
+        # On a cluster it takes the notebook's host and token, whatever host it was told.
+        if wanted and base_url(config.host or "", "databricks-sdk's host") != base_url(wanted):
+            raise AuthError(
+                f"databricks-sdk finds credentials of {config.host} only, which are not sent to "
+                f"{wanted}",
+                "name a token or profile of that host in the spec",
+            )
+        return config
+
+
+def _no_login(error: Exception, host: str | None = None) -> AuthError:
+    # The SDK appends its whole configuration, which nobody reads and which may name secrets.
+    reason = str(error).partition("Config: ")[0].strip().rstrip(".") or type(error).__name__
+    reason = mask(" ".join(reason.split())[:300])
+    if "cannot configure default credentials" in reason:
+        reason = "nothing is set, and there is no login of a CLI, cloud or notebook"
+    if "Invalid URL 'None'" in reason:  # what it makes of a host that does not say
+        reason = "the workspace does not tell where it gives OAuth tokens"
+    return AuthError(
+        f"databricks-sdk finds no credentials{f' for {host}' if host else ''}: {reason}",
+        "set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoint.profile, or log in with the CLI",
+    )
