@@ -159,6 +159,33 @@ def test_the_plan_in_the_manual_is_the_one_that_is_told(
     assert len(said) == len(timeless) + 1
 
 
+def test_the_doctor_in_the_manual_is_the_one_that_speaks(
+    folder: Path,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for name, value in workspace.environ.items():
+        monkeypatch.setenv(name, value)
+    (shown,) = [text for _, text in blocks("", "docs/running.md") if "dbrun doctor" in text]
+    first, *told = shown.splitlines()
+    assert main(first.removeprefix("dbrun ").split()) == errors.EXIT_OK
+    said = capsys.readouterr().out
+
+    # The machine is another one, and so are the workspace and what it serves.
+    for there, here in {
+        "https://my-workspace.cloud.databricks.com": workspace.url,
+        "/home/me/project": str(folder.parent),
+        "system.ai.llama": "system.ai.fake",
+    }.items():
+        told = [line.replace(there, here) for line in told]
+    varying = re.compile(r"(dbrun|extras): .*|[\d.,]+ (GB|MB|s)\b")
+    assert [varying.sub(r"\1", line) for line in said.splitlines()] == [
+        varying.sub(r"\1", line) for line in told
+    ]
+
+
 # --- completeness -------------------------------------------------------------------------------
 
 
@@ -178,7 +205,7 @@ def test_every_command_that_the_manual_names_exists() -> None:
             assert word in commands(), f"{page}: dbrun {word}"
 
 
-@pytest.mark.parametrize("name", ["run", "journal"])
+@pytest.mark.parametrize("name", ["run", "journal", "doctor"])
 def test_the_manual_lists_every_option(name: str) -> None:
     command = make_group().get_command(None, name)  # type: ignore[arg-type]
     assert command is not None

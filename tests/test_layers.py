@@ -12,11 +12,12 @@ PACKAGE = Path(__file__).parent.parent / "dbrun"
 
 LAYERS = {
     "types": 0, "errors": 0, "clock": 0, "canonical": 0, "frames": 0, "values": 0, "": 0,
-    "encoding": 0, "frozen": 0, "storage": 0,
+    "encoding": 0, "frozen": 0, "storage": 0, "findings": 0,
     "files": 1, "registry": 1, "spec": 1,
     "client": 2, "context": 2,
     "adapters": 3, "sources": 3, "sinks": 3,
     "run": 4, "run.engines": 5,
+    "doctor": 5,
     "report": 6, "deploy": 6, "bundle": 9,
     "api": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
@@ -104,7 +105,7 @@ def test_arrows_point_down(path: Path) -> None:
         if LAYERS[other] > LAYERS[room] or (LAYERS[other] == LAYERS[room] and LAYERS[room] == 3):
             wrong.append(imported)
         if (
-            room in ("run", "run.engines", "report")
+            room in ("run", "run.engines", "doctor", "report")
             and other in PLUGIN_ROOMS
             and not target.endswith(".base")
         ):

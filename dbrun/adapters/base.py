@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, ClassVar, Protocol
 
 from ..context import Context
+from ..findings import OK, Check, Finding
 from ..frozen import frozen
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response, Usage
@@ -107,6 +108,20 @@ class Adapter(Protocol):
 
     def close(self) -> None:
         """Let go of sockets and models."""
+
+
+def checkup(adapter: Adapter, timeout: float) -> Sequence[Check]:
+    """What `dbrun doctor` looks at before *adapter* is asked anything, each request within so
+    many seconds. An adapter tells by a method of this name; `prepare` must do for others."""
+    own: Callable[[float], Sequence[Check]] | None = getattr(adapter, "checkup", None)
+    if own is not None:
+        return own(timeout)
+
+    def prepared() -> Iterator[Finding]:
+        adapter.prepare()
+        yield Finding(state=OK, subject="endpoint", said="can be prepared")
+
+    return [Check(subject="endpoint", look=prepared)]
 
 
 def batch_url(adapter: Adapter) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from ..client.auth import Sender, token_refused
@@ -21,6 +22,7 @@ from ..errors import (
     RunError,
     UserError,
 )
+from ..findings import FAIL, WARN, Check, Finding
 from ..spec.model import EndpointSpec
 from ..types import Json
 from .classify import Place, error_of, redirected, refused
@@ -31,6 +33,9 @@ from .serving import describe_endpoint, task_of
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from .wires.responses import RESPONSES
+
+if TYPE_CHECKING:
+    from ..client.checkup import WorkspaceCheckup
 
 TASKS = ("auto", "chat", "completions", "embeddings", "responses", "model")
 WIRES: Mapping[str, Wire] = {
@@ -153,6 +158,33 @@ class DatabricksAdapter(HttpAdapter):
         told["task"] = self.task
         return {**told, **describe_endpoint(self.detail)} if self.detail else told
 
+    def checkup(self, timeout: float) -> list[Check]:
+        """What `dbrun doctor` looks at: the workspace, then the endpoint."""
+        about = workspace_checkup(self, self.workspace, timeout)
+        look = partial(self._examine, about)
+        return [*about.checks(), Check(subject="endpoint", look=look, after=("host", "login"))]
+
+    def _examine(self, about: WorkspaceCheckup) -> Iterable[Finding]:
+        options = self.spec.options
+        name, task = options["name"], options.get("task", "auto")
+        host = host_name(self.workspace.url)
+        path = f"/api/2.0/serving-endpoints/{quote(name, safe='')}"
+        response = self.workspace.get(path, about.timeout)
+        if response.status == 404:
+            raise self._no_such_endpoint(host, name)
+        if response.status == 403:
+            said = f"'{name}' may not be looked at, but perhaps be queried"
+            mend = "--ask finds out" if task != "auto" else f"{_SET_TASK}; --ask finds out"
+            state = WARN if task != "auto" else FAIL
+            return [Finding(state=state, subject="endpoint", said=said, mend=mend)]
+        detail = _object(response.body)
+        if response.status != 200 or not detail:
+            said = f"{host} does not tell of '{name}' ({response.status})"
+            return [Finding(state=FAIL, subject="endpoint", said=said, mend="try again")]
+        from .serving_state import examine
+
+        return examine(detail, name, task, options.get("served_model"))
+
     def _find_task(self, host: str, name: str, place: Place) -> str:
         """What the endpoint does: as the workspace says, and as was remembered if it does not."""
         option = f"{self.spec.path}.task"
@@ -225,6 +257,16 @@ class DatabricksAdapter(HttpAdapter):
         elif names:
             hint += f"; there are {', '.join(sorted(names)[:10])}" + (", …" if names[10:] else "")
         return EndpointMissing(f"there is no serving endpoint '{name}' on {host}", hint)
+
+
+def workspace_checkup(
+    adapter: HttpAdapter, workspace: Workspace, timeout: float
+) -> WorkspaceCheckup:
+    """What looks at the workspace of *adapter*."""
+    from ..client.checkup import WorkspaceCheckup
+
+    context = adapter.context
+    return WorkspaceCheckup(workspace, adapter.transport, context.environ, context.clock, timeout)
 
 
 def login_of(spec: EndpointSpec) -> Login:

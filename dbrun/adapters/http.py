@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth, token_refused
 from ..client.credentials import Headers, SecretReader, mask, read_credential
@@ -14,6 +15,7 @@ from ..client.waiting import Aside, Wait, blocking
 from ..client.workspace import Login, Workspace
 from ..context import Context
 from ..errors import DbrunError, EndpointError, Malformed, Rejected, RunError
+from ..findings import OK, Check, Finding
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
 from .base import Answer, Request
@@ -138,6 +140,29 @@ class HttpAdapter:
     def describe(self) -> Mapping[str, Json]:
         """The adapter and the URL."""
         return {"adapter": self.spec.adapter, "url": self.url}
+
+    def checkup(self, timeout: float) -> list[Check]:
+        """What `dbrun doctor` looks at: whether the server answers, and that the credentials that
+        the spec names are there. It is asked nothing."""
+        return [
+            Check(subject="server", look=lambda: self._answers(timeout)),
+            Check(subject="credentials", look=self._has_credentials),
+        ]
+
+    def _answers(self, timeout: float) -> Iterable[Finding]:
+        from ..client.checkup import reach
+
+        url = urlunsplit(urlsplit(self.url)._replace(path="/", query="", fragment=""))
+        environ, clock = self.context.environ, self.context.clock
+        return reach("server", self.transport, url, timeout, environ, clock, method="HEAD")
+
+    def _has_credentials(self) -> Iterable[Finding]:
+        named = [f"headers.{name}" for name in self.spec.headers]
+        self._own_headers()
+        if self.auth.headers():
+            named.insert(0, self.auth.source.removeprefix(f"{self.spec.path}."))
+        said = f"{', '.join(named)} {'is' if len(named) == 1 else 'are'} set" if named else "none"
+        return [Finding(state=OK, subject="credentials", said=said)]
 
     def close(self) -> None:
         """Let go of the sockets."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..context import Context
 from ..errors import PluginError, Rejected, UserError
+from ..findings import OK, Check, Finding
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
 from . import local_model
@@ -138,6 +139,16 @@ class LocalAdapter:
             clock=self._context.clock,
             debug=self._context.debug,
         )
+
+    def checkup(self, timeout: float) -> list[Check]:
+        """Whether engine and weights are installed."""
+        return [Check(subject="model", look=self._is_installed)]
+
+    def _is_installed(self) -> Iterable[Finding]:
+        self.prepare()
+        engine = self.describe().get("engine")
+        said = f"{self.name} is installed, for {engine}"
+        return [Finding(state=OK, subject="model", said=said)]
 
     def _digest(self, file: Path) -> str:
         """The digest of a model of the user's own; offline, the one that is remembered."""

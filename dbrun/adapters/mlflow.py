@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ..client.auth import Sender
 from ..context import Context
+from ..findings import OK, WARN, Check, Finding
 from ..spec.model import EndpointSpec, Text
 from ..types import Json
 from .classify import Place
@@ -93,6 +94,27 @@ class MlflowAdapter(HttpAdapter):
         adapter.identity = {"url": options["url"].rstrip("/")}
         adapter.columns = column_templates(options, spec)
         return adapter
+
+    def checkup(self, timeout: float) -> list[Check]:
+        """The server, the token, and whether the model is loaded (`GET /ping`)."""
+        return [
+            *super().checkup(timeout),
+            Check(
+                subject="model",
+                after=("server", "credentials"),
+                look=lambda: self._is_loaded(timeout),
+            ),
+        ]
+
+    def _is_loaded(self, timeout: float) -> Iterable[Finding]:
+        from ..client.checkup import ask
+
+        headers = {**self.auth.headers(), **self._own_headers()}
+        response = ask(self.transport, below(self.spec.options["url"], "ping"), timeout, headers)
+        if response.status == 200:
+            return [Finding(state=OK, subject="model", said="is loaded (/ping)")]
+        said = f"/ping is answered with {response.status}: this may be a gateway"
+        return [Finding(state=WARN, subject="model", said=said, mend="--ask finds out")]
 
 
 def wire_of(task: str, options: Mapping[str, Any]) -> Wire:

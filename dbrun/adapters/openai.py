@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from ..client.auth import Sender
 from ..context import Context
+from ..findings import FAIL, OK, WARN, Check, Finding
 from ..spec.model import EndpointSpec
 from ..types import Json
 from .classify import Place
+from .complaint import read
 from .http import HttpAdapter, bearer, make_transport
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS
@@ -84,6 +87,47 @@ class OpenAIAdapter(HttpAdapter):
         )
         adapter.identity = {"base_url": options["base_url"].rstrip("/")}
         return adapter
+
+    def checkup(self, timeout: float) -> list[Check]:
+        """The server, the key, and whether the server lists the model (`GET /models`)."""
+        return [
+            *super().checkup(timeout),
+            Check(
+                subject="model",
+                after=("server", "credentials"),
+                look=lambda: self._is_listed(timeout),
+            ),
+        ]
+
+    def _is_listed(self, timeout: float) -> Iterator[Finding]:
+        from ..client.checkup import ask
+
+        headers = {**self.auth.headers(), **self._own_headers()}
+        url = below(self.spec.options["base_url"], "models")
+        response = ask(self.transport, url, timeout, headers)
+        complaint = read(response.status, response.body)
+        if response.status in (401, 403):
+            said = f"{self.auth.source} is refused ({response.status}: {complaint.message})"
+            mend = f"check {self.spec.path}.api_key"
+            yield Finding(state=FAIL, subject="credentials", said=self.auth.mask(said), mend=mend)
+            return
+        told = complaint.body if isinstance(complaint.body, dict) else {}
+        listed = told.get("data")
+        if response.status != 200 or not isinstance(listed, list):
+            said = f"the server lists no models ({response.status})"
+            yield Finding(state=WARN, subject="model", said=said, mend="--ask finds out")
+            return
+        names = [str(entry.get("id")) for entry in listed if isinstance(entry, dict)]
+        model = self.spec.options.get("model")
+        if model is None or model in names:
+            said = f"{model} is listed" if model else f"none is named; {len(names)} are listed"
+            yield Finding(state=OK, subject="model", said=said)
+            return
+        near = get_close_matches(model, names, n=1, cutoff=0.5)
+        known = ", ".join(sorted(names)[:5]) + (", …" if len(names) > 5 else "")
+        mend = f"did you mean '{near[0]}'?" if near else f"there are {known or 'none'}"
+        said = f"the server does not list {model}"
+        yield Finding(state=WARN, subject="model", said=said, mend=mend)
 
     def describe(self) -> Mapping[str, Json]:
         """The adapter, the URL and the model."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ..context import Context
 from ..errors import DbrunError, PluginError, Rejected
+from ..findings import OK, Check, Finding
 from ..frames import raised, user_frame
 from ..spec.model import Concurrency, EndpointSpec, Reference, Text
 from ..spec.references import Resolver
@@ -102,6 +103,11 @@ class PythonAdapter:
 
     def prepare(self) -> None:
         """Nothing to find out: the function is here."""
+
+    def checkup(self, timeout: float) -> list[Check]:
+        """The function, which was imported when this was made."""
+        finding = Finding(state=OK, subject="function", said=f"{self._name} is importable")
+        return [Check(subject="function", look=lambda: [finding])]
 
     def encode(self, request: Request) -> Json:
         """The keywords of one call. Raises `Rejected` if they do not suit the function."""

@@ -23,7 +23,7 @@ def task_of(detail: Mapping[str, Json]) -> str | None:
     """
     if task := _named(detail.get("task")):
         return task
-    for entity in _entities(detail):
+    for entity in entities(detail):
         external, foundation = entity.get("external_model"), entity.get("foundation_model")
         if isinstance(external, dict):
             return _named(external.get("task")) or "chat"
@@ -33,7 +33,7 @@ def task_of(detail: Mapping[str, Json]) -> str | None:
     kind = str(detail.get("endpoint_type") or "").upper()
     if kind in ("FOUNDATION_MODEL_API", "EXTERNAL_MODEL"):
         return "chat"
-    if kind or detail.get("task") or any("entity_name" in entity for entity in _entities(detail)):
+    if kind or detail.get("task") or any("entity_name" in entity for entity in entities(detail)):
         return "model"
     return None
 
@@ -44,7 +44,7 @@ def describe_endpoint(detail: Mapping[str, Json]) -> dict[str, Json]:
     told: dict[str, Json] = {"state": _state(detail)}
     if isinstance(config, dict) and "config_version" in config:
         told["config_version"] = config["config_version"]
-    told["served_entities"] = [_entity(entity) for entity in _entities(detail)]
+    told["served_entities"] = [_entity(entity) for entity in entities(detail)]
     return {name: value for name, value in told.items() if value not in (None, [])}
 
 
@@ -54,7 +54,8 @@ def _named(task: Json) -> str | None:
     return found.group(2) if found else None
 
 
-def _entities(detail: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+def entities(detail: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+    """The served entities: those at work, else those to come."""
     for part in ("config", "pending_config"):
         config = detail.get(part)
         entities = config.get("served_entities") if isinstance(config, dict) else None

@@ -29,6 +29,7 @@ COMMANDS: CommandTable = {
     },
     "Set up": {
         "job": "Print the Databricks job that runs specs, for a bundle.",
+        "doctor": "Look whether everything is there that a run needs.",
         "adapters": "List what is installed: adapters, sources and sinks, with their options.",
         "local": "Install or list the small model that runs in this process.",
         "schema": "Print the JSON Schema of specs, records or manifests.",

@@ -13,7 +13,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from urllib.parse import urlencode
 
@@ -158,13 +158,13 @@ class Workspace:
         """As `Auth.mask`."""
         return self._auth.mask(text) if self._auth else mask(text)
 
-    def get(self, path: str) -> HttpResponse:
+    def get(self, path: str, timeout: float = MANAGEMENT_TIMEOUT) -> HttpResponse:
         """Ask the workspace's API; credentials that are refused are renewed once."""
         generation = self.generation
-        response = self._get(path)
+        response = self._get(path, timeout)
         if token_refused(response.status, response.body.decode("utf-8", "replace")):
             self.refresh(generation)
-            response = self._get(path)
+            response = self._get(path, timeout)
         return response
 
     def read_secret(self, scope: str, key: str) -> str:
@@ -210,10 +210,10 @@ class Workspace:
             return AuthError(f"{said}: no permission", f"ask for READ on the scope '{scope}'")
         return AuthError(said, "check the workspace's credentials")
 
-    def _get(self, path: str) -> HttpResponse:
+    def _get(self, path: str, timeout: float) -> HttpResponse:
         headers = {**self.headers(), "Accept": "application/json"}
         request = HttpRequest(method="GET", url=self.url + path, headers=headers, body=None)
-        return self._sender.send(request, MANAGEMENT_TIMEOUT)
+        return self._sender.send(request, timeout)
 
     def _found(self) -> Auth:
         with self._lock:

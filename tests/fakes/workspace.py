@@ -214,7 +214,7 @@ class FakeWorkspace:
             return self._tell_secret(request)
         if parts == ["api", "2.0", "preview", "scim", "v2", "Me"]:
             return as_json(self.me)
-        if parts == ["api", "2.0", "clusters", "get"]:
+        if parts == ["api", "2.1", "clusters", "get"]:
             return self._tell_cluster(request)
         if parts[:4] == ["api", "2.0", "fs", "files"]:
             return self._store(request, "/" + "/".join(parts[4:]))
