@@ -41,7 +41,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "parquet": "dbrun.sinks.parquet:ParquetSink",
         "stream": "dbrun.sinks.stream:StreamSink",
     },
-    "engines": {"local": "dbrun.run.engines.local:run"},
+    "engines": {
+        "local": "dbrun.run.engines.local:run",
+        "spark": "dbrun.run.engines.spark:run",
+    },
 }
 """Kind → name → `module:Class`. Third parties use the entry-point groups `dbrun.<kind>`."""
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     metavar="AMOUNT",
     help="Spend at most this, as limits.max_cost does.",
 )
-@click.option("--engine", metavar="NAME", help="Where to run: local.")
+@click.option("--engine", metavar="NAME", help="Where to run: local or spark.")
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -73,6 +73,8 @@ def command(
     _check_options({**given, "json": as_json, "quiet": quiet}, context)
     if given["max_cost"] is not None:
         overrides = (*overrides, f"limits.max_cost={given['max_cost']!r}")
+    if given["engine"] is not None:
+        overrides = (*overrides, f"engine.type={given['engine']}")
     overlay = make_overlay(target, variables, overrides)
     paths = spec_paths(specs)
     if not paths:
@@ -87,6 +89,8 @@ def command(
     runner = Runner(session_of(context), options, quiet=quiet, as_json=as_json)
     return runner.run(pipelines)
 
+
+ENGINES = ("local", "spark")
 
 _EXCLUDE = (
     ("fresh", "replay", "one asks for everything, the other sends nothing"),
@@ -107,9 +111,9 @@ def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
         raise click.UsageError("--json and '--out -' both write to standard output", context)
     if given["seed"] is not None and given["sample"] is None:
         raise click.UsageError("--seed goes with --sample", context)
-    if given["engine"] not in (None, "local"):
+    if given["engine"] not in (None, *ENGINES):
         raise click.UsageError(
-            f"--engine {given['engine']}: this version has one engine, 'local'", context
+            f"--engine {given['engine']}: there are {' and '.join(ENGINES)}", context
         )
 
 

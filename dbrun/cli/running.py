@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DbrunError, Interrupted, RunError, UserError
 from ..report.summary import describe, summary
 from ..report.words import counted
-from ..run.engines.local import run
 from ..run.opening import Surroundings
 from .output import prints_aside, write_json
 from .progress import Watch, watching
@@ -20,6 +19,7 @@ from .trouble import report, show_problems
 if TYPE_CHECKING:
     from ..run.options import RunOptions
     from ..run.pipeline import Pipeline
+    from ..run.result import Run
     from ..types import Json
 
 
@@ -59,7 +59,8 @@ class Runner:
         with watching(pipeline.spec, self._session, quiet=self._quiet) as watch:
             try:
                 with prints_aside():
-                    done = run(pipeline.spec, self._options, around, observe=watch)
+                    run = pipeline.registry.get("engines", pipeline.spec.engine.kind)
+                    done: Run = run(pipeline.spec, self._options, around, observe=watch)
             except (Interrupted, RunError, UserError) as error:
                 watch.close()
                 return self._ended_early(pipeline, error, watch)

@@ -71,7 +71,8 @@ def describe_recipe(spec: Spec, functions: Mapping[str, str]) -> dict[str, Json]
 
 
 def is_same_recipe(one: Json, other: Json) -> bool:
-    """Whether two merged specs differ in nothing but their limits, those of endpoints included."""
+    """Whether two merged specs differ in nothing but where they run and their limits, those of
+    endpoints included."""
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return False
     return digest(_unlimited(one, True)) == digest(_unlimited(other, True))
@@ -83,7 +84,7 @@ def _unlimited(part: Any, is_whole: bool = False) -> Json:
         return {
             str(name): _unlimited(value)
             for name, value in part.items()
-            if not (has_limits and name == "limits")
+            if not (has_limits and name == "limits") and not (is_whole and name == "engine")
         }
     return [_unlimited(item) for item in part] if isinstance(part, (list, tuple)) else part
 

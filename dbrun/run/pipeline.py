@@ -110,7 +110,7 @@ class Pipeline:
             replay=replay,
             out=out,
         )
-        engine = self.registry.get("engines", "local")
+        engine = self.registry.get("engines", self.spec.engine.kind)
         around = self._around(environ)
         run: Run = engine(self.spec, options, around, rows=rows, observe=observe)
         return run

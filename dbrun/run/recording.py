@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,8 @@ class Recorder:
         self.source_before: Json = self._unfinished.get("source")
         self.source: Json = None
         self.purse: Purse | None = None
+        self.limits: list[Json] | None = None
+        """How limits moved, where that was elsewhere; else it is read off the askers."""
 
     def start(self, parts: Opened, functions: Mapping[str, str]) -> None:
         """Write `<stem>.run.json.partial`: the run is under way.
@@ -173,10 +175,7 @@ class Recorder:
                 "spent": counters.spent.to_json(),
             },
             latency=counters.latency_quantiles(),
-            limits=[
-                {"endpoint": _name(asker.adapter.describe()), "history": asker.limiter.history}
-                for asker in parts.askers
-            ],
+            limits=self.limits or limit_history(parts.askers),
             stalled_seconds=round(max((a.limiter.waited for a in parts.askers), default=0.0), 3),
             exit_code=exit_code,
         )
@@ -206,6 +205,14 @@ class Recorder:
     def _remove_partial(self) -> None:
         if self._path is not None and os.path.exists(self._path + ".partial"):
             os.remove(self._path + ".partial")
+
+
+def limit_history(askers: Iterable[Asker]) -> list[Json]:
+    """For each endpoint how its limit moved."""
+    return [
+        {"endpoint": _name(asker.adapter.describe()), "history": asker.limiter.history}
+        for asker in askers
+    ]
 
 
 def read_manifest(path: str) -> dict[str, Any] | None:

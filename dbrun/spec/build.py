@@ -17,7 +17,7 @@ from .build_job import build_job
 from .build_source import build_source
 from .build_step import build_steps
 from .formats import format_of
-from .model import Gate, JournalSpec, SinkSpec, Spec, StepSpec
+from .model import EngineSpec, Gate, JournalSpec, SinkSpec, Spec, StepSpec
 from .nodes import Node, entries, plain
 from .site import Site, value_of
 
@@ -54,6 +54,7 @@ def build(
         row=site.references(row, ("transforms", "row")),
         repeats=int(value_of(root.get("repeats"), 1)),
         limits=limits,
+        engine=_engine(site, root.get("engine")),
         gates=_gates(root.get("gates")),
         job=job,
         filters={
@@ -129,6 +130,18 @@ def _journal(site: Site, node: Node | None, sink: SinkSpec | None) -> JournalSpe
         mode=value_of(node.get("mode"), "reuse"),
         share=value_of(node.get("share"), True),
         publish_every=float(value_of(node.get("publish_every"), 30.0)),
+    )
+
+
+def _engine(site: Site, node: Node | None) -> EngineSpec:
+    if node is None or site.sound(("engine",), node) is None:
+        return EngineSpec()
+    if isinstance(node.value, str):
+        return EngineSpec(kind=node.value, where=node.place.mark)
+    return EngineSpec(
+        kind=value_of(node.get("type"), "local"),
+        partitions=value_of(node.get("partitions"), None),
+        where=node.place.mark,
     )
 
 

@@ -203,6 +203,15 @@ class JournalSpec:
 
 
 @frozen
+class EngineSpec:
+    """Where the pipeline runs; *partitions* is how many parts Spark deals the rows to."""
+
+    kind: str = "local"
+    partitions: int | None = None
+    where: Mark = NOWHERE
+
+
+@frozen
 class Gate:
     """Bounds on a measure of the run; *warn* is a bound that only says so."""
 
@@ -248,6 +257,7 @@ class Spec:
     row: tuple[Reference, ...] = ()
     repeats: int = 1
     limits: Limits = field(default_factory=Limits)
+    engine: EngineSpec = field(default_factory=EngineSpec)
     filters: Mapping[str, Reference] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(default_factory=dict)
     job: JobSpec | None = None

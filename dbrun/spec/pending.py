@@ -35,11 +35,6 @@ def _is_delta(node: Node) -> bool:
     return bool(node.value == "delta")
 
 
-def _is_not_local(node: Node) -> bool:
-    kind = node.get("type") or node
-    return isinstance(kind.value, str) and kind.value != "local"
-
-
 def _is_several(node: Node) -> bool:
     return isinstance(node.value, int) and node.value > 1
 
@@ -49,7 +44,6 @@ PENDING = (
     Pending(("scores",)),
     Pending(("tests",)),
     Pending(("mlflow",)),
-    Pending(("engine",), _is_not_local),
     Pending(("gates", "*")),
     Pending(("source", "table")),
     Pending(("source", "query")),

@@ -80,7 +80,7 @@ def test_problems_of_all_specs_are_reported_together_and_nothing_is_sent(
         (["tickets.yaml", "--only-errors", "--fresh"], "--only-errors and --fresh exclude"),
         (["tickets.yaml", "--json", "--out", "-"], "both write to standard output"),
         (["tickets.yaml", "--seed", "3"], "--seed goes with --sample"),
-        (["tickets.yaml", "--engine", "spark"], "this version has one engine, 'local'"),
+        (["tickets.yaml", "--engine", "flink"], "there are local and spark"),
         (["tickets.yaml", "--limit", "0"], "--limit"),
         (["tickets.yaml", "--limit", "some"], "--limit"),
         (["tickets.yaml", "--var", "day"], "--var day: write it as NAME=VALUE"),

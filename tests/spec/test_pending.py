@@ -38,8 +38,6 @@ def message(label: str) -> str:
         ({"scores": [{"type": "nonsense", "x": 1}]}, ["scores"]),
         ({"tests": []}, ["tests"]),
         ({"mlflow": {"experiment": "x"}}, ["mlflow"]),
-        ({"engine": "spark"}, ["engine"]),
-        ({"engine": {"type": "spark"}}, ["engine"]),
         ({"gates": {"latency_p90": {"max": 2}}}, ["gates.latency_p90"]),
         ({"gates": {"cost": {"max": 2}, "my_score": {"min": 1}}}, ["gates.cost", "gates.my_score"]),
         ({"gates": {"variants": ["a"]}}, ["gates.variants"]),
@@ -72,7 +70,7 @@ def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
     [
         {"engine": "local"},
         {"source": {"path": "x", "format": "delta", "version": 3}},
-        {"engine": {"type": "local"}},
+        {"engine": {"type": "spark", "partitions": 8}},
         {"limits": {"processes": 1}},
         {"sink": {"path": "x", "publish": "always"}},
         {

@@ -52,6 +52,19 @@ def run(
         RunError: the run could not finish; the same command continues it.
         Interrupted: it was told to stop; the same command continues it.
     """
+    return conduct(LocalRun, spec, options, around, rows=rows, observe=observe)
+
+
+def conduct(
+    kind: type[LocalRun],
+    spec: Spec,
+    options: RunOptions,
+    around: Surroundings,
+    *,
+    rows: Iterable[Mapping[str, Json]] | None = None,
+    observe: Observer = lambda progress: None,
+) -> Run:
+    """`run` by a *kind* of run that may do the asking elsewhere."""
     mode = "replay" if options.replay else "refresh" if options.fresh else spec.journal.mode
     with ExitStack() as stack:
         lock = SinkLock(spec.journal.path)
@@ -66,10 +79,10 @@ def run(
         )
         stack.enter_context(journal)
         around = replace(around, offline=around.offline or mode == "replay")
-        return _LocalRun(spec, options, around, journal, lock, mode, rows, observe).run()
+        return kind(spec, options, around, journal, lock, mode, rows, observe).run()
 
 
-class _LocalRun:
+class LocalRun:
     """One run, from the open journal to the results in place."""
 
     def __init__(
@@ -91,6 +104,7 @@ class _LocalRun:
         self._mode = mode
         self._rows = rows
         self._observe = observe
+        self._recorder: Recorder | None = None
         self._tally = Tally()
         self._counters = Counters()
         self._halt = threading.Event()
@@ -108,7 +122,7 @@ class _LocalRun:
         registry = self._around.registry
         wanted = sink_spec(spec, self._options, registry)
         sink = create_sink(wanted, path, self._options.stream, registry)
-        recorder = Recorder(spec, self._options, self._around.clock, path)
+        self._recorder = recorder = Recorder(spec, self._options, self._around.clock, path)
         purse = recorder.purse = self._purse(recorder)
         with opened(
             spec,

@@ -1,0 +1,53 @@
+"""Dealing the items of a run to partitions, so that rows that make the same request meet.
+
+Requests are equal if their keys are, and the key tells the partition: whatever a partition sends,
+no other one does. Where a key is quickly told it is told here; where functions of the user's have
+a say in it, or a step before, partitions tell it of their rows, which are then dealt again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..canonical import digest
+from ..spec.model import Spec
+from .items import Item
+from .opening import Opened
+from .parcels import packed
+from .processor import Processor, Story
+
+
+class Dealing(Protocol):
+    """Takes rows, each with the key of its next request ("" if not known)."""
+
+    def put(self, key: str, item: bytes) -> None:
+        """Deal one row."""
+
+
+def first_round(spec: Spec, parts: Opened) -> int:
+    """Through how many steps rows are taken in the first round; none if their keys are to be
+    told first."""
+    return 0 if spec.journal.share and parts.steps[0].has_functions else 1
+
+
+def deal(
+    spec: Spec, parts: Opened, items: Iterable[Item], dealing: Dealing, images_folder: str | None
+) -> None:
+    """Put every one of *items* into *dealing*.
+
+    Raises:
+        RunError: the rows cannot be read.
+    """
+    step = parts.steps[0]
+    processor = Processor(parts.steps, variables=spec.vars, images_folder=images_folder)
+    tells_key = first_round(spec, parts) == 1
+    for item in items:
+        key = ""
+        if not spec.journal.share:
+            key = digest(item.id)
+        elif tells_key:
+            story = Story(item, failure=item.failure)
+            asking = processor.compose(step, story) if story.is_open else None
+            key = asking.question.key if asking is not None else ""
+        dealing.put(key, packed(item))

@@ -1,0 +1,95 @@
+"""What a part of a run counted, as data that travels: to a file, to another machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..types import Json, Record, Usage
+from .asking import Asker
+from .counters import Counters
+from .tally import Tally
+
+_MOST_FAILURES = 5
+_COUNTED = ("sent", "reused", "retried", "waited", "maybe_paid")
+
+
+class PartTally(Tally):
+    """A tally that knows the places of its first failures, so that parts can be joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[int] = []
+
+    def add(self, record: Record) -> None:
+        """Count *record*."""
+        before = len(self.first_failures)
+        super().add(record)
+        if len(self.first_failures) > before:
+            self.places.append(record.index)
+
+
+def report_of(tally: PartTally, counters: Counters, askers: Sequence[Asker]) -> dict[str, Json]:
+    """All that was counted so far, as JSON."""
+    return {
+        "tally": {
+            "rows": tally.rows,
+            "by_status": dict(tally.by_status),
+            "by_error": dict(tally.by_error),
+            "truncated": tally.truncated,
+            "usage": tally.usage.to_json(),
+            "cost": tally.cost,
+            "failures": [
+                [place, *failure]
+                for place, failure in zip(tally.places, tally.first_failures, strict=False)
+            ],
+        },
+        "counters": {
+            **{name: getattr(counters, name) for name in _COUNTED},
+            "by_status": dict(counters.by_status),
+            "spent": counters.spent.to_json(),
+            "cost": counters.cost,
+            "latencies": list(counters.latencies),
+        },
+        "endpoints": [
+            {
+                "models": dict(+asker.models),
+                "history": [list(change) for change in asker.limiter.history],
+                "waited": asker.limiter.waited,
+                "held_for": asker.limiter.held_for,
+                "limit": asker.limiter.limit,
+                "in_flight": asker.limiter.in_flight,
+            }
+            for asker in askers
+        ],
+    }
+
+
+def joined_tally(reports: Iterable[Mapping[str, Any]]) -> Tally:
+    """What all parts counted of their records."""
+    whole = Tally()
+    failures: list[tuple[int, str, str, str]] = []
+    for report in reports:
+        part = report["tally"]
+        whole.rows += part["rows"]
+        whole.by_status += Counter(part["by_status"])
+        whole.by_error += Counter(part["by_error"])
+        whole.truncated += part["truncated"]
+        whole.usage.add(Usage(**part["usage"]))
+        whole.cost += part["cost"]
+        failures += [tuple(failure) for failure in part["failures"]]
+    whole.first_failures = [failure[1:] for failure in sorted(failures)[:_MOST_FAILURES]]
+    return whole
+
+
+def add_counters(whole: Counters, reports: Iterable[Mapping[str, Any]]) -> None:
+    """Add to *whole* what all parts counted of their requests."""
+    for report in reports:
+        part = report["counters"]
+        for name in _COUNTED:
+            setattr(whole, name, getattr(whole, name) + part[name])
+        whole.by_status += Counter(part["by_status"])
+        whole.spent.add(Usage(**part["spent"]))
+        whole.cost += part["cost"]
+        whole.latencies += part["latencies"]
