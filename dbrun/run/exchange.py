@@ -116,7 +116,7 @@ class Exchange:
             with open(os.path.join(self.path, "asked"), "rb") as stream:
                 is_seen = stream.read() == _WORD
             if is_seen:
-                write_whole(os.path.join(self.path, "answered"), _WORD)
+                write_whole(os.path.join(self.path, f"answered-{secrets.token_hex(4)}"), _WORD)
                 return
             why = "it is another folder there"
         except OSError as error:
@@ -129,7 +129,8 @@ class Exchange:
 
     def is_answered(self) -> bool:
         """Whether what a worker wrote is seen here."""
-        return os.path.exists(os.path.join(self.path, "answered"))
+        with self._reading():
+            return any(name.startswith("answered-") for name in os.listdir(self.path))
 
     def stop(self) -> None:
         """Tell all partitions to end."""
