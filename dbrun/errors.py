@@ -243,9 +243,13 @@ class TimedOut(EndpointError):
 
 
 class Rejected(EndpointError):
-    """The endpoint refused this request; not tried again."""
+    """The endpoint refused this request; not tried again.
+
+    *parameter* is the field of the request that it does not take, where it names one.
+    """
 
     kind = "rejected"
+    parameter: str | None = None
 
 
 class ContextLength(EndpointError):

@@ -124,6 +124,39 @@ def checkup(adapter: Adapter, timeout: float) -> Sequence[Check]:
     return [Check(subject="endpoint", look=prepared)]
 
 
+class AnswerStream(Protocol):
+    """An answer that is taken while it comes. Adapters that can have one give it as
+    `await adapter.astream(body, timeout)`, which raises as `call`; the others answer as a whole.
+    """
+
+    async def read(self) -> str | None:
+        """The next piece of the answer's text; None when it has ended. Raises as `call`."""
+
+    def answer(self) -> Answer:
+        """The answer as if it had come whole: after `read` gave None."""
+
+    def close(self) -> None:
+        """Hang up, whether or not it has ended; closing twice is fine."""
+
+
+class Whole:
+    """An answer that came in no pieces."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        (self._answer,) = answers
+
+    async def read(self) -> str | None:
+        """As `AnswerStream.read`: there are no pieces."""
+        return None
+
+    def answer(self) -> Answer:
+        """As `AnswerStream.answer`."""
+        return self._answer
+
+    def close(self) -> None:
+        """As `AnswerStream.close`."""
+
+
 def batch_url(adapter: Adapter) -> str | None:
     """The path of OpenAI's API that takes the bodies of *adapter*, as its Batch API names it.
 

@@ -153,7 +153,9 @@ def error_of(
         return TimedOut(said, status, retry_after, maybe_paid=True)
     if status == 425 or (status >= 500 and status not in (501, 505)):
         return Unavailable(said, status, retry_after, maybe_paid=status in _MAYBE_PAID)
-    return Rejected(said + _mend(complaint), status)
+    rejected = Rejected(said + _mend(complaint), status)
+    rejected.parameter = unknown_field(complaint)
+    return rejected
 
 
 def refused(status: int, complaint: Complaint, place: Place, source: str) -> AuthError:
@@ -198,14 +200,19 @@ def _speaks_of_context(status: int, complaint: Complaint) -> bool:
     return status in (400, 422) and bool(_CONTEXT.search(complaint.message))
 
 
+def unknown_field(complaint: Complaint) -> str | None:
+    """The field of the request that the endpoint says it does not take."""
+    found = _UNKNOWN_FIELD.search(complaint.message)
+    return next((group for group in found.groups() if group), None) if found else None
+
+
 def _mend(complaint: Complaint) -> str:
     """What to do about a field that the endpoint does not know, or one that it misses."""
     if missing := _MISSING_INPUTS.search(complaint.message):
         return f"; the model's inputs {missing.group(1)} are given by endpoint.columns"
-    found = _UNKNOWN_FIELD.search(complaint.message)
-    if not found:
+    name = unknown_field(complaint)
+    if name is None:
         return ""
-    name = next(group for group in found.groups() if group)
     if name == "stop":
         return "; set endpoint.send_stop: false (the text is then cut when it arrives)"
     if name in _INPUTS:

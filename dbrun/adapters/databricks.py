@@ -145,7 +145,7 @@ class DatabricksAdapter(HttpAdapter):
             try:
                 self.task = self._find_task(host, name, place)
             except (EndpointError, RunError) as error:
-                raise self._masked(error) from error.__cause__
+                raise self.masked(error) from error.__cause__
         remember_host(base, self.context, hosts)  # not before it answered: it may be mistyped
         self.speak(_wire(self.task, self.spec.options), place.url, place)
         self.identity = {"host": host, "name": name}

@@ -18,7 +18,7 @@ from ..errors import DbrunError, EndpointError, Malformed, Rejected, RunError
 from ..findings import OK, Check, Finding
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
-from .base import Answer, Request
+from .base import Answer, AnswerStream, Request
 from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
 from .payload import dumps, loads, one_line, unsendable
@@ -63,9 +63,11 @@ class HttpAdapter:
         own = next((name for name in spec.headers if name.lower() == "authorization"), None)
         self.auth: Auth = NoAuth(f"{spec.path}.headers.{own}") if own else auth or NoAuth()
         self.columns = {}
+        self.streams = True
+        """Whether it is worth asking for a stream where the wire has one."""
         self.refused: list[int] = []
         """Statuses of answers that became no `EndpointError`, until somebody counts them."""
-        self._method = method
+        self.method = method
         self._fixed = dict(fixed or {})
         self._wanted_batch = batch_size
         self._declared = Headers(
@@ -113,10 +115,10 @@ class HttpAdapter:
         count = len(bodies)
         body = bodies[0] if count == 1 else self.wire.join(bodies)
         try:
-            response = await self._ask(self._payload(body), timeout)
+            response = await self._ask(self.payload(body), timeout)
             parsed, exact = self._parse(response)
         except (EndpointError, RunError) as error:
-            raise self._masked(error) from error.__cause__
+            raise self.masked(error) from error.__cause__
         model = response.headers.get("served-model-name") or _model_of(parsed)
         if count == 1:
             raw = one_line(response.body) if exact else None
@@ -128,6 +130,18 @@ class HttpAdapter:
             Answer(body=first, model=model, shared=shared),
             *(Answer(body=part, model=model) for part in others),
         ]
+
+    async def astream(self, body: Json, timeout: float) -> AnswerStream:
+        """Ask for *body*'s answer as it comes; see `AnswerStream`."""
+        from .streaming import begun
+
+        return await begun(self, body, timeout)
+
+    def answer(self, response: HttpResponse) -> Answer:
+        """What *response*, a 2xx to one request, answers. Raises an error if it is one inside."""
+        parsed, _ = self._parse(response)
+        model = response.headers.get("served-model-name") or _model_of(parsed)
+        return Answer(body=parsed, model=model)
 
     def decode(self, body: Json) -> Response:
         """An answer's body in common terms. Raises `Malformed` or `ContentFilter`."""
@@ -170,7 +184,8 @@ class HttpAdapter:
         if close is not None:
             close()
 
-    def _payload(self, body: Json) -> bytes:
+    def payload(self, body: Json) -> bytes:
+        """*body* as it travels. Raises `Rejected` if JSON cannot hold it."""
         try:
             return dumps(body)
         except (ValueError, TypeError, RecursionError) as error:
@@ -180,21 +195,31 @@ class HttpAdapter:
         """Send; credentials that are refused are renewed, once for all that are in flight."""
         generation = self.auth.generation
         response = await self._send(payload, timeout)
-        if response.status in (401, 403) and _is_refusal(
-            response.status, read(response.status, response.body)
-        ):
-            self.refused.append(response.status)
-            # Aside: whoever fetches a token at the moment holds the lock.
-            await Aside(lambda: self.auth.refresh(generation))
-            self._headers = None
+        if response.status in (401, 403) and await self.renewed(response, generation):
             response = await self._send(payload, timeout)
         if not 200 <= response.status < 300:
-            error = self._error(response)
-            # A proxy's refusal never reached the endpoint.
-            if not isinstance(error, EndpointError) and response.status != 407:
-                self.refused.append(response.status)
-            raise error
+            raise self.error(response)
         return response
+
+    async def renewed(self, response: HttpResponse, generation: int) -> bool:
+        """Whether *response*, a 401 or 403, refuses our credentials; then they are new now.
+
+        *generation* is that of the credentials which were sent.
+        """
+        if not _is_refusal(response.status, read(response.status, response.body)):
+            return False
+        self.refused.append(response.status)
+        # Aside: whoever fetches a token at the moment holds the lock.
+        await Aside(lambda: self.auth.refresh(generation))
+        self._headers = None
+        return True
+
+    async def heads(self) -> tuple[Mapping[str, str], tuple[bytes, ...]]:
+        """The headers of a request, and the credentials among them."""
+        if self._headers is None:
+            self._headers = await Aside(self._own_headers)
+        auth = await Aside(self.auth.headers) if self.auth.is_due else self.auth.headers()
+        return {**auth, **self._headers}, self._credentials(auth)
 
     async def _send(self, payload: bytes, timeout: float) -> HttpResponse:
         try:
@@ -209,7 +234,7 @@ class HttpAdapter:
         if last is None or last[0] is not auth or last[1] is not own:
             last = self._last = (auth, own, {**auth, **own}, self._credentials(auth))
         _, _, headers, credentials = last
-        request = HttpRequest(method=self._method, url=self.url, headers=headers, body=payload)
+        request = HttpRequest(method=self.method, url=self.url, headers=headers, body=payload)
         response = await self._exchange(request, timeout)
         return _without(credentials, response) if credentials else response
 
@@ -227,8 +252,15 @@ class HttpAdapter:
         own = {"Content-Type": "application/json", "Accept": "application/json"}
         return {**{n: v for n, v in own.items() if n.lower() not in taken}, **declared}
 
-    def _error(self, response: HttpResponse) -> DbrunError:
+    def error(self, response: HttpResponse) -> DbrunError:
         """The error that an answer of a status other than 2xx is."""
+        error = self._error(response)
+        # A proxy's refusal never reached the endpoint.
+        if not isinstance(error, EndpointError) and response.status != 407:
+            self.refused.append(response.status)
+        return error
+
+    def _error(self, response: HttpResponse) -> DbrunError:
         if 300 <= response.status < 400:
             location = response.headers.get("location", "")
             return redirected(response.status, location, self.place)
@@ -276,7 +308,7 @@ class HttpAdapter:
         said = read(response.status, response.body).message
         return malformed(f"the endpoint answered with {kind or 'text'} in place of JSON: {said}")
 
-    def _masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
+    def masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
         """*error* without the credentials that the server may have echoed."""
         clean = mask(self.auth.mask(error.message), self._declared.secrets)
         if clean != error.message:

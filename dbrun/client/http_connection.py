@@ -56,15 +56,15 @@ class Connection:
     """
 
     __slots__ = (
-        "_deadline",
         "_eager",
-        "_keep",
         "_now",
         "_poll",
         "_ready",
         "_sock",
+        "deadline",
         "idle_since",
         "keep_for",
+        "keeps_on",
         "reusable",
         "sent",
     )
@@ -73,10 +73,10 @@ class Connection:
         sock.setblocking(False)
         self._sock = sock
         self._now = now
-        self._deadline = 0.0
+        self.deadline = 0.0
         self._ready = Readiness(sock, now)
         self._eager = not isinstance(sock, socket.socket)
-        self._keep = True
+        self.keeps_on = True
         self._poll = _poller(sock)
         self.idle_since = 0.0
         self.keep_for = KEEP_FOR
@@ -106,8 +106,8 @@ class Connection:
             TooLarge: the body exceeds `MAX_BODY`.
         """
         self.sent = self.reusable = False
-        self._keep = True
-        self._deadline = deadline
+        self.keeps_on = True
+        self.deadline = deadline
         try:
             await self._send(payload)
             self.sent = True
@@ -119,20 +119,20 @@ class Connection:
                 raise
             return answer
         answer = await self._receive()
-        self.reusable = self._keep
+        self.reusable = self.keeps_on
         return answer
 
     async def _early_answer(self) -> tuple[int, dict[str, str], bytes] | None:
         """The answer of a server that answered before it had read everything (413, 429) and hung
         up. It is there to read, or the end of the connection is: neither takes long."""
-        self._deadline = min(self._deadline, self._now() + _LATE)
+        self.deadline = min(self.deadline, self._now() + _LATE)
         try:
             return await self._receive()
         except (OSError, BadAnswer, TooLarge):
             return None
 
     async def _send(self, payload: bytes) -> None:
-        if self._now() >= self._deadline:
+        if self._now() >= self.deadline:
             raise TimeoutError
         # Large bodies go in pieces, so that the deadline is looked at between them.
         sent = 0 if len(payload) > _PIECE else self._try_send(payload)
@@ -152,7 +152,8 @@ class Connection:
         except BlockingIOError:
             return 0
 
-    async def _recv(self) -> bytes:
+    async def receive(self) -> bytes:
+        """The next bytes. Raises `EOFError` at the end, and `TimeoutError`, `OSError`."""
         # What TLS has decrypted already, no selector knows of. Elsewhere trying first would
         # nearly always be in vain: an answer takes its time.
         if self._eager and (data := self._try_recv()) is not None:
@@ -175,11 +176,40 @@ class Connection:
     async def _wait(self, *, writing: bool) -> None:
         """Wait for the socket, until the deadline."""
         ready = self._ready
-        ready.writing, ready.until = writing, self._deadline
-        if self._now() >= self._deadline or not await ready:
+        ready.writing, ready.until = writing, self.deadline
+        if self._now() >= self.deadline or not await ready:
             raise TimeoutError
 
+    async def begin(self, payload: bytes, deadline: float) -> tuple[int, dict[str, str], bytes]:
+        """Send *payload* and read the head of its answer: status, headers, and what came of the
+        body. The rest is for `http_stream` to read. Raises as `exchange`."""
+        self.sent = self.reusable = False
+        self.keeps_on = True
+        self.deadline = deadline
+        try:
+            await self._send(payload)
+            self.sent = True
+        except TimeoutError:
+            raise
+        except OSError as error:  # as in `exchange`: it may have answered before it hung up
+            self.deadline = min(deadline, self._now() + _LATE)
+            try:
+                head = await self._start()
+            except (OSError, BadAnswer):
+                raise error from None
+            self.keeps_on = False
+            return head
+        return await self._start()
+
     async def _receive(self) -> tuple[int, dict[str, str], bytes]:
+        status, headers, data = await self._start()
+        try:
+            return status, headers, await self._body(status, headers, data)
+        except EOFError:
+            raise BadAnswer("the connection was closed within the body of the answer") from None
+
+    async def _start(self) -> tuple[int, dict[str, str], bytes]:
+        """Status and headers of the answer that counts, and what was read beyond them."""
         status, data = 100, b""
         while status < 200:  # interim answers (100, 103) precede the one that counts
             version, status, headers, data = await self._head(data)
@@ -187,19 +217,16 @@ class Connection:
                 raise BadAnswer("the server switched protocols unasked")
         connection = headers.get("connection", "").lower()
         if "close" in connection or (version == "0" and "keep-alive" not in connection):
-            self._keep = False
+            self.keeps_on = False
         elif "keep-alive" in headers and (said := _KEEP_ALIVE.search(headers["keep-alive"])):
             self.keep_for = min(KEEP_FOR, float(said[1]) - 1)
-        try:
-            return status, headers, await self._body(status, headers, data)
-        except EOFError:
-            raise BadAnswer("the connection was closed within the body of the answer") from None
+        return status, headers, data
 
     async def _head(self, data: bytes) -> tuple[str, int, dict[str, str], bytes]:
         """Version, status and headers of the next head; and what was read beyond it."""
         try:
             while (end := _HEAD_END.search(data)) is None and len(data) <= MAX_HEAD:
-                data += await self._recv()
+                data += await self.receive()
         except EOFError:
             when = "within the head of the answer" if data else "before an answer"
             raise BadAnswer(f"the connection was closed {when}") from None
@@ -222,12 +249,12 @@ class Connection:
             if coding.lower() != "chunked":
                 raise BadAnswer(f"the answer has the unknown transfer coding {coding[:40]!r}")
             if "content-length" in headers:
-                self._keep = False
+                self.keeps_on = False
             return await self._chunked(data)
         said = headers.get("content-length")
         if said is None:
             return await self._until_closed(data)
-        length = _length(said)
+        length = length_of(said)
         if length > MAX_BODY:
             raise TooLarge
         if len(data) < length:
@@ -237,25 +264,25 @@ class Connection:
 
     def _end(self, data: bytes, length: int) -> None:
         if len(data) != length:  # the server says more than was asked: no telling what
-            self._keep = False
+            self.keeps_on = False
 
     async def _more(self, data: bytes, length: int) -> bytes:
         """*data* and what follows, at least *length* bytes together."""
         pieces = [data]
         missing = length - len(data)
         while missing > 0:
-            piece = await self._recv()
+            piece = await self.receive()
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)
 
     async def _until_closed(self, data: bytes) -> bytes:
-        self._keep = False
+        self.keeps_on = False
         pieces = [data]
         size = len(data)
         while size <= MAX_BODY:
             try:
-                piece = await self._recv()
+                piece = await self.receive()
             except EOFError:
                 return b"".join(pieces)
             pieces.append(piece)
@@ -267,8 +294,8 @@ class Connection:
         chunks: list[bytes] = []
         at = total = 0
         while True:
-            line, data, at = await self._line(data, at)
-            size = _chunk_size(line)
+            line, data, at = await self.line(data, at)
+            size = chunk_size(line)
             if size == 0:
                 break
             total += size
@@ -279,20 +306,20 @@ class Connection:
                 at = 0
             chunks.append(data[at : at + size])
             at += size
-            line, data, at = await self._line(data, at)
+            line, data, at = await self.line(data, at)
             if line:
                 raise BadAnswer("a chunk of the answer is longer than it says")
         while line:  # the last chunk's line, then trailers, until an empty one
-            line, data, at = await self._line(data, at)
+            line, data, at = await self.line(data, at)
         self._end(data, at)
         return b"".join(chunks)
 
-    async def _line(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
+    async def line(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
         """The line that starts *at*; the data, as far as read; and where the next line starts."""
         while (end := data.find(b"\n", at)) < 0:
             if len(data) - at > MAX_HEAD:
                 raise BadAnswer("a line of the answer's framing does not end")
-            data = data[at:] + await self._recv()
+            data = data[at:] + await self.receive()
             at = 0
         return data[at:end].rstrip(b"\r"), data, end + 1
 
@@ -314,7 +341,7 @@ def _headers(head: str, start: int) -> dict[str, str]:
     return headers
 
 
-def _length(said: str) -> int:
+def length_of(said: str) -> int:
     """The number in a `Content-Length`, which proxies may have repeated: `5, 5`."""
     if not said.isdigit():
         said, *others = {value.strip() for value in said.split(",")}
@@ -325,7 +352,8 @@ def _length(said: str) -> int:
     return int(said)
 
 
-def _chunk_size(line: bytes) -> int:
+def chunk_size(line: bytes) -> int:
+    """The number at the start of a chunk. Raises `BadAnswer` if there is none."""
     digits = line.partition(b";")[0].strip().decode("latin-1")
     if not digits or len(digits) > 16 or not _HEX.issuperset(digits):
         raise BadAnswer("a chunk of the answer has no size")

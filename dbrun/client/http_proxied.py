@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import DbrunError, Unavailable, Unreachable, UserError
 from .http_connection import MAX_BODY, BadAnswer, TooLarge
 from .http_errors import is_untrusted, reason, translated, untrusted
 from .http_message import Address, HttpRequest, all_headers
+from .waiting import Aside
 
 _PIECE = 64 * 1024
 _NO_TUNNEL = "Tunnel connection failed"  # as http.client says it, before anything of ours is sent
@@ -48,11 +50,24 @@ class ProxiedClient:
         self, request: HttpRequest, address: Address, proxy: str, deadline: float, timeout: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send *request* to *address* through *proxy*: status, headers, body as it came."""
-        from http.client import HTTPException
+        status, headers, body = self.begin(request, address, proxy, deadline, timeout)
+        pieces = []
+        room = MAX_BODY
+        try:
+            while piece := body.piece():
+                pieces.append(piece)
+                room -= len(piece)
+                if room < 0:
+                    raise translated(TooLarge(), address, timeout, sent=True)
+        finally:
+            body.close()
+        return status, headers, b"".join(pieces)
 
+    def begin(
+        self, request: HttpRequest, address: Address, proxy: str, deadline: float, timeout: float
+    ) -> tuple[int, Mapping[str, str], ProxiedBody]:
+        """Send *request* to *address* through *proxy*: status, headers, and the body to come."""
         from requests import PreparedRequest, Request
-        from requests.exceptions import RequestException
-        from urllib3.exceptions import HTTPError
 
         prepared: PreparedRequest = Request(
             request.method,
@@ -60,8 +75,7 @@ class ProxiedClient:
             headers=all_headers(request, address),
             data=request.body,
         ).prepare()
-        response = None
-        try:
+        with _said_plainly(address, timeout):
             response = self._adapter.send(
                 prepared,
                 stream=True,
@@ -69,47 +83,88 @@ class ProxiedClient:
                 verify=self._verify,
                 proxies={address.scheme: proxy},
             )
-            said = {name.lower(): value for name, value in response.headers.items()}
-            return response.status_code, said, self._body(response.raw, deadline)
-        except BadAnswer as error:
-            raise translated(error, address, timeout, sent=True) from error
-        except (RequestException, HTTPError, HTTPException, OSError, TooLarge) as error:
-            raise _from_requests(error, address, timeout) from error
-        finally:
-            if response is not None:
-                response.close()
+        said = {name.lower(): value for name, value in response.headers.items()}
+        body = ProxiedBody(response, address, deadline, timeout, self._now)
+        return response.status_code, said, body
 
-    def _body(self, raw: Any, deadline: float) -> bytes:
-        """The body as it comes; each wait ends at *deadline*.
 
-        It is read from below urllib3, whose older versions neither give what there is nor notice
-        that something is missing. The connection is kept if nothing is.
-        """
-        answer = raw._original_response
-        sock = getattr(raw.connection, "sock", None)
-        missing = None if answer.chunked else answer.length
-        pieces: list[bytes] = []
-        room = MAX_BODY
-        while missing != 0:
-            left = deadline - self._now()
-            if left <= 0:
-                raise TimeoutError
-            if sock is not None:
-                sock.settimeout(left)
-            piece = answer.read1(_PIECE if missing is None else min(_PIECE, missing))
-            if not piece:
-                break
-            pieces.append(piece)
-            room -= len(piece)
-            if room < 0:
-                raise TooLarge
-            if missing is not None:
-                missing -= len(piece)
-        if missing:
-            raise BadAnswer("the connection was closed within the body of the answer")
-        answer.close()
-        raw.release_conn()
-        return b"".join(pieces)
+class ProxiedBody:
+    """The body of an answer that came through a proxy, as it comes; each wait ends at *deadline*.
+
+    It is read from below urllib3, whose older versions neither give what there is nor notice
+    that something is missing. The connection is kept if nothing is.
+    """
+
+    def __init__(
+        self,
+        response: Any,
+        address: Address,
+        deadline: float,
+        timeout: float,
+        now: Callable[[], float],
+    ) -> None:
+        self.deadline = deadline
+        self._response = response
+        self._raw = response.raw
+        self._answer = response.raw._original_response
+        self._sock = getattr(response.raw.connection, "sock", None)
+        self._missing = None if self._answer.chunked else self._answer.length
+        self._address = address
+        self._timeout = timeout
+        self._now = now
+
+    async def read(self) -> bytes:
+        """As `Source.read`."""
+        return await Aside(self.piece)
+
+    def piece(self) -> bytes:
+        """The next bytes; none at the end. Raises an error of `dbrun.errors`."""
+        with _said_plainly(self._address, self._timeout):
+            return self._piece()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._response.close()
+
+    def _piece(self) -> bytes:
+        if self._missing == 0:
+            return self._end()
+        left = self.deadline - self._now()
+        if left <= 0:
+            raise TimeoutError
+        if self._sock is not None:
+            self._sock.settimeout(left)
+        piece: bytes = self._answer.read1(
+            _PIECE if self._missing is None else min(_PIECE, self._missing)
+        )
+        if self._missing is not None:
+            self._missing -= len(piece)
+        if not piece:
+            if self._missing:
+                raise BadAnswer("the connection was closed within the body of the answer")
+            return self._end()
+        return piece
+
+    def _end(self) -> bytes:
+        self._answer.close()
+        self._raw.release_conn()
+        return b""
+
+
+@contextmanager
+def _said_plainly(address: Address, timeout: float) -> Iterator[None]:
+    """Failures below `requests` become errors of `dbrun.errors`."""
+    from http.client import HTTPException
+
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except BadAnswer as error:
+        raise translated(error, address, timeout, sent=True) from error
+    except (RequestException, HTTPError, HTTPException, OSError) as error:
+        raise _from_requests(error, address, timeout) from error
 
 
 def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunError:
@@ -130,8 +185,6 @@ def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunE
             f"the proxy for {address.authority} cannot be used",
             "correct HTTPS_PROXY; SOCKS proxies need `pip install 'requests[socks]'`",
         )
-    if isinstance(error, TooLarge):
-        return translated(error, address, timeout, sent=True)
     system = [cause for cause in chain if isinstance(cause, OSError) and _is_plain(cause)]
     said = reason(system[-1]) if system else "the answer was cut short"
     where = f"{address.authority} by way of the proxy"

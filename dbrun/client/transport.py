@@ -27,6 +27,7 @@ from .http_message import (
 )
 from .http_pool import Pool
 from .http_proxied import ProxiedClient
+from .http_stream import HttpStream, SocketSource, Source
 from .waiting import Aside, blocking
 
 if TYPE_CHECKING:
@@ -125,6 +126,50 @@ class Transport:
             except (BadAnswer, TooLarge, UnknownEncoding) as error:
                 raise translated(error, route.address, timeout, sent=True) from error
         return HttpResponse(status=status, headers=headers, body=body)
+
+    async def stream(self, request: HttpRequest, timeout: float) -> HttpStream:
+        """Send *request* once and give its answer as soon as the head is there; reading the body
+        takes what remains of the *timeout*. Raises as `exchange`.
+        """
+        deadline = self._now() + timeout
+        route = self._routes.get(request.url) or self._route(request.url)
+        source: Source
+        if route.pool is not None:
+            head = route.heads.of(request)
+            payload = head + request.body if request.body else head
+            status, headers, source = await self._begun(
+                route, route.pool, payload, deadline, timeout
+            )
+        else:
+            client = self._proxied_client()
+            proxy, address = route.proxy or "", route.address
+            status, headers, source = await Aside(
+                lambda: client.begin(request, address, proxy, deadline, timeout)
+            )
+        return HttpStream(
+            status, headers, source, address=route.address, timeout=timeout, now=self._now
+        )
+
+    async def _begun(
+        self, route: _Route, pool: Pool, payload: bytes, deadline: float, timeout: float
+    ) -> tuple[int, Mapping[str, str], SocketSource]:
+        """The head of an answer that comes over a connection of *pool*."""
+        while True:
+            try:
+                connection, reused = await pool.take(deadline)
+            except TimeoutError as error:
+                raise translated(error, route.address, timeout, sent=False) from error
+            try:
+                status, headers, data = await connection.begin(payload, deadline)
+                return status, headers, SocketSource(connection, pool, status, headers, data)
+            except (OSError, BadAnswer) as error:
+                pool.give(connection)
+                if reused and not connection.sent and not isinstance(error, TimeoutError):
+                    continue  # as in `_over`
+                raise translated(error, route.address, timeout, connection.sent) from error
+            except BaseException:
+                pool.give(connection)
+                raise
 
     async def _over(
         self, route: _Route, pool: Pool, payload: bytes, deadline: float, timeout: float

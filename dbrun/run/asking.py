@@ -263,7 +263,7 @@ class Asker:
                     self._count_refused()
             except EndpointError as error:
                 self.limiter.release(
-                    _outcome(error), retry_after=error.retry_after, estimate=tokens
+                    outcome_of(error), retry_after=error.retry_after, estimate=tokens
                 )
                 # What may have been served is taken for served: a cap must hold.
                 self._settle(reserved, reserved if error.maybe_paid else 0.0)
@@ -423,12 +423,13 @@ class Asker:
             ) from error
 
 
-_Calling = Callable[[Sequence[Json], float], Coroutine[Wait[Any], Any, "Sequence[Answer]"]]
+Calling = Callable[[Sequence[Json], float], Coroutine[Wait[Any], Any, "Sequence[Answer]"]]
+"""One call of an adapter, as a coroutine."""
 
 
-def _calling(adapter: Adapter) -> _Calling:
+def _calling(adapter: Adapter) -> Calling:
     """How *adapter* is called without keeping a loop waiting."""
-    acall: _Calling | None = getattr(adapter, "acall", None)
+    acall: Calling | None = getattr(adapter, "acall", None)
     if acall is not None:
         return acall
 
@@ -438,7 +439,8 @@ def _calling(adapter: Adapter) -> _Calling:
     return aside
 
 
-def _outcome(error: EndpointError) -> Outcome:
+def outcome_of(error: EndpointError) -> Outcome:
+    """What a failed call tells the limits."""
     if isinstance(error, RateLimited):
         return Outcome.rate_limited
     if isinstance(error, TimedOut):

@@ -4,41 +4,34 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from ..adapters.base import Request
 from ..client.journal import Journal
-from ..client.waiting import blocking
+from ..client.waiting import Aside, blocking
 from ..errors import DbrunError, RowError, UserError
-from ..spec.model import Concurrency, EndpointSpec, Limits, Reference
+from ..spec.model import EndpointSpec
 from ..spec.response import output_check
 from ..types import Json
 from .asking import Asker, Question, Reply
 from .counters import Counters
+from .endpoint_options import LEGACY, chain, limits_of, literals
 from .opening import Surroundings, bare_context, create_adapter, make_asker
-from .outputs import cut
+from .outputs import cut, stop_of
+from .streaming import END, Pieces, StreamAsker
 from .transforms import InputTransforms, OutputTransforms
 
-_CREDENTIALS = ("token", "api_key")
-_LEGACY = {
-    "endpoint_name": "name",
-    "api_token": "token",
-    "cluster_driver_port": "port",
-    "model_kwargs": "params",
-    "extra_params": "params",
-    "temperature": "params={'temperature': …}",
-    "max_tokens": "params={'max_tokens': …}",
-}
+Prompt: TypeAlias = str | Sequence[Mapping[str, Json]]
+"""A text, or a list of messages."""
 
 
 class Endpoint:
     """A model endpoint to be asked from Python.
 
-    `invoke` asks one prompt, `batch` many. Both take the adapter's limits and tries; nothing
-    is journalled. Close it (or use `with`) to let go of its connections.
+    `invoke` asks one prompt, `batch` many, `stream` gives the answer while it comes; `ainvoke`,
+    `abatch` and `astream` are the same to await. All take the adapter's limits and tries;
+    nothing is journalled. Close it (or use `with`) to let go of its connections.
     """
 
     def __init__(
@@ -54,22 +47,23 @@ class Endpoint:
         self._spec = spec
         self._params = dict(params)
         self._stop = list(stop)
-        self._input = InputTransforms(_chain("transform_input_fn", transform_input_fn))
-        self._output = OutputTransforms(_chain("transform_output_fn", transform_output_fn))
+        self._input = InputTransforms(chain("transform_input_fn", transform_input_fn))
+        self._output = OutputTransforms(chain("transform_output_fn", transform_output_fn))
+        # Whether functions of the user's see every request, or every answer, and may be slow.
+        self._changes_input = transform_input_fn is not None
+        self._changes_output = transform_output_fn is not None
         self._adapter = create_adapter(spec, around.registry, bare_context(around))
         self._halt = threading.Event()
         self._journal = Journal.open("", mode="off")
         self._asker: Asker = make_asker(
             self._adapter, spec, self._journal, Counters(), self._halt, around.clock
         )
+        self._streams = StreamAsker.beside(self._asker)
         self._prepare_lock = threading.Lock()
         self._prepared = False
 
     def invoke(
-        self,
-        prompt: str | Sequence[Mapping[str, Json]],
-        stop: Sequence[str] | None = None,
-        **params: Json,
+        self, prompt: Prompt, stop: Sequence[str] | str | None = None, **params: Json
     ) -> Json:
         """The answer to *prompt*: text, or what `transform_output_fn` made of it.
 
@@ -82,26 +76,38 @@ class Endpoint:
             RowError: this prompt has no answer; the subclass says why.
             RunError: no prompt can have one (credentials, endpoint).
         """
-        if not isinstance(prompt, (str, list, tuple)):
-            kind = type(prompt).__name__
-            raise TypeError(f"invoke wants a text or a list of messages, not {kind}")
-        self._prepare()
-        fields: dict[str, Json] = {**self._params, **params}
-        fields["prompt" if isinstance(prompt, str) else "messages"] = (
-            prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
-        )
-        in_force = self._stop if stop is None else ([stop] if isinstance(stop, str) else list(stop))
-        if in_force:
-            fields["stop"] = in_force
-        asked = self._input.apply(fields, {})
-        reply = self._ask(asked)
-        return self._conclude(asked, reply)
+        return blocking(self._invoke(self._fields(prompt, stop, params)))
+
+    async def ainvoke(
+        self, prompt: Prompt, stop: Sequence[str] | str | None = None, **params: Json
+    ) -> Json:
+        """`invoke` to await: the event loop goes on meanwhile, and cancelling hangs up."""
+        from ..client.aio import carried
+
+        return await carried(self._invoke(self._fields(prompt, stop, params)))
+
+    def stream(
+        self, prompt: Prompt, stop: Sequence[str] | str | None = None, **params: Json
+    ) -> Iterator[Json]:
+        """The answer to *prompt* while it comes: pieces that joined are what `invoke` gives.
+
+        One piece is the whole where the endpoint does not stream, where the answer is no text,
+        and where `transform_output_fn` wants to see all of it. To stop reading (`break`) hangs
+        up. Takes and raises what `invoke` does; also between two pieces, if the stream is cut.
+        """
+        return self._pieces(self._fields(prompt, stop, params))
+
+    def astream(
+        self, prompt: Prompt, stop: Sequence[str] | str | None = None, **params: Json
+    ) -> AsyncIterator[Json]:
+        """`stream` for `async for`."""
+        return self._apieces(self._fields(prompt, stop, params))
 
     def batch(
         self,
-        prompts: Iterable[str | Sequence[Mapping[str, Json]]],
+        prompts: Iterable[Prompt],
         *,
-        stop: Sequence[str] | None = None,
+        stop: Sequence[str] | str | None = None,
         concurrency: int | None = None,
         return_exceptions: bool = False,
         **params: Json,
@@ -117,7 +123,7 @@ class Endpoint:
             RunError: no prompt can have an answer.
         """
 
-        def one(prompt: str | Sequence[Mapping[str, Json]]) -> Json:
+        def one(prompt: Prompt) -> Json:
             try:
                 return self.invoke(prompt, stop, **params)
             except RowError as error:
@@ -127,9 +133,41 @@ class Endpoint:
 
         from concurrent.futures import ThreadPoolExecutor
 
-        workers = concurrency or (self._spec.limits.concurrency or self._adapter.concurrency).high
+        workers = concurrency or self._most_at_once()
         with ThreadPoolExecutor(workers, thread_name_prefix="dbrun-batch") as pool:
             return list(pool.map(one, prompts))
+
+    async def abatch(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        stop: Sequence[str] | str | None = None,
+        concurrency: int | None = None,
+        return_exceptions: bool = False,
+        **params: Json,
+    ) -> list[Json]:
+        """`batch` to await."""
+        import asyncio
+
+        waiting = enumerate(prompts)
+        answers: dict[int, Json] = {}
+        failed: dict[int, Exception] = {}
+
+        async def work() -> None:
+            for place, prompt in waiting:
+                try:
+                    answers[place] = await self.ainvoke(prompt, stop, **params)
+                except Exception as error:
+                    if not (return_exceptions and isinstance(error, RowError)):
+                        failed[place] = error
+                    answers[place] = error
+                if failed:
+                    return
+
+        await asyncio.gather(*(work() for _ in range(concurrency or self._most_at_once())))
+        if failed:
+            raise failed[min(failed)]
+        return [answers[place] for place in range(len(answers))]
 
     def close(self) -> None:
         """Let go of connections and models."""
@@ -139,36 +177,95 @@ class Endpoint:
     def __enter__(self) -> Endpoint:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _prepare(self) -> None:
+    async def __aenter__(self) -> Endpoint:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def _most_at_once(self) -> int:
+        return (self._spec.limits.concurrency or self._adapter.concurrency).high
+
+    def _fields(
+        self, prompt: Prompt, stop: Sequence[str] | str | None, params: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        """The request mapping, before `transform_input_fn`."""
+        if not isinstance(prompt, (str, list, tuple)):
+            kind = type(prompt).__name__
+            raise TypeError(f"invoke wants a text or a list of messages, not {kind}")
         if self._halt.is_set():
             raise UserError("this endpoint was closed", "make another with dbrun.endpoint(…)")
+        fields: dict[str, Json] = {**self._params, **params}
+        fields["prompt" if isinstance(prompt, str) else "messages"] = (
+            prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
+        )
+        in_force = self._stop if stop is None else ([stop] if isinstance(stop, str) else list(stop))
+        if in_force:
+            fields["stop"] = in_force
+        return fields
+
+    async def _invoke(self, fields: dict[str, Json]) -> Json:
+        asked, question = await self._question(fields)
+        (reply,) = await self._asker.ask([question])
+        if isinstance(reply, DbrunError):
+            raise reply
+        if self._changes_output:
+            return await Aside(lambda: self._conclude(asked, reply))
+        return self._conclude(asked, reply)
+
+    async def _question(self, fields: dict[str, Json]) -> tuple[Mapping[str, Json], Question]:
+        """The request as `transform_input_fn` left it, and as the question that it is."""
+        if not self._prepared:
+            await Aside(self._prepare)
+        asked: Mapping[str, Json] = fields
+        if self._changes_input:
+            asked = await Aside(lambda: self._input.apply(fields, {}))
+        sent = dict(asked)
+        if not sent.get("stop") or not self._spec.send_stop:
+            sent.pop("stop", None)
+        body = self._adapter.encode(Request(fields=sent, params=frozenset(self._params)))
+        # Every call of `invoke` is a call of its own: equal prompts do not share an answer.
+        return asked, Question(body=body, key=secrets.token_hex(32))
+
+    def _pieces(self, fields: dict[str, Json]) -> Iterator[Json]:
+        if self._changes_output:
+            yield blocking(self._invoke(fields))
+            return
+        pieces = blocking(self._begun(fields))
+        try:
+            while (piece := blocking(pieces.read())) is not END:
+                yield piece
+        finally:
+            pieces.close()
+
+    async def _apieces(self, fields: dict[str, Json]) -> AsyncIterator[Json]:
+        from ..client.aio import carried
+
+        if self._changes_output:
+            yield await carried(self._invoke(fields))
+            return
+        pieces = await carried(self._begun(fields))
+        try:
+            while (piece := await carried(pieces.read())) is not END:
+                yield piece
+        finally:
+            pieces.close()
+
+    async def _begun(self, fields: dict[str, Json]) -> Pieces:
+        asked, question = await self._question(fields)
+        return Pieces(await self._streams.stream(question), stop_of(asked))
+
+    def _prepare(self) -> None:
         with self._prepare_lock:
             if not self._prepared:
                 self._adapter.prepare()
                 self._prepared = True
 
-    def _ask(self, fields: Mapping[str, Json]) -> Reply:
-        sent = dict(fields)
-        if not sent.get("stop") or not self._spec.send_stop:
-            sent.pop("stop", None)
-        body = self._adapter.encode(Request(fields=sent, params=frozenset(self._params)))
-        # Every call of `invoke` is a call of its own: equal prompts do not share an answer.
-        question = Question(body=body, key=secrets.token_hex(32))
-        reply = blocking(self._asker.ask([question]))[0]
-        if isinstance(reply, DbrunError):
-            raise reply
-        return reply
-
     def _conclude(self, fields: Mapping[str, Json], reply: Reply) -> Json:
-        stop = fields.get("stop") or []
+        stop = stop_of(fields)
         value = reply.response.value
         if isinstance(value, str):
             value, _ = cut(value, stop)
@@ -194,8 +291,8 @@ def make_endpoint(
 ) -> Endpoint:
     """An `Endpoint` from the adapter's options as keywords; see `dbrun.endpoint`."""
     for name in options:
-        if name in _LEGACY:
-            raise UserError(f"endpoint: unknown option '{name}'", f"write {_LEGACY[name]}")
+        if name in LEGACY:
+            raise UserError(f"endpoint: unknown option '{name}'", f"write {LEGACY[name]}")
     schema = around.registry.get("adapters", adapter).options
     known = schema.get("properties", {})
     unknown = [name for name in options if name not in known]
@@ -205,7 +302,7 @@ def make_endpoint(
         raise UserError(
             f"endpoint: {adapter} has no option '{unknown[0]}'", suggest(unknown[0], known)
         )
-    options, environ = _literals(options, around.environ)
+    options, environ = literals(options, around.environ)
     problem = output_check({**schema, "additionalProperties": True})(options)
     if problem:
         raise UserError(f"endpoint: {adapter}: {problem}", f"`dbrun adapters {adapter}` lists all")
@@ -215,7 +312,7 @@ def make_endpoint(
         headers=headers or {},
         verify=verify,
         send_stop=send_stop,
-        limits=_limits(limits or {}),
+        limits=limits_of(limits or {}),
     )
     around = Surroundings(environ=environ, registry=around.registry, clock=around.clock)
     return Endpoint(
@@ -226,47 +323,3 @@ def make_endpoint(
         transform_input_fn=transform_input_fn,
         transform_output_fn=transform_output_fn,
     )
-
-
-def _literals(
-    options: Mapping[str, Any], environ: Mapping[str, str]
-) -> tuple[dict[str, Any], Mapping[str, str]]:
-    """Credentials given as arguments become references, as adapters know them.
-
-    In a file a literal credential is an error; in a program it may come from anywhere.
-    """
-    made = dict(options)
-    given: dict[str, str] = {}
-    for name in _CREDENTIALS:
-        if isinstance(made.get(name), str):
-            given[f"DBRUN_ARGUMENT_{name.upper()}"] = made[name]
-            made[name] = {"env": f"DBRUN_ARGUMENT_{name.upper()}"}
-    return made, ChainMap(given, dict(environ)) if given else environ
-
-
-def _limits(limits: Mapping[str, Any]) -> Limits:
-    given = dict(limits)
-    concurrency = given.get("concurrency")
-    if isinstance(concurrency, int):
-        given["concurrency"] = Concurrency.fixed(concurrency)
-    elif isinstance(concurrency, Mapping):
-        given["concurrency"] = Concurrency(
-            start=concurrency.get("start", 8),
-            low=concurrency.get("min", 1),
-            high=concurrency.get("max", 64),
-        )
-    elif concurrency == "auto":
-        given["concurrency"] = Concurrency()
-    try:
-        return Limits(**given)
-    except TypeError as error:
-        raise UserError(f"limits: {error}") from error
-
-
-def _chain(
-    name: str, function: Callable[..., Any] | None
-) -> list[tuple[Reference, Callable[..., Any]]]:
-    if function is None:
-        return []
-    path = f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', name)}"
-    return [(Reference(path=path, folder="", project="", key=name), function)]

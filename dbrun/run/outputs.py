@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import InvalidOutput
 from ..types import Json
@@ -17,6 +17,14 @@ def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     """*text* up to the earliest of the *stop* strings, and whether there was one."""
     ends = [end for end in (text.find(word) for word in stop if word) if end >= 0]
     return (text[: min(ends)], True) if ends else (text, False)
+
+
+def stop_of(fields: Mapping[str, Json]) -> Sequence[str]:
+    """The stop strings in force: those of the request mapping that `input` returned."""
+    stop = fields.get("stop")
+    if isinstance(stop, str):
+        return [stop]
+    return [word for word in stop if isinstance(word, str)] if isinstance(stop, list) else []
 
 
 def parse_json(value: Json, check: Callable[[Json], str | None]) -> Json:

@@ -18,7 +18,7 @@ from ..values import plain
 from .asking import Question, Reply
 from .inline import Inline
 from .items import Item
-from .outputs import cut, parse_json
+from .outputs import cut, parse_json, stop_of
 from .steps import Step
 
 
@@ -186,7 +186,7 @@ class Processor:
         story.timing.latency += reply.latency
         story.timing.attempts += reply.attempts
         story.timing.reused = story.timing.reused and reply.reused
-        stop = step.stop_in_force(asking.fields)
+        stop = stop_of(asking.fields)
         value, finish_reason = response.value, response.finish_reason
         if isinstance(value, str):
             value, was_cut = cut(value, stop)

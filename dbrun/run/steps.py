@@ -77,13 +77,6 @@ class Step:
         """What the `input` transforms make of the request mapping."""
         return self.input.apply(fields, row)
 
-    def stop_in_force(self, fields: Mapping[str, Json]) -> Sequence[str]:
-        """The stop strings of the request mapping that `input` returned."""
-        stop = fields.get("stop")
-        if isinstance(stop, str):
-            return [stop]
-        return [word for word in stop if isinstance(word, str)] if isinstance(stop, list) else []
-
     def sent(self, fields: Mapping[str, Json]) -> Mapping[str, Json]:
         """The request mapping without what is absent or kept from the endpoint."""
         # An empty or null stop is refused by some endpoints: what is not set is absent.

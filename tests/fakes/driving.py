@@ -1,12 +1,14 @@
-"""The two ways to carry a coroutine out, under one name; and threads that do something soon."""
+"""The ways to carry a coroutine out, under one name; and threads that do something soon."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from dbrun.client.aio import carried
 from dbrun.client.loop import Loop
 from dbrun.client.transport import HttpRequest, HttpResponse, Transport
 from dbrun.client.waiting import Wait, blocking
@@ -35,9 +37,15 @@ def all_looping(
     return [results[number] for number in range(len(coroutines))]
 
 
+def on_asyncio(coroutine: Coroutine[Wait[Any], Any, T]) -> T:
+    """What *coroutine* returns or raises, awaited on an event loop of asyncio."""
+    return asyncio.run(carried(coroutine))
+
+
 DRIVERS: dict[str, Callable[[Coroutine[Wait[Any], Any, Any]], Any]] = {
     "blocking": blocking,
     "loop": looping,
+    "asyncio": on_asyncio,
 }
 
 

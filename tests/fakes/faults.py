@@ -30,8 +30,8 @@ class Fault:
     *contains* (parts of path and body) must all hold; then it happens with the probability
     *chance*, and *times* bounds how often.
     Without a *status* the answer is the usual one, *short* of one prediction, its body *trimmed*
-    to so many bytes, with *headers* over its own. *delay*, *cut*, *stall*, *reset* and *drip* are
-    as in `Reply`.
+    to so many bytes, with *headers* over its own. *delay*, *cut*, *stall*, *reset*, *drip* and
+    *chunked* are as in `Reply`.
     """
 
     at: int | Iterable[int] | None = None
@@ -52,6 +52,7 @@ class Fault:
     drip: float = 0.0
     short: bool = False
     trimmed: int | None = None
+    chunked: int | None = None
 
     def matches(self, request: Received, number: int) -> bool:
         """Whether it happens to *request*, the model request of this *number* (0: none)."""
@@ -79,7 +80,7 @@ class Fault:
         reply.headers.update(self.headers)
         reply.delay += self.delay
         reply.reset, reply.stall, reply.cut = self.reset, self.stall, self.cut
-        reply.drip = self.drip
+        reply.drip, reply.chunked = self.drip, self.chunked
         return reply
 
 

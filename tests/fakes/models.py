@@ -18,7 +18,8 @@ FIELDS = {
     "completions": "prompt max_tokens temperature top_p top_k n stop stream echo suffix "
     "use_raw_prompt error_behavior",
     "embeddings": "input instruction",
-    "responses": "input instructions max_output_tokens temperature top_p tools reasoning text",
+    "responses": "input instructions max_output_tokens temperature top_p tools reasoning text "
+    "stream",
 }
 """What a foundation model's gateway knows; any other field is refused."""
 
@@ -115,11 +116,19 @@ def chat(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
         "choices": [{**choice, "index": index} for index in range(body.get("n", 1))],
         "usage": _usage(" ".join(_content(message) for message in messages), text),
     }
-    return _streamed(told, text) if body.get("stream") else as_json(told)
+    return _streamed_chat(told, content) if body.get("stream") else as_json(told)
 
 
 def external(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
-    """A chat of another provider: a null stop is refused as such."""
+    """A chat of another provider: a null stop is refused as such, and `[provider]` in a prompt is
+    what the provider itself refuses, which is told within the message."""
+    if "[provider]" in str(body.get("messages")):
+        inner = {"type": "invalid_request_error", "message": "temperature: range: 0..1"}
+        nested = {
+            "external_model_provider": "anthropic",
+            "external_model_error": {"type": "error", "error": inner},
+        }
+        raise Refusal(400, {"error_code": "BAD_REQUEST", "message": json.dumps(nested)})
     if "stop" in body and body["stop"] is None:
         message = "INVALID_PARAMETER_VALUE: stop was not of type List[String]: null"
         raise Refusal(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})
@@ -138,7 +147,12 @@ def completions(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
             choices.append({"index": len(choices), "text": text, "finish_reason": reason})
     told = {"id": _id("cmpl", body), "object": "text_completion", "model": endpoint.model}
     said = " ".join(choice["text"] for choice in choices)
-    return as_json({**told, "choices": choices, "usage": _usage(" ".join(prompts), said)})
+    told = {**told, "choices": choices, "usage": _usage(" ".join(prompts), said)}
+    if not body.get("stream"):
+        return as_json(told)
+    last = {**choices[0], "text": ""}
+    chunks = [{"index": 0, "text": word, "finish_reason": None} for word in _words(said)]
+    return as_events([{**told, "choices": [chunk]} for chunk in [*chunks, last]])
 
 
 def embeddings(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
@@ -161,8 +175,13 @@ def vector(text: str) -> list[float]:
 
 
 def agent(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
-    """An MLflow ChatAgent: the reply has messages and no choices."""
+    """An MLflow ChatAgent: the reply has messages and no choices, its chunks have a delta."""
     text, _ = speak(_content(body["messages"][-1]), _stop(body))
+    if body.get("stream"):
+        said = {"role": "assistant", "id": "msg-1"}
+        return as_events(
+            [{"delta": {**said, "content": word}} for word in _words(text)], done=False
+        )
     return as_json({"messages": [{"role": "assistant", "content": text, "id": "msg-1"}]})
 
 
@@ -177,7 +196,13 @@ def responses(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
     words = _usage(prompt, text)
     usage = {"input_tokens": words["prompt_tokens"], "output_tokens": words["completion_tokens"]}
     told = {"status": "completed", "model": endpoint.model, "output": [item], "usage": usage}
-    return as_json({"id": _id("resp", body), "object": "response", **told})
+    told = {"id": _id("resp", body), "object": "response", **told}
+    if not body.get("stream"):
+        return as_json(told)
+    deltas = [{"type": "response.output_text.delta", "delta": word} for word in _words(text)]
+    done = {"type": "response.output_item.done", "item": item}
+    end = {"type": "response.completed", "response": told}
+    return as_events([{"type": "response.created"}, *deltas, done, end], done=False)
 
 
 def custom(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
@@ -327,20 +352,40 @@ def _by_schema(schema: Mapping[str, Any], text: str) -> str:
     )
 
 
-def _streamed(told: dict[str, Any], text: str) -> Reply:
-    """Server-sent events; every chunk has the usage so far, as Foundation Model APIs send it."""
-    events = []
+def as_events(events: list[Any], done: bool = True) -> Reply:
+    """Server-sent events, with the mark of the end if *done*."""
+    lines = [f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events]
+    body = "".join([*lines, *(["data: [DONE]\n\n"] if done else [])]).encode()
+    return Reply(200, body, {"content-type": "text/event-stream; charset=utf-8"})
+
+
+def _words(text: str) -> list[str]:
+    """*text* in pieces, a word each."""
     pieces = [piece + " " for piece in text.split(" ")]
-    pieces[-1] = pieces[-1][:-1]
-    for place, piece in enumerate([*pieces, ""]):
-        last = place == len(pieces)
+    return [*pieces[:-1], pieces[-1][:-1]]
+
+
+def _streamed_chat(told: dict[str, Any], content: Any) -> Reply:
+    """Chunks with the usage so far in each, as Foundation Model APIs send it; the parts of a
+    reasoning model's content come as lists."""
+    deltas: list[Any] = []
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            deltas += _words(part)
+        elif part["type"] == "text":
+            deltas += [[{"type": "text", "text": word}] for word in _words(part["text"])]
+        else:
+            deltas.append([part])
+    chunks = []
+    for place, delta in enumerate([*deltas, ""]):
+        last = place == len(deltas)
         choice = {
             "index": 0,
-            "delta": {"role": "assistant", "content": piece} if not last else {"content": ""},
+            "delta": {"content": delta} if last else {"role": "assistant", "content": delta},
             "finish_reason": told["choices"][0]["finish_reason"] if last else None,
         }
-        usage = {**told["usage"], "completion_tokens": min(place + 1, len(pieces))}
-        chunk = {**told, "object": "chat.completion.chunk", "choices": [choice], "usage": usage}
-        events.append(f"data: {json.dumps(chunk)}\n\n")
-    body = "".join([*events, "data: [DONE]\n\n"]).encode()
-    return Reply(200, body, {"content-type": "text/event-stream"})
+        usage = {**told["usage"], "completion_tokens": min(place + 1, len(deltas))}
+        chunks.append(
+            {**told, "object": "chat.completion.chunk", "choices": [choice], "usage": usage}
+        )
+    return as_events(chunks)

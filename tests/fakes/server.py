@@ -46,7 +46,8 @@ class Reply:
     *delay*: seconds before it. *cut*: hang up after so many bytes of the body; a negative number
     leaves out the body and that much of the head. *stall*: hang up after so many seconds, or when
     the client does, in place of the answer or, with *cut*, of the rest of it. *reset*: hang up by
-    a reset, likewise. *drip*: seconds between two bytes of it all.
+    a reset, likewise. *drip*: seconds between two bytes of it all. *chunked*: send the body in
+    chunks of so many bytes.
     """
 
     status: int = 200
@@ -57,6 +58,7 @@ class Reply:
     cut: int | None = None
     stall: float | None = None
     drip: float = 0.0
+    chunked: int | None = None
 
 
 @dataclass(frozen=True)
@@ -145,16 +147,21 @@ def _spelled(reply: Reply) -> tuple[bytes, bool]:
         phrase = HTTPStatus(reply.status).phrase
     except ValueError:
         phrase = "Unknown"
+    body = reply.body
     lines = [f"HTTP/1.1 {reply.status} {phrase}"]
-    if "content-length" not in reply.headers:  # which an answer to HEAD tells of what it lacks
-        lines.append(f"content-length: {len(reply.body)}")
+    if reply.chunked:
+        parts = [body[at : at + reply.chunked] for at in range(0, len(body), reply.chunked)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
+        lines.append("transfer-encoding: chunked")
+    elif "content-length" not in reply.headers:  # which an answer to HEAD tells of what it lacks
+        lines.append(f"content-length: {len(body)}")
     lines += [f"{name}: {value}" for name, value in reply.headers.items()]
     head = "\r\n".join([*lines, "", ""]).encode("latin-1")
     if reply.cut is None:
-        return head + reply.body, True
+        return head + body, True
     if reply.cut < 0:
         return head[: reply.cut], False
-    return head + reply.body[: reply.cut], reply.cut >= len(reply.body)
+    return head + body[: reply.cut], reply.cut >= len(body)
 
 
 class _Tcp(socketserver.ThreadingTCPServer):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...errors import Malformed, Rejected
 from ...types import Json, Response
 from ..base import Request
+
+if TYPE_CHECKING:
+    from .streamed import Streamed
 
 
 class Wire(Protocol):
@@ -48,13 +51,21 @@ class Wire(Protocol):
     def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
         """The params that hold an answer to *schema*; empty where there are none."""
 
+    def streamed(self) -> Streamed | None:
+        """What puts an answer together that a request with `stream: true` brings in pieces; None
+        where answers come whole."""
+
 
 class Unconstrained:
-    """The part of a wire that has no form for a schema of the answer."""
+    """The part of a wire that has no form for a schema of the answer, nor for one in pieces."""
 
     def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
         """No params: the answer can only be checked when it has come."""
         return {}
+
+    def streamed(self) -> Streamed | None:
+        """Nothing: answers come whole."""
+        return None
 
 
 class Alone(Unconstrained):

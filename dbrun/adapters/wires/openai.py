@@ -15,6 +15,7 @@ from ...types import Json, Response
 from ..base import Request
 from .base import Alone, Unconstrained, malformed, sendable, text_of, unexpected
 from .common import finish_reason, text_of_parts, usage_of
+from .streamed import Streamed, StreamedChat, StreamedCompletion
 
 
 class Chat(Alone):
@@ -62,6 +63,10 @@ class Chat(Alone):
         form = {"name": name, "schema": schema, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": form}}
 
+    def streamed(self) -> Streamed | None:
+        """Chunks with a `delta`."""
+        return StreamedChat()
+
 
 class Completions(Unconstrained):
     """`prompt` in, `choices[*].text` out; several prompts may share a call."""
@@ -94,6 +99,10 @@ class Completions(Unconstrained):
             body=body,
             model=model_of(body),
         )
+
+    def streamed(self) -> Streamed | None:
+        """Chunks with a `text`."""
+        return StreamedCompletion()
 
     def group(self, body: Json) -> Hashable:
         """Equal in all but the prompt; a prompt that is a list travels alone."""

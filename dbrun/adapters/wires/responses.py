@@ -10,6 +10,7 @@ from ..base import Request
 from .base import Alone, sendable, unexpected
 from .common import finish_reason, text_of_parts, usage_of
 from .openai import model_of
+from .streamed import Streamed, StreamedResponse
 
 
 class Responses(Alone):
@@ -41,6 +42,10 @@ class Responses(Alone):
         """`text.format` of type `json_schema`, strict."""
         form = {"type": "json_schema", "name": name, "schema": schema, "strict": True}
         return {"text": {"format": form}}
+
+    def streamed(self) -> Streamed | None:
+        """Events with a `type`."""
+        return StreamedResponse()
 
     def decode(self, body: Json) -> Response:
         """The text of all message items joined; without text, the function calls."""
