@@ -14,6 +14,7 @@ from .types import Json, Problem
 
 if TYPE_CHECKING:
     from .run.endpoint import Endpoint
+    from .tracking.prompts import Mode
 
 
 def load(
@@ -26,6 +27,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     registry: Registry | None = None,
     import_functions: bool = True,
+    prompts: Mode = "current",
 ) -> Pipeline:
     """The pipeline of the file at *path*, read, merged and checked.
 
@@ -37,10 +39,39 @@ def load(
         environ: where `${NAME}` is looked up; the process's environment unless given.
         registry: the plugins it may use.
         import_functions: false names functions without importing them.
+        prompts: what an alias of MLflow's registry stands for: `current` asks the registry,
+            `latest_known` takes what it said last where it cannot be asked, `kept` never asks.
 
     Raises:
         SpecError: with every problem found, each with its place in the file.
+        RunError: a registered prompt cannot be read.
     """
+    return _load(
+        path,
+        target=target,
+        vars=vars,
+        variables=variables,
+        overrides=overrides,
+        environ=environ,
+        registry=registry,
+        import_functions=import_functions,
+        prompts=prompts,
+    )
+
+
+def _load(
+    path: str | os.PathLike[str],
+    *,
+    target: str | None = None,
+    vars: Mapping[str, Json] | None = None,
+    variables: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
+    import_functions: bool = True,
+    prompts: Mode = "current",
+    must_have_prompts: bool = True,
+) -> Pipeline:
     registry = registry or Registry()
     loaded = load_spec(
         os.fspath(path),
@@ -51,10 +82,21 @@ def load(
         environ=os.environ if environ is None else environ,
         registry=registry,
     )
+    spec, warnings = loaded.spec, loaded.warnings
+    if any(step.prompt.registered for step in spec.steps):
+        from .tracking.prompts import read_prompts
+
+        spec, more = read_prompts(
+            spec,
+            os.environ if environ is None else environ,
+            mode=prompts,
+            must_have=must_have_prompts,
+        )
+        warnings = (*warnings, *more)
     return Pipeline.from_spec(
-        loaded.spec,
+        spec,
         registry,
-        warnings=loaded.warnings,
+        warnings=warnings,
         import_functions=import_functions,
         environ=environ,
     )
@@ -63,10 +105,13 @@ def load(
 def validate(path: str | os.PathLike[str], **options: Any) -> tuple[list[Problem], list[Problem]]:
     """The problems and the warnings of the file at *path*; takes what `load` takes.
 
-    Everything is checked that can be without calling an endpoint.
+    Everything is checked that can be without calling an endpoint. A registered prompt that cannot
+    be read for the moment is a warning; untrusted specs (`import_functions=False`) have nobody
+    asked for theirs.
     """
+    mode = "latest_known" if options.get("import_functions", True) else "kept"
     try:
-        pipeline = load(path, **options)
+        pipeline = _load(path, **{"prompts": mode, "must_have_prompts": False, **options})
     except SpecError as error:
         return list(error.problems), []
     return [], list(pipeline.warnings)

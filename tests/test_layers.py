@@ -15,7 +15,7 @@ LAYERS = {
     "encoding": 0, "frozen": 0, "storage": 0, "findings": 0,
     "files": 1, "registry": 1, "spec": 1,
     "client": 2, "context": 2,
-    "adapters": 3, "sources": 3, "sinks": 3,
+    "adapters": 3, "sources": 3, "sinks": 3, "tracking": 3,
     "run": 4, "run.engines": 5,
     "doctor": 5,
     "report": 6, "deploy": 6, "bundle": 9,
@@ -38,6 +38,7 @@ DOORS = {
     "rich": {"cli/"},
     "xllamacpp": {"adapters/local"},
     "jmespath": {"adapters/"},
+    "mlflow": {"tracking/library"},
 }
 """Outside library → the modules (by prefix) that may import it."""
 

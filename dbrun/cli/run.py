@@ -81,7 +81,7 @@ def command(
         raise UserError("nothing to run: there are only fragments (_*.yaml)")
     if given["out"] is not None and len(paths) > 1:
         raise click.UsageError("--out takes the results of one spec, not of several")
-    pipelines = load_all(paths, overlay)
+    pipelines = load_all(paths, overlay, prompts="kept" if given["replay"] else "current")
     options = _run_options(given)
     _check_sinks(pipelines, options)
     from .running import Runner

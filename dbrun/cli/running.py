@@ -67,6 +67,8 @@ class Runner:
         self._ended.append(describe(done, pipeline.spec.file))
         if not self._quiet:
             self._session.say(summary(done))
+        elif done.tracked is not None and done.tracked.warning is not None:
+            self._session.say(f"warning: {done.tracked.warning}")
         return done.exit_code
 
     def _warn(self, pipeline: Pipeline) -> None:

@@ -14,6 +14,7 @@ from ..frozen import frozen
 
 if TYPE_CHECKING:
     from ..run.pipeline import Pipeline
+    from ..tracking.prompts import Mode
     from ..types import Problem
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -107,9 +108,9 @@ def is_fragment(path: str) -> bool:
 
 
 def load_all(
-    paths: Sequence[str], overlay: Overlay, *, import_functions: bool = True
+    paths: Sequence[str], overlay: Overlay, *, prompts: Mode = "latest_known"
 ) -> list[Pipeline]:
-    """The pipelines of the files at *paths*.
+    """The pipelines of the files at *paths*; *prompts* is as for `dbrun.load`.
 
     Raises:
         SpecError: with every problem of every one of them.
@@ -127,15 +128,27 @@ def load_all(
                     target=overlay.target,
                     variables=overlay.variables,
                     overrides=overlay.overrides,
-                    import_functions=import_functions,
+                    prompts=prompts,
                 )
             pipelines.append(pipeline)
+            if prompts == "latest_known":
+                _warn_of_prompts(pipeline)
         except SpecError as error:
             # A parent's problem is every child's; once is enough.
             problems.extend(found for found in error.problems if found not in problems)
     if problems:
         raise SpecError(problems)
     return pipelines
+
+
+def _warn_of_prompts(pipeline: Pipeline) -> None:
+    """Say it where another prompt may be shown than a run would take."""
+    from .session import session_of
+    from .trouble import show_problems
+
+    warnings = [one for one in pipeline.warnings if one.path.endswith("prompt.mlflow")]
+    if warnings:
+        show_problems(warnings, session_of(click.get_current_context()), "warning")
 
 
 def _complete_target(

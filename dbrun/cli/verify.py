@@ -66,7 +66,7 @@ def _verify_spec(path: str, overlay: Overlay, session: Session) -> int:
     from ..run.opening import Surroundings
     from ..run.verifying import verify_spec
 
-    pipeline = load_all([path], overlay)[0]
+    pipeline = load_all([path], overlay, prompts="kept")[0]
     around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
     found = verify_spec(pipeline.spec, around)
     _tell(path, found, session)

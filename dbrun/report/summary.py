@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .words import counted, money, seconds, tokens
 
 if TYPE_CHECKING:
-    from ..run.result import Run, Verdict
+    from ..run.result import Run, Tracked, Verdict
     from ..types import Json
 
 _LONGEST = 160  # characters of a failure's message
@@ -52,6 +52,13 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
         }
         for verdict in run.verdicts
     ]
+    if run.tracked is not None:
+        said["mlflow"] = {
+            "experiment": run.tracked.experiment,
+            "run": run.tracked.run,
+            "url": run.tracked.url,
+            "warning": run.tracked.warning,
+        }
     said["first_failures"] = [
         {"id": row_id, "class": kind, "message": message}
         for row_id, kind, message in run.first_failures
@@ -95,6 +102,8 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
     unmet = [_verdict(verdict) for verdict in run.verdicts if not verdict.met]
     if unmet:
         yield "gates", unmet
+    if run.tracked is not None:
+        yield "mlflow", [_tracked(run.tracked)]
     yield "results", [_results(run)]
 
 
@@ -158,6 +167,13 @@ def _mend(errors: Mapping[str, int]) -> str:
 def _verdict(verdict: Verdict) -> str:
     said = f"{verdict.name} is {verdict.value:.6g}, wanted is {verdict.wanted}"
     return f"{said} (a warning)" if verdict.warn else said
+
+
+def _tracked(tracked: Tracked) -> str:
+    if tracked.warning is not None:
+        return f"warning: {tracked.warning}"
+    where = tracked.url or f"run {tracked.run} of experiment {tracked.experiment}"
+    return f"{where} (logged before)" if tracked.again else where
 
 
 def _results(run: Run) -> str:

@@ -29,6 +29,8 @@ _PACKAGES = (
     "requests",
     "rich",
     "databricks-sdk",
+    "mlflow",
+    "mlflow-skinny",
     "xllamacpp",
 )
 
@@ -120,6 +122,12 @@ def git_state(folder: str) -> Json:
         return None
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": bool(changed)}
+
+
+def git_branch(folder: str) -> str | None:
+    """The branch that *folder* is on; None outside git and where no branch is checked out."""
+    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
+    return None if branch in (None, "HEAD") else branch
 
 
 def run_id(now: datetime) -> str:

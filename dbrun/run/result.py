@@ -24,12 +24,25 @@ class Verdict:
 
 
 @frozen
+class Tracked:
+    """What became of logging a run to MLflow's *experiment*: its *run* there and that one's *url*
+    where it has one, or a *warning*. *again* says that it had been logged before."""
+
+    experiment: str
+    run: str | None = None
+    url: str | None = None
+    again: bool = False
+    warning: str | None = None
+
+
+@frozen
 class Run:
     """A finished run.
 
     *path* is the results file (None when they went to a stream), *manifest* the run's record,
     *exit_code* as the command line would give, *verdicts* one for each gate. *missing_ids* are
-    ids that were asked for and are no row's.
+    ids that were asked for and are no row's. *tracked* tells what was logged to MLflow, if
+    the spec asks for that.
     """
 
     path: str | None
@@ -38,6 +51,7 @@ class Run:
     verdicts: tuple[Verdict, ...] = ()
     first_failures: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
     missing_ids: tuple[str, ...] = ()
+    tracked: Tracked | None = None
 
     @property
     def results(self) -> Iterator[Mapping[str, Json]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..registry import Registry
 from ..types import Json
@@ -17,7 +18,7 @@ from .build_job import build_job
 from .build_source import build_source
 from .build_step import build_steps
 from .formats import format_of
-from .model import EngineSpec, Gate, JournalSpec, SinkSpec, Spec, StepSpec
+from .model import EngineSpec, Gate, JournalSpec, MlflowSpec, SinkSpec, Spec, StepSpec
 from .nodes import Node, entries, plain
 from .site import Site, value_of
 
@@ -30,6 +31,7 @@ def build(
     endpoints = Endpoints(site, root, registry, limits)
     source = build_source(site, root.get("source"), registry)
     steps = build_steps(site, root, endpoints)
+    mlflow = _mlflow(site, root.get("mlflow"))
     name = str(value_of(site.sound(("name",), root.get("name")), "unnamed"))
     sink = _sink(site, root.get("sink"), name, registry)
     journal = _journal(site, root.get("journal"), sink)
@@ -57,6 +59,7 @@ def build(
         engine=_engine(site, root.get("engine")),
         gates=_gates(root.get("gates")),
         job=job,
+        mlflow=mlflow,
         filters={
             key: site.reference(node, ("templates", "filters", key))
             for key, node in _filters(root).items()
@@ -151,6 +154,19 @@ def _gates(node: Node | None) -> Mapping[str, Gate]:
         given = {key: float(value) for key, value in plain(bounds).items()}
         gates[name] = Gate(**given)
     return gates
+
+
+def _mlflow(site: Site, node: Node | None) -> MlflowSpec | None:
+    if node is None or site.sound(("mlflow",), node) is None:
+        return None
+    given: dict[str, Any] = {name: plain(value) for name, value in entries(node).items()}
+    idle = [name for name in ("run_name", "tags", "artifacts") if name in given]
+    if idle and "experiment" not in given:
+        message = f"'experiment' is missing, so '{idle[0]}' is of nothing"
+        site.findings.add(node.place, ("mlflow",), message, "name the experiment to log runs to")
+    if "artifacts" in given:
+        given["artifacts"] = frozenset(given["artifacts"])
+    return MlflowSpec(**given, where=node.place.mark)
 
 
 def _filters(root: Node) -> Mapping[str, Node]:

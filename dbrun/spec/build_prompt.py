@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import MessageTemplate, Part, Prompt, Text
-from .nodes import Node, Path, plain
+from .model import MessageTemplate, Part, Prompt, RegisteredPrompt, Text
+from .nodes import Node, Path, dotted, plain
 from .site import Site
 
 
@@ -22,12 +22,26 @@ def build_prompt(site: Site, node: Node, path: Path) -> Prompt | None:
         return None
     if (column := written.get("column")) is not None:
         return Prompt(column=column.value)
+    if (uri := written.get("mlflow")) is not None:
+        return Prompt(registered=_registered(uri, (*at, "mlflow")))
     if key == "prompt":
         text = site.template(written, at)
         return Prompt(text=text) if text is not None else None
     turns = [_message(site, one, (*at, index)) for index, one in enumerate(written.value)]
     messages = tuple(turn for turn in turns if turn is not None)
     return Prompt(messages=messages) if len(messages) == len(turns) else None
+
+
+def _registered(uri: Node, path: Path) -> RegisteredPrompt:
+    named, _, alias = uri.value.removeprefix("prompts:/").partition("@")
+    name, _, version = named.partition("/")
+    return RegisteredPrompt(
+        name=name,
+        version=int(version) if version else None,
+        alias=alias or None,
+        where=uri.at.mark,
+        path=dotted(path),
+    )
 
 
 def _message(site: Site, node: Node, path: Path) -> MessageTemplate | None:

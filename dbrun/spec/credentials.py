@@ -48,6 +48,8 @@ def check_urls(root: Node, schemas: Schemas, findings: Findings) -> None:
     for path, node in _urls(root, schemas):
         if USER_INFO.search(node.value):
             hint = "name the credential in token, api_key or headers"
+            if path[:1] == ("mlflow",):
+                hint = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             findings.add(node.at, path, "user info in a URL", hint, secret=True)
         if KEY_IN_QUERY.search(node.value):
             hint = "send it as a header: {env: NAME}"

@@ -63,12 +63,35 @@ class MessageTemplate:
 
 
 @frozen
+class RegisteredPrompt:
+    """A prompt of MLflow's registry: *name*, and its *version* or an *alias* of one.
+
+    *where* is the mark of its URI in the spec, *path* the place of the key.
+    """
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
+    where: Mark = NOWHERE
+    path: str = "prompt.mlflow"
+
+    @property
+    def uri(self) -> str:
+        """`prompts:/name/version` or `prompts:/name@alias`."""
+        return f"prompts:/{self.name}" + (f"@{self.alias}" if self.alias else f"/{self.version}")
+
+
+@frozen
 class Prompt:
-    """What is asked: exactly one of the three is set."""
+    """What is asked: exactly one of the first three is set.
+
+    A *registered* one has none of them until the registry (or what is kept of it) was read.
+    """
 
     text: Text | None = None
     messages: tuple[MessageTemplate, ...] | None = None
     column: str | None = None
+    registered: RegisteredPrompt | None = None
 
 
 @frozen
@@ -237,6 +260,23 @@ class JobSpec:
 
 
 @frozen
+class MlflowSpec:
+    """Where and how runs are logged, and where registered prompts are read.
+
+    Without *experiment* nothing is logged. A URI that is None is left to MLflow's own settings.
+    *artifacts* are of `manifest` and `results`.
+    """
+
+    experiment: str | None = None
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
+    run_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: frozenset[str] = frozenset({"manifest", "results"})
+    where: Mark = NOWHERE
+
+
+@frozen
 class Spec:
     """A pipeline file after merging, with every default applied.
 
@@ -261,5 +301,6 @@ class Spec:
     filters: Mapping[str, Reference] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(default_factory=dict)
     job: JobSpec | None = None
+    mlflow: MlflowSpec | None = None
     merged: Mapping[str, Json] = field(default_factory=dict)
     target: str | None = None

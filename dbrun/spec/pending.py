@@ -43,7 +43,6 @@ PENDING = (
     Pending(("matrix",)),
     Pending(("scores",)),
     Pending(("tests",)),
-    Pending(("mlflow",)),
     Pending(("gates", "*")),
     Pending(("source", "table")),
     Pending(("source", "query")),
@@ -61,8 +60,6 @@ PENDING = (
     Pending(("endpoint", "limits", "processes"), _is_several),
     Pending(("endpoints", "*", "limits", "processes"), _is_several),
     Pending(("steps", "*", "endpoint", "limits", "processes"), _is_several),
-    Pending(("prompt", "mlflow")),
-    Pending(("steps", "*", "prompt", "mlflow")),
 )
 
 _BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {

@@ -37,7 +37,6 @@ def message(label: str) -> str:
         ({"matrix": 5}, ["matrix"]),
         ({"scores": [{"type": "nonsense", "x": 1}]}, ["scores"]),
         ({"tests": []}, ["tests"]),
-        ({"mlflow": {"experiment": "x"}}, ["mlflow"]),
         ({"gates": {"latency_p90": {"max": 2}}}, ["gates.latency_p90"]),
         ({"gates": {"cost": {"max": 2}, "my_score": {"min": 1}}}, ["gates.cost", "gates.my_score"]),
         ({"gates": {"variants": ["a"]}}, ["gates.variants"]),
@@ -53,11 +52,6 @@ def message(label: str) -> str:
         (
             {"endpoints": {"a": {"adapter": "local", "limits": {"processes": 2}}}},
             ["endpoints.a.limits.processes"],
-        ),
-        ({"prompt": {"mlflow": "prompts:/a/1"}}, ["prompt.mlflow"]),
-        (
-            {"steps": [{"name": "a", "prompt": {"mlflow": "prompts:/a/1"}}]},
-            ["steps.a.prompt.mlflow"],
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..survey import is_read_again
 from ..tally import Tally
+from ..tracked import check_tracking, track
 
 _ENOUGH_ROWS = 50  # a ratio of failures means nothing before
 
@@ -120,6 +122,8 @@ class LocalRun:
         path = results_path(spec, self._options)
         refuse_place(spec, path)
         registry = self._around.registry
+        if self._mode != "replay":
+            check_tracking(spec)
         wanted = sink_spec(spec, self._options, registry)
         sink = create_sink(wanted, path, self._options.stream, registry)
         self._recorder = recorder = Recorder(spec, self._options, self._around.clock, path)
@@ -142,6 +146,7 @@ class LocalRun:
                 return self._finish(recorder, parts, source, sink, path)
             except DbrunError as error:
                 recorder.stop(error, self._tally, self._counters, parts)
+                self._track_stopped(recorder)
                 raise
             finally:
                 sink.close()
@@ -272,6 +277,7 @@ class LocalRun:
         met = all(verdict.met for verdict in judged if not verdict.warn)
         exit_code = EXIT_OK if met else EXIT_UNMET
         replay = self._mode == "replay"
+        manifest: Mapping[str, Json] = {}
         if replay and self._tally.by_error["unanswered"]:
             # What is not known is no result: the file that is there stays as it is.
             recorder.abandon(exit_code, self._tally, self._counters, parts)
@@ -280,7 +286,7 @@ class LocalRun:
         else:
             self._lock.check()
             sink.commit()
-            recorder.finish(
+            manifest = recorder.finish(
                 exit_code,
                 self._tally,
                 self._counters,
@@ -298,4 +304,13 @@ class LocalRun:
             verdicts=judged,
             first_failures=tuple(self._tally.first_failures),
             missing_ids=tuple(sorted(self._missing_ids)),
+            tracked=None if replay else track(self._spec, manifest, path),
         )
+
+    def _track_stopped(self, recorder: Recorder) -> None:
+        if self._mode == "replay":
+            return
+        tracked = track(self._spec, recorder.manifest, None)
+        if tracked is not None and tracked.warning is not None:
+            # The run is ending with an error of its own, which says more.
+            logging.getLogger(__name__).warning("%s", tracked.warning)
