@@ -22,7 +22,7 @@ def test_the_run_of_the_manual_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (command,) = re.findall(r"^dbrun (.*)$", MANUAL, re.MULTILINE)
+    (command,) = re.findall(r"^dbrun (pipelines.*)$", MANUAL, re.MULTILINE)
     (tmp_path / "pyproject.toml").touch()
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
     monkeypatch.chdir(tmp_path)
