@@ -59,6 +59,7 @@ wheel: $(VENV)/.dev ## build the wheel and use it in a clean environment, withou
 	cd build/wheel/project && ../venv/bin/dbrun schema spec > /dev/null
 	cd build/wheel/project && ../venv/bin/dbrun function.yaml
 	cd build/wheel/project && test "$$(wc -l < out/function.jsonl)" -eq 10
+	DBRUN_WHEEL_PYTHON=$(CURDIR)/build/wheel/venv/bin/python $(BIN)/python -m pytest tests_heavy/wheel
 
 bench: $(VENV)/.dev ## measure a run's cost per row, beside other tools (PEERS="their pythons")
 	$(BIN)/python benchmarks/whole_run.py

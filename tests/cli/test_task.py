@@ -16,6 +16,7 @@ import pytest
 from fakes.workspace import FakeWorkspace, fail
 
 from dbrun.cli.task import JobFailed, entry
+from dbrun.deploy.job import ENTRY_POINT
 
 SPEC = """\
 name: tickets
@@ -169,3 +170,10 @@ def test_elsewhere_a_relative_sink_is_fine(
     words = ["run", "spec.yaml", "--var", "day=x", "--set", "sink=out/x.jsonl"]
     assert call(monkeypatch, *words) is None
     assert (folder / "out" / "x.jsonl").exists()
+
+
+def test_the_wheel_has_the_entry_point() -> None:
+    """`tests_heavy/wheel` calls it in an installed wheel."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    scripts = text.partition("[project.scripts]\n")[2].partition("\n\n")[0]
+    assert f'{ENTRY_POINT} = "{entry.__module__}:{entry.__name__}"' in scripts
