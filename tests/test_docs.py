@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +187,45 @@ def test_the_doctor_in_the_manual_is_the_one_that_speaks(
     assert [varying.sub(r"\1", line) for line in said.splitlines()] == [
         varying.sub(r"\1", line) for line in told
     ]
+
+
+def test_the_way_to_a_scheduled_job_can_be_gone(
+    tmp_path: Path, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command of the walk-through, as they stand in the manual."""
+    for name in [name for name in os.environ if name.startswith(("DATABRICKS_", "DBRUN_"))]:
+        monkeypatch.delenv(name)
+    programs = {
+        "dbrun": "-m dbrun",
+        "databricks": str(ROOT / "tests" / "fakes" / "databricks_cli.py"),
+    }
+    for name, words in programs.items():
+        program = tmp_path / "programs" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        program.chmod(0o755)
+    script = "".join(text for _, text in blocks("bash", "docs/databricks.md"))
+    for name, value in workspace.environ.items():
+        script = re.sub(rf"^export {name}=.*$", f"export {name}={value}", script, flags=re.M)
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=tmp_path,
+        env={
+            "PATH": f"{tmp_path}/programs:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(tmp_path),
+            "DEPLOYED": str(tmp_path / "workspace"),
+            "VOLUMES": str(tmp_path / "volumes"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    here = tmp_path / "demo" / "out" / "tickets.jsonl"
+    there = tmp_path / "volumes" / "main" / "default" / "dbrun" / "tickets" / "2026-11-22.jsonl"
+    assert here.read_bytes() == there.read_bytes()
+    assert len(here.read_text().splitlines()) == 10
+    assert len(workspace.calls) == 20
 
 
 # --- completeness -------------------------------------------------------------------------------

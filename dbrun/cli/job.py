@@ -58,10 +58,10 @@ def command(
     command = shlex.join(["dbrun", "job", *specs, *_options(overlay)])
     if file is not None:
         return _check(file, jobs, command, session)
-    from ..deploy.resource import to_yaml
+    from ..deploy.resource import heading, to_yaml
     from .output import write_text
 
-    write_text(to_yaml(jobs, f"Made by: {command}\nChange the spec, then make it again."))
+    write_text(to_yaml(jobs, heading(command)))
     return EXIT_OK
 
 

@@ -28,6 +28,7 @@ COMMANDS: CommandTable = {
         "journal": "Show the journal of answers; prune, compact, export or fill it.",
     },
     "Set up": {
+        "init": "Make a project to start from.",
         "job": "Print the Databricks job that runs specs, for a bundle.",
         "doctor": "Look whether everything is there that a run needs.",
         "adapters": "List what is installed: adapters, sources and sinks, with their options.",

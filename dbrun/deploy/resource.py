@@ -11,6 +11,11 @@ from ..errors import UserError
 from ..types import Json
 
 
+def heading(command: str) -> str:
+    """What the comment at the top of a resource file says that *command* printed."""
+    return f"Made by: {command}\nChange the spec, then make it again."
+
+
 def to_yaml(jobs: Mapping[str, Json], comment: str = "") -> str:
     """The text of a resource file that holds *jobs*, with a *comment* above them."""
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
@@ -87,16 +92,29 @@ def _named(items: Sequence[Json]) -> dict[str | int, Json]:
 
 def _shown(value: Json) -> str:
     text = yaml.dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+        value,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
     )
     return str(text).removesuffix("...\n").strip()
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists stand further in than their key, and nothing is abbreviated."""
+    """Lists stand further in than their key, nothing is abbreviated, odd characters are escaped."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    odd = not text.replace("\n", "").isprintable()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if odd else None)
+
+
+_Dumper.add_representer(str, _text)

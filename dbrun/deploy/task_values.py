@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..types import Json
@@ -29,11 +29,17 @@ def task_values(code: int, ended: Sequence[Mapping[str, Any]]) -> dict[str, Json
     for part, names in (("counts", _COUNTS), ("requests", _REQUESTS)):
         for name in names:
             values[name] = sum(run.get(part, {}).get(name, 0) for run in ended)
-    runs = [_told(run) for run in ended]
-    while len(json.dumps(runs)) > LARGEST:
-        runs.pop()
-    values["runs"] = runs
+    values["runs"] = list(_fitting([_told(run) for run in ended], LARGEST - len("[]")))
     return values
+
+
+def _fitting(items: Sequence[Json], room: int) -> Iterator[Json]:
+    """The first *items* that a list of *room* bytes has room for."""
+    for item in items:
+        room -= len(json.dumps(item)) + len(", ")
+        if room < 0:
+            return
+        yield item
 
 
 def set_task_values(values: Mapping[str, Json], say: Callable[[str], None]) -> None:
