@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbrun.deploy.merging import merged
@@ -19,19 +20,22 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab:{", max_size=3), inner),
     max_leaves=8,
 )
+QUICK = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no fault
 JOBS = st.dictionaries(st.text("abc", min_size=1, max_size=3), VALUES, min_size=1, max_size=2)
 
 
+@QUICK
 @given(JOBS)
 def test_what_is_written_is_read_back(jobs: dict[str, Any]) -> None:
-    import tempfile
-
     with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
         file.write(to_yaml(jobs, "a comment\nof two lines"))
         file.flush()
         assert read_jobs(file.name) == jobs
 
 
+@QUICK
 @given(VALUES, VALUES)
 def test_differences_are_told_if_there_are_any(old: Any, new: Any) -> None:
     assert list(differences(old, old)) == []
