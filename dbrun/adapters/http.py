@@ -168,7 +168,7 @@ class HttpAdapter:
 
         url = urlunsplit(urlsplit(self.url)._replace(path="/", query="", fragment=""))
         environ, clock = self.context.environ, self.context.clock
-        return reach("server", self.transport, url, timeout, environ, clock, method="HEAD")
+        return reach("server", self.transport, url, timeout, environ, clock)
 
     def _has_credentials(self) -> Iterable[Finding]:
         named = [f"headers.{name}" for name in self.spec.headers]

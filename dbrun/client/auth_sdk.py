@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import AuthError, PluginError
+from ..errors import AuthError, PluginError, Unavailable
 from .credentials import Secret, mask
 from .hosts import base_url
 
@@ -50,6 +50,9 @@ class SdkAuth:
         try:
             headers: dict[str, str] = dict(config.authenticate())
         except Exception as error:
+            if self._seen and _is_passing(error):
+                said = f"databricks-sdk cannot renew the login: {_reason(error)}"
+                raise Unavailable(said) from error
             raise _no_login(error, config.host) from error
         if headers != self._headers:  # whoever makes requests of them keeps what it made
             for value in headers.values():
@@ -107,10 +110,25 @@ class SdkAuth:
         return config
 
 
-def _no_login(error: Exception, host: str | None = None) -> AuthError:
+def _is_passing(error: BaseException | None) -> bool:
+    """Whether *error* is trouble on the way to whoever gives the tokens."""
+    from requests.exceptions import ConnectionError, Timeout
+
+    while error is not None:
+        if isinstance(error, (ConnectionError, Timeout)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _reason(error: Exception) -> str:
     # The SDK appends its whole configuration, which nobody reads and which may name secrets.
     reason = str(error).partition("Config: ")[0].strip().rstrip(".") or type(error).__name__
-    reason = mask(" ".join(reason.split())[:300])
+    return mask(" ".join(reason.split())[:300])
+
+
+def _no_login(error: Exception, host: str | None = None) -> AuthError:
+    reason = _reason(error)
     if "cannot configure default credentials" in reason:
         reason = "nothing is set, and there is no login of a CLI, cloud or notebook"
     if "Invalid URL 'None'" in reason:  # what it makes of a host that does not say

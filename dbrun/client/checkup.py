@@ -26,10 +26,9 @@ def ask(
     url: str,
     timeout: float,
     headers: Mapping[str, str] | None = None,
-    method: str = "GET",
 ) -> HttpResponse:
     """The answer of *url*, whatever its status."""
-    request = HttpRequest(method=method, url=url, headers=headers or {}, body=None)
+    request = HttpRequest(method="GET", url=url, headers=headers or {}, body=None)
     return sender.send(request, timeout)
 
 
@@ -40,7 +39,6 @@ def reach(
     timeout: float,
     environ: Mapping[str, str],
     clock: Clock,
-    method: str = "GET",
 ) -> Iterator[Finding]:
     """Whether a server answers at *url* at all, over TLS and proxies, and what time it has.
 
@@ -51,7 +49,7 @@ def reach(
     way = _way(url, environ)
     started = clock.now()
     try:
-        response = ask(sender, url, timeout, method=method)
+        response = ask(sender, url, timeout)
     except DbrunError as error:
         yield unreachable(subject, error, way)
         return

@@ -345,7 +345,7 @@ def test_models_of_an_openai_server(
     assert lines(said, "model")[0].startswith(line)
     assert lines(said, "credentials") == ["ok    credentials: api_key is set"]
     assert [request.lines[0] for request in models.requests] == [
-        "HEAD / HTTP/1.1",
+        "GET / HTTP/1.1",
         "GET /v1/models HTTP/1.1",
     ]
     assert models.requests[0].header("authorization") is None

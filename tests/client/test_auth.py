@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
+import requests
 from fakes.workspace import CLIENT, FakeWorkspace, fail, throttle
 
 from dbrun.client.auth import (
@@ -249,6 +250,28 @@ def test_an_sdk_without_a_login_is_told(sdk: type[FakeConfig], host: str, said: 
     with pytest.raises(AuthError, match=said) as caught:
         SdkAuth({"host": host}).headers()
     assert "t0ken" not in str(caught.value)
+
+
+def test_a_login_that_cannot_be_renewed_for_a_moment_is_tried_again(
+    sdk: type[FakeConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once there was one: at the start a name that leads nowhere is a mistake, not an outage."""
+
+    def unplugged(self: FakeConfig) -> dict[str, str]:
+        try:
+            raise requests.exceptions.ReadTimeout("login.example")
+        except OSError as error:
+            raise ValueError("no token") from error
+
+    auth, fresh = SdkAuth({}), SdkAuth({})
+    auth.headers()
+    with monkeypatch.context() as patched:
+        patched.setattr(sdk, "authenticate", unplugged)
+        with pytest.raises(Unavailable, match="cannot renew the login: no token"):
+            auth.headers()
+        with pytest.raises(AuthError, match="finds no credentials for https://found: no token"):
+            fresh.headers()
+    assert auth.headers()
 
 
 def test_an_sdk_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

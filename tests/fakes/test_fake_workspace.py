@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.workspace import CLUSTER, FakeWorkspace, cut, delay, login_page, reset, throttle
+import requests
+from fakes import workspace as workspace_module
+from fakes.workspace import (
+    CLUSTER,
+    FakeWorkspace,
+    Fault,
+    cut,
+    delay,
+    login_page,
+    reset,
+    throttle,
+)
 
 from dbrun.client.transport import HttpRequest, HttpResponse, Transport
 from dbrun.errors import Unavailable
@@ -133,6 +145,53 @@ def test_files_of_volumes(ask: Ask) -> None:
     assert ask(path, None, "GET").body == b"y"
     assert ask(path, None, "DELETE").status == 204
     assert ask(path, None, "GET").status == 404
+
+
+def test_what_a_file_of_a_volume_is_like(workspace: FakeWorkspace, ask: Ask) -> None:
+    path = "/api/2.0/fs/files/Volumes/a/b/c.jsonl"
+    ask(path, b"12345", "PUT")
+    bearer = {"Authorization": f"Bearer {workspace.token}"}
+    told = requests.head(workspace.url + path, headers=bearer, timeout=5)
+    assert (told.status_code, told.headers["content-length"], told.content) == (200, "5", b"")
+
+
+def test_a_stream_can_break(workspace: FakeWorkspace, ask: Ask) -> None:
+    workspace.script([cut(200, at=1), Fault(at=2, trimmed=200)])
+    with pytest.raises(Unavailable):
+        ask(CHAT, {**HI, "stream": True})
+    unfinished = ask(CHAT, {**HI, "stream": True}).body
+    assert unfinished.startswith(b"data: {")
+    assert b"[DONE]" not in unfinished
+    assert ask(CHAT, {**HI, "stream": True}).body.endswith(b"data: [DONE]\n\n")
+
+
+def test_requests_are_kept_as_they_came(workspace: FakeWorkspace, ask: Ask) -> None:
+    ask(CHAT + "?a=b", b' {"messages": [{"role":"user","content":"hi"}]}')
+    (kept,) = workspace.calls
+    assert (kept.method, kept.path, kept.query) == ("POST", CHAT, {"a": ["b"]})
+    assert kept.body == b' {"messages": [{"role":"user","content":"hi"}]}'
+    assert kept.headers["authorization"] == f"Bearer {workspace.token}"
+
+
+def test_where_tokens_are_given_is_told_if_it_is_to_be(
+    workspace: FakeWorkspace, send: Callable[..., HttpResponse]
+) -> None:
+    probe = f"{workspace.url}/.well-known/databricks-config"
+    assert send(probe, None, "GET").status == 404
+    workspace.metadata = True
+    oidc = json.loads(send(probe, None, "GET").body)["oidc_endpoint"]
+    told = send(f"{oidc}/.well-known/oauth-authorization-server", None, "GET")
+    assert json.loads(told.body)["token_endpoint"] == f"{workspace.url}/oidc/v1/token"
+
+
+TABLE = re.findall(r"[\w/]+\.py::\w+", workspace_module.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_what_relies_on_it_is_there(name: str) -> None:
+    file, _, test = name.partition("::")
+    text = (PROGRAM.parent.parent / file).read_text(encoding="utf-8")
+    assert re.search(rf"^def {test}\(", text, re.MULTILINE)
 
 
 def test_who_am_i_tells_the_workspace_s_id(ask: Ask) -> None:

@@ -7,7 +7,31 @@
 As a program it prints its URL and serves until it is ended:
 
     python tests/fakes/workspace.py --port 0 --log requests.log --latency 0.05
-"""
+
+What it imitates, and the tests that rely on it or check it (`test_fake_workspace.py` looks whether
+they are there):
+
+| of a workspace | tests |
+|---|---|
+| where OAuth tokens are given, told without credentials | client/test_sdk_chain.py::test_oauth_of_a_service_principal client/test_sdk_chain.py::test_a_host_that_does_not_tell_where_it_gives_tokens |
+| credentials: bearer, basic, missing, wrong | fakes/test_fake_workspace.py::test_credentials_are_wanted |
+| endpoints by name and kind, with and without a type, forbidden, missing | adapters/test_databricks.py::test_auto_finds_out_what_an_endpoint_does adapters/test_databricks.py::test_a_look_that_is_forbidden_tells_to_set_the_task adapters/test_databricks.py::test_a_name_that_is_not_there_is_answered_with_near_ones |
+| models that refuse what they do not know | fakes/test_fake_workspace.py::test_models_are_strict |
+| one served model of several | adapters/test_databricks.py::test_a_served_model_has_its_own_path |
+| the driver proxy: an application, a model server, the workspace's id, the cluster | adapters/test_driver_proxy.py::test_the_body_is_flat_and_the_answer_any_json adapters/test_driver_proxy.py::test_a_model_server_on_the_driver adapters/test_driver_proxy.py::test_a_wrong_org_is_told_with_what_to_check adapters/test_driver_proxy.py::test_a_cluster_that_is_off_ends_the_run acceptance/test_doctor.py::test_clusters |
+| OAuth tokens of a service principal: refused clients, short lives, counted | client/test_auth.py::test_a_service_principal_gets_a_token client/test_auth.py::test_a_wrong_client_is_told_without_its_secret fakes/test_fake_workspace.py::test_tokens_expire_by_the_clock acceptance/faults/test_logins.py::test_one_token_is_fetched_for_each_expiry |
+| tokens that are taken back | acceptance/faults/test_logins.py::test_a_token_that_is_revoked_in_mid_run |
+| secrets: no scope, no key, no permission | client/test_workspace.py::test_what_is_wrong_with_a_secret_is_told acceptance/faults/test_logins.py::test_a_token_out_of_the_workspace_s_secrets |
+| who asks, the workspace's id, its clock | fakes/test_fake_workspace.py::test_who_am_i_tells_the_workspace_s_id acceptance/test_doctor.py::test_clocks |
+| files of volumes | fakes/test_fake_workspace.py::test_files_of_volumes |
+| faults: each error of the serving API, word for word | acceptance/faults/test_wire_reference.py::test_what_is_waited_for acceptance/faults/test_wire_reference.py::test_what_is_tried_again acceptance/faults/test_wire_reference.py::test_what_is_refused_fails_its_row_and_is_asked_once acceptance/faults/test_throttling.py::test_what_no_request_can_pass_ends_the_run_at_once acceptance/faults/test_logins.py::test_refused_and_good_again |
+| faults: 429 with seconds, a date, seconds in the body, nothing | acceptance/faults/test_throttling.py::test_a_storm_passes_and_nobody_fails adapters/test_http_faults.py::test_a_date_to_wait_for_is_understood |
+| faults: resets, silence, answers that are cut, HTML, empty bodies, other bytes than UTF-8 | acceptance/faults/test_broken_answers.py::test_what_breaks_is_tried_again acceptance/faults/test_broken_answers.py::test_what_is_no_answer_fails_its_row |
+| faults: fewer predictions than rows | adapters/test_http_faults.py::test_too_few_predictions_over_a_real_connection |
+| faults: streams that are cut, and that end without saying so | fakes/test_fake_workspace.py::test_a_stream_can_break |
+| faults: cold starts | adapters/test_http_faults.py::test_a_slow_answer_times_out |
+| requests as they came: method, path, query, headers, raw body | fakes/test_fake_workspace.py::test_requests_are_kept_as_they_came adapters/test_legacy_parity.py::test_nothing_is_sent_that_nobody_set adapters/test_legacy_parity.py::test_no_stop_is_ever_null_or_empty adapters/test_legacy_parity.py::test_headers_on_the_wire |
+"""  # noqa: E501 - a table
 
 from __future__ import annotations
 

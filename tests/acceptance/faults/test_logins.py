@@ -111,6 +111,7 @@ def test_a_token_that_is_revoked_in_mid_run(bench: Bench, monkeypatch: pytest.Mo
         bench.workspace.revoke()
         said = bench.finish(process)
     assert bench.end(said, started()).code == 0
+    assert bench.workspace.tokens_given == 2, "one for all that were in flight"
     bench.mend(lacking=0)
 
 
