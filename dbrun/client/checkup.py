@@ -71,10 +71,10 @@ def reach(
 def unreachable(subject: str, error: DbrunError, way: str = "") -> Finding:
     """A server that cannot be reached, and what to do."""
     mend = error.hint if isinstance(error, RunError) else ""
-    if not mend and isinstance(error, (Unreachable, TimedOut)):
-        mend = "check the address, the network, and HTTPS_PROXY and NO_PROXY"
     if not mend and "TLS failed" in error.message:
         mend = "check scheme and port: it may speak plain http, or another TLS"
+    if not mend and isinstance(error, (Unreachable, TimedOut)):
+        mend = "check the address, the network, and HTTPS_PROXY and NO_PROXY"
     mend = mend or "look whether it is up, then try again"
     return Finding(state=FAIL, subject=subject, said=error.message + way, mend=mend)
 

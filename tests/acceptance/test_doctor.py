@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from acceptance.conftest import SPEC, Project, Said
+from fakes.certificates import make_certificates
 from fakes.origin import Origin, ok
 from fakes.volume import volume
 from fakes.workspace import CLIENT, CLUSTER, TOKEN, FakeWorkspace, Fault, delay, login_page
@@ -199,6 +201,33 @@ def test_a_host_that_is_none(project: Project, monkeypatch: pytest.MonkeyPatch) 
     said = project.run("doctor")
     assert said.code == 3
     assert "DATABRICKS_HOST: plain http would send the token in the clear" in failing(said)[0]
+
+
+def test_a_host_whose_certificate_nobody_vouches_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tls").mkdir()
+    made = make_certificates(tmp_path / "tls")
+    answer = ok(b'{"userName": "me"}', "Content-Type: application/json")
+    with Origin(answer, tls=made.server) as origin, Plain() as plain:
+        monkeypatch.setenv("DATABRICKS_HOST", origin.url())
+        monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
+        (line,) = failing(project.run("doctor"))
+        assert "is not trusted: " in line
+        assert line.endswith("REQUESTS_CA_BUNDLE, to the file of the authority that signed it")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", made.authority)
+        assert project.run("doctor").code == 0
+        monkeypatch.setenv("DATABRICKS_HOST", plain.url(scheme="https"))
+        (line,) = failing(project.run("doctor"))
+        assert line.endswith("check scheme and port: it may speak plain http, or another TLS")
+
+
+class Plain(Origin):
+    """Takes a TLS handshake for a request that it does not understand."""
+
+    def converse(self, sock: socket.socket, number: int) -> None:
+        sock.recv(10)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_a_host_that_says_nothing(project: Project, workspace: FakeWorkspace) -> None:
@@ -535,9 +564,7 @@ def test_what_a_run_does_not_need_is_not_imported(project: Project) -> None:
     assert said.out.split("\n")[0] == "0 []", said.err
 
 
-def start(project: Project, code: str) -> Any:
-    import subprocess
-
+def start(project: Project, code: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=project.folder,

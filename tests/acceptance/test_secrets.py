@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from acceptance.conftest import SPEC, Project
+from fakes.databricks_cli import FakeCli
 from fakes.workspace import TOKEN, FakeWorkspace, Fault
 
 WITH_TOKEN = SPEC.replace("task: chat", "task: chat, token: {env: MY_VALUE}, host: '${MY_HOST}'")
@@ -56,6 +58,34 @@ def test_of_a_run_whose_token_is_refused(project: Project, named: FakeWorkspace)
     named.revoke()
     assert project.run("tickets.yaml", "--debug").code == 3
     assert TOKEN.encode() not in everything(project)
+
+
+@pytest.mark.filterwarnings("default")  # what databricks-sdk warns of is its own affair
+def test_of_a_login_that_another_program_gives(
+    project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = project.folder.parent / "home"
+    home.mkdir()
+    cli = FakeCli(home, workspace)
+    for name in workspace.environ:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    profile = f"[work]\nhost = {workspace.url}\nauth_type = databricks-cli\n"
+    (home / ".databrickscfg").write_text(profile, encoding="utf-8")
+    project.write("tickets.yaml", SPEC.replace("task: chat", "task: chat, profile: work"))
+    refused = project.run("tickets.yaml")
+    assert refused.code == 3
+    assert f"databricks-sdk finds no credentials for {workspace.url}" in refused.err
+    cli.give("token-of-the-cli", 3600)
+    looked = project.run("doctor", "tickets.yaml")
+    assert "login: someone@example.com, by databricks-sdk (databricks-cli)" in looked.out
+    before = cli.asked
+    assert project.run("tickets.yaml", "-v").code == 0
+    assert {call.headers["authorization"] for call in workspace.calls} == {
+        "Bearer token-of-the-cli"
+    }
+    assert cli.asked == before + 1
+    assert b"token-of-the-cli" not in everything(project)
 
 
 @pytest.mark.parametrize("command", ["run", "validate", "show", "render"])

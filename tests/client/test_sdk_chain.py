@@ -11,7 +11,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,6 +18,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from fakes.certificates import make_certificates
+from fakes.databricks_cli import FakeCli
 from fakes.origin import Origin, ok
 from fakes.workspace import CLIENT, FakeWorkspace
 
@@ -106,37 +106,9 @@ def test_a_host_that_does_not_tell_where_it_gives_tokens(fake: FakeWorkspace) ->
     assert CLIENT[1] not in str(caught.value)
 
 
-CLI = """\
-#!/bin/sh
-echo "$@" >> {calls}
-if [ "$1" = version ]; then
-    echo '{{"Major":0,"Minor":230,"Patch":0,"Version":"0.230.0"}}'
-else
-    cat {token}
-fi
-exit
-"""
-
-
 @pytest.fixture
-def cli(bare: Path, fake: FakeWorkspace) -> SimpleNamespace:
-    """A `databricks` on the PATH that gives the tokens it is told to give."""
-    (bare / "bin").mkdir()
-    program, token, calls = bare / "bin/databricks", bare / "token.json", bare / "calls"
-    program.write_text(CLI.format(token=token, calls=calls), encoding="utf-8")
-    program.chmod(0o755)
-    os.truncate(program, 2 << 20)  # smaller ones are taken for the CLI of another age
-
-    def give(value: str, seconds: float) -> None:
-        expiry = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        told = {"access_token": value, "token_type": "Bearer", "expiry": expiry.isoformat()}
-        token.write_text(json.dumps(told), encoding="utf-8")
-        fake.tokens[value] = float("inf")
-
-    def asked() -> int:
-        return sum("auth token" in line for line in calls.read_text().splitlines())
-
-    return SimpleNamespace(give=give, asked=asked)
+def cli(bare: Path, fake: FakeWorkspace) -> FakeCli:
+    return FakeCli(bare, fake)
 
 
 def write_profile(home: Path, name: str, **keys: str) -> None:
@@ -146,7 +118,7 @@ def write_profile(home: Path, name: str, **keys: str) -> None:
 
 
 def test_the_login_of_the_command_line(
-    fake: FakeWorkspace, login: Make, bare: Path, cli: SimpleNamespace
+    fake: FakeWorkspace, login: Make, bare: Path, cli: FakeCli
 ) -> None:
     write_profile(bare, "work", host=fake.url, auth_type="databricks-cli")
     cli.give("cli-token-1", 3600)
@@ -154,16 +126,16 @@ def test_the_login_of_the_command_line(
     for _ in range(3):
         assert workspace.get(ME).status == 200
     assert workspace.source == "databricks-sdk (databricks-cli)"
-    assert cli.asked() == 1
+    assert cli.asked == 1
     fake.revoke("cli-token-1")
     cli.give("cli-token-2", 3600)
     assert workspace.get(ME).status == 200
-    assert cli.asked() == 2
+    assert cli.asked == 2
     assert workspace.mask("cli-token-1 cli-token-2") == "*** ***"
 
 
 def test_a_token_of_the_command_line_that_expires_is_asked_for_anew(
-    fake: FakeWorkspace, login: Make, bare: Path, cli: SimpleNamespace
+    fake: FakeWorkspace, login: Make, bare: Path, cli: FakeCli
 ) -> None:
     write_profile(bare, "work", host=fake.url, auth_type="databricks-cli")
     cli.give("cli-token-1", 20)  # counts as expired: the SDK leaves a margin of 40 s
@@ -176,7 +148,7 @@ def test_a_token_of_the_command_line_that_expires_is_asked_for_anew(
 
 
 def test_a_command_line_that_is_not_logged_in(
-    fake: FakeWorkspace, login: Make, bare: Path, cli: SimpleNamespace
+    fake: FakeWorkspace, login: Make, bare: Path, cli: FakeCli
 ) -> None:
     write_profile(bare, "work", host=fake.url, auth_type="databricks-cli")
     with pytest.raises(AuthError, match=f"no credentials for {fake.url}: .*log in with the CLI"):
