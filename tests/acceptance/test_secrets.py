@@ -7,7 +7,7 @@ import os
 
 import pytest
 from acceptance.conftest import SPEC, Project
-from fakes.databricks_cli import FakeCli
+from fakes.cli_login import FakeCli
 from fakes.workspace import TOKEN, FakeWorkspace, Fault
 
 WITH_TOKEN = SPEC.replace("task: chat", "task: chat, token: {env: MY_VALUE}, host: '${MY_HOST}'")

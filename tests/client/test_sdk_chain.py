@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from fakes.certificates import make_certificates
-from fakes.databricks_cli import FakeCli
+from fakes.cli_login import FakeCli
 from fakes.origin import Origin, ok
 from fakes.workspace import CLIENT, FakeWorkspace
 

@@ -1,46 +1,80 @@
-"""A `databricks` command that gives the tokens it is told to, as `databricks auth token` does."""
+"""The few words of the Databricks CLI that the manual says, as a program without a workspace.
+
+    python databricks_cli.py bundle deploy --target prod
+    python databricks_cli.py bundle run KEY --target prod
+
+`deploy` copies the bundle's files to the folder `DEPLOYED` and says what it would build. `run` does
+what the job `KEY` would do: the entry point, with the job's parameters at their defaults, in the
+files that were deployed. The folder `VOLUMES` stands for `/Volumes`.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-from datetime import datetime, timedelta, timezone
+import re
+import shutil
+import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from fakes.workspace import FakeWorkspace
+import yaml
 
-_PROGRAM = """\
-#!/bin/sh
-echo "$@" >> {calls}
-if [ "$1" = version ]; then
-    echo '{{"Major":0,"Minor":230,"Patch":0,"Version":"0.230.0"}}'
-else
-    cat {token}
-fi
-exit
-"""
+DEPLOYED, VOLUMES = Path(os.environ["DEPLOYED"]), os.environ["VOLUMES"]
+FILLED = {"{{job.start_time.iso_date}}": "2026-11-22"}
 
 
-class FakeCli:
-    """The command, in the folder `bin` of *home*; nobody is logged in until a token is given."""
+def resources() -> dict[str, Any]:
+    """The jobs of the bundle that the current folder is."""
+    bundle = yaml.safe_load(Path("databricks.yml").read_text(encoding="utf-8"))
+    jobs: dict[str, Any] = {}
+    for pattern in bundle["include"]:
+        for path in sorted(Path().glob(pattern)):
+            jobs |= yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]["jobs"]
+    return jobs
 
-    def __init__(self, home: Path, workspace: FakeWorkspace) -> None:
-        self._workspace = workspace
-        self._token, self._calls = home / "token.json", home / "calls"
-        program = home / "bin" / "databricks"
-        program.parent.mkdir()
-        program.write_text(_PROGRAM.format(token=self._token, calls=self._calls), encoding="utf-8")
-        program.chmod(0o755)
-        os.truncate(program, 2 << 20)  # smaller ones are taken for the CLI of another age
 
-    def give(self, value: str, seconds: float) -> None:
-        """Give the token *value* from now on; it lives so many seconds."""
-        expiry = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        told = {"access_token": value, "token_type": "Bearer", "expiry": expiry.isoformat()}
-        self._token.write_text(json.dumps(told), encoding="utf-8")
-        self._workspace.tokens[value] = float("inf")
+def deploy() -> None:
+    """Bring what is not excluded to where the job will find it."""
+    shutil.copytree(".", DEPLOYED, ignore=shutil.ignore_patterns("out", "tests"))
+    for path in DEPLOYED.glob("pipelines/*.yaml"):
+        text = path.read_text(encoding="utf-8").replace("/Volumes/", f"{VOLUMES}/")
+        path.write_text(text, encoding="utf-8")
 
-    @property
-    def asked(self) -> int:
-        """How often a token was asked for."""
-        return sum("auth token" in line for line in self._calls.read_text().splitlines())
+
+def run(job: dict[str, Any]) -> None:
+    """Call the entry point of the job's task; an exit of whatever code fails it."""
+    bundle = yaml.safe_load(Path("databricks.yml").read_text(encoding="utf-8"))
+    places = {"${workspace.file_path}": str(DEPLOYED)}
+    for name, variable in bundle["variables"].items():
+        places[f"${{var.{name}}}"] = variable["default"]
+    for parameter in job["parameters"]:
+        default = filled(parameter["default"], {**FILLED, **places})
+        places[f"{{{{job.parameters.{parameter['name']}}}}}"] = default
+    task = job["tasks"][0]["python_wheel_task"]
+    sys.argv = ["task", *(filled(word, places) for word in task["parameters"])]
+    os.environ["DATABRICKS_RUNTIME_VERSION"] = "15.4"
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(rf'^{task["entry_point"]} = "(.+):(.+)"', text, re.MULTILINE)
+    assert found is not None
+    try:
+        getattr(import_module(found[1]), found[2])()
+    except SystemExit as error:
+        raise AssertionError(f"the task exited with {error.code}") from error
+
+
+def filled(text: str, values: dict[str, str]) -> str:
+    """*text* with every one of *values* in place of its name."""
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if words[:2] == ["bundle", "deploy"]:
+        deploy()
+    elif words[:2] == ["bundle", "run"]:
+        run(resources()[words[2]])
+    else:
+        print("not played:", *words)
