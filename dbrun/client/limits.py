@@ -73,6 +73,11 @@ class Limiter:
         ]
 
     @property
+    def started(self) -> float:
+        """The moment, by the clock, that the history counts from."""
+        return self._started
+
+    @property
     def limit(self) -> int:
         """Calls that may be in flight now."""
         return self._adaptive.limit

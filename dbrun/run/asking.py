@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..client.journal.flight import Vacant
 from ..client.limits import Outcome
 from ..client.waiting import Aside, Pause, Wait
 from ..clock import Clock
@@ -134,7 +135,9 @@ class Asker:
         reply = self._known(question)
         if reply is None:
             claim = self._journal.claim(question.key, question.since, landed)
-            reply = await (self._lead(claim, question) if claim.leads else self._wait(claim))
+            reply = await (
+                self._lead(claim, question) if claim.leads else self._wait(claim, question)
+            )
         if isinstance(reply, Reply):
             self._count(reply)
         return reply
@@ -193,12 +196,14 @@ class Asker:
             raise
         for place, claim in claims:
             if not claim.leads:
-                replies[place] = await self._wait(claim)
+                replies[place] = await self._wait(claim, questions[place])
 
-    async def _wait(self, claim: Claim) -> Reply | EndpointError:
-        """The answer to an equal request that another thread had in flight."""
+    async def _wait(self, claim: Claim, question: Question) -> Reply | EndpointError:
+        """The answer to an equal request that another thread, or process, had in flight."""
         try:
             return self._reused(await claim.wait(self._halt))
+        except Vacant as vacant:
+            return await self._lead(vacant.claim, question)
         except EndpointError as error:
             return error
         except Unanswered as error:

@@ -78,6 +78,44 @@ class Counters:
             if len(self.latencies) >= 8192:
                 self.latencies = self.latencies[::2]
 
+    def take_out(self, *others: Counter[str]) -> tuple[Json, ...]:
+        """What was counted since the last call, here and in *others*, for `add_in`.
+
+        So what a worker process has counted travels bit by bit to where all of it is counted.
+        """
+        with self._lock:
+            taken = (
+                (self.sent, self.reused, self.retried, self.waited, self.maybe_paid),
+                dict(self.by_status),
+                self.spent.to_json(),
+                self.cost,
+                self.latencies,
+                *(dict(counts) for counts in others),
+            )
+            self.sent = self.reused = self.retried = self.waited = self.maybe_paid = 0
+            self.spent, self.cost = UsageSum(), 0.0
+            self.latencies, self._seen = [], 0
+            for counts in (self.by_status, *others):
+                counts.clear()
+            return taken
+
+    def add_in(self, taken: tuple[Json, ...], *others: Counter[str]) -> None:
+        """Count what `take_out` gave, of as many *others*."""
+        calls, by_status, spent, cost, latencies, *more = taken
+        with self._lock:
+            self.sent += calls[0]
+            self.reused += calls[1]
+            self.retried += calls[2]
+            self.waited += calls[3]
+            self.maybe_paid += calls[4]
+            self.by_status.update(by_status)
+            self.spent.add(Usage(**spent))
+            self.cost += cost
+            for seconds in latencies:
+                self._keep_latency(seconds)
+            for counts, told in zip(others, more, strict=True):
+                counts.update(told)
+
     def latency_quantiles(self) -> dict[str, float]:
         """Seconds within which 50, 90 and 99 of 100 answers came; empty if there were none."""
         with self._lock:

@@ -14,7 +14,9 @@ Bid = Callable[[], tuple[float, float]]
 """What a call may cost at the most, and beside how many others that is safe to say (infinity
 where it is sure). Asked again while the call waits: answers tell more meanwhile."""
 
-_LOOK_UP = 0.05  # seconds
+LOOK_UP = 0.05
+"""Seconds after which a call that waits for others to end asks for money again."""
+
 _SLICE = 0.02  # of the cap
 _ROUNDING = 1 + 1e-9  # what floats add up to may miss a sum by its last digits
 
@@ -68,17 +70,22 @@ class Purse:
             Interrupted: *stop* was set meanwhile.
         """
         while True:
-            amount, beside = bid()
-            with self._lock:
-                amount = self._fitting(amount, beside)
-                taken = self._reserve(amount, beside)
-                wanted = self._to_draw(amount if taken is None else 0.0)
-            if wanted is not None:
-                await self._draw(wanted, taken)
+            taken, has_drawn = await self.try_take(*bid())
             if taken is not None:
                 return taken
-            if wanted is None and await Pause(self._clock, _LOOK_UP, stop):
+            if not has_drawn and await Pause(self._clock, LOOK_UP, stop):
                 raise Interrupted("stopped before this request was sent")
+
+    async def try_take(self, amount: float, beside: float) -> tuple[float | None, bool]:
+        """What was reserved, None where others have to end first; and whether more was drawn,
+        so that it is worth another try at once. Raises as `take` does."""
+        with self._lock:
+            amount = self._fitting(amount, beside)
+            taken = self._reserve(amount, beside)
+            wanted = self._to_draw(amount if taken is None else 0.0)
+        if wanted is not None:
+            await self._draw(wanted, taken)
+        return taken, wanted is not None
 
     def settle(self, taken: float, cost: float) -> None:
         """The call that *taken* was reserved for has cost *cost* (0: it was not answered)."""

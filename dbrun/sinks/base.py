@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..encoding import encoder
 from ..spec.model import SinkSpec
-from ..types import Record
+from ..types import Json, Record
+
+_encode = encoder(allow_nan=False, escape_all=True)
+
+
+def encode_line(value: Json) -> bytes:
+    """*value* as one line of JSON in UTF-8; escaped throughout if it holds lone surrogates,
+    which UTF-8 cannot spell."""
+    return _encode(value) + b"\n"
 
 
 class Sink(Protocol):
-    """Records go to a partial file; `commit` puts the whole in place, `close` alone does not."""
+    """Records go to a partial file; `commit` puts the whole in place, `close` alone does not.
+
+    A sink may have `write_line(line: bytes)` beside `write`: it takes a record that is a line of
+    JSON already, of the fields that the spec wants, as worker processes make them.
+    """
 
     size: int
     """Bytes of what was put in place; known after `commit`."""

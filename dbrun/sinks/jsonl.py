@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from ..encoding import encoder
 from ..spec.model import SinkSpec
-from ..types import Json, Record
+from ..types import Record
+from .base import encode_line
 from .file import PartialFile
-
-_encode = encoder(allow_nan=False, escape_all=True)
-
-
-def encode_line(value: Json) -> bytes:
-    """*value* as one line of JSON in UTF-8; escaped throughout if it holds lone surrogates,
-    which UTF-8 cannot spell."""
-    return _encode(value) + b"\n"
 
 
 class JsonlSink:
@@ -49,6 +41,10 @@ class JsonlSink:
     def write(self, record: Record) -> None:
         """Take the next record. Raises `SinkError`."""
         self._file.write_line(encode_line(record.to_json(self._add, self._omit)))
+
+    def write_line(self, line: bytes) -> None:
+        """Take the next record as the line that it is. Raises `SinkError`."""
+        self._file.write_line(line)
 
     def commit(self) -> None:
         """Put the file in place; one of the same bytes is left alone. Raises `SinkError`."""

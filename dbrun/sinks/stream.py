@@ -8,7 +8,7 @@ from typing import IO
 from ..errors import SinkError
 from ..spec.model import SinkSpec
 from ..types import Record
-from .jsonl import encode_line
+from .base import encode_line
 
 
 class StreamSink:
@@ -36,8 +36,12 @@ class StreamSink:
 
     def write(self, record: Record) -> None:
         """Write the record at once, so that a reader at the other end sees it."""
+        self.write_line(encode_line(record.to_json(self._add, self._omit)))
+
+    def write_line(self, line: bytes) -> None:
+        """Write at once the record that *line* is."""
         try:
-            self._stream.write(encode_line(record.to_json(self._add, self._omit)))
+            self._stream.write(line)
             self._stream.flush()
         except OSError as error:
             raise SinkError(

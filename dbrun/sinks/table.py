@@ -15,8 +15,8 @@ from contextlib import suppress
 from ..spec.model import SinkSpec
 from ..storage import clear_spool
 from ..types import Json, Record
+from .base import encode_line
 from .file import PartialFile
-from .jsonl import encode_line
 
 FIRST = ("id", "status", "output")
 """Columns that are always there."""
@@ -68,7 +68,11 @@ class TableSink(ABC):
 
     def write(self, record: Record) -> None:
         """Take the next record. Raises `SinkError`."""
-        self._spool.write_line(encode_line(record.to_json(self._add, self._omit)))
+        self.write_line(encode_line(record.to_json(self._add, self._omit)))
+
+    def write_line(self, line: bytes) -> None:
+        """Take the next record as a line of JSON. Raises `SinkError`."""
+        self._spool.write_line(line)
 
     def commit(self) -> None:
         """Write the table and put it in place; one of the same bytes is left alone.

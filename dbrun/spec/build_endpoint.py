@@ -20,8 +20,7 @@ _COMMON: Final = (
     "price",
     "limits",
 )
-_WHOLE: Final = ("attempts", "window")
-_NOT_RUN: Final = ("processes",)
+_WHOLE: Final = ("attempts", "window", "processes")
 
 
 class Endpoints:
@@ -114,7 +113,7 @@ def build_limits(site: Site, path: Path, node: Node | None, base: Limits | None 
     base = base or Limits()
     given: dict[str, Any] = {}
     for key, child in entries(node).items():
-        if key in _NOT_RUN or site.sound((*path, key), child) is None:
+        if site.sound((*path, key), child) is None:
             continue
         if key == "concurrency":
             given[key] = _concurrency(site, (*path, key), child)

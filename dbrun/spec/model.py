@@ -140,6 +140,7 @@ class Limits:
     timeout: float = 600.0
     warmup: float = 600.0
     window: int = 10_000
+    processes: int = 1
     max_failures: float | None = None
     max_cost: float | None = None
 

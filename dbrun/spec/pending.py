@@ -35,10 +35,6 @@ def _is_delta(node: Node) -> bool:
     return bool(node.value == "delta")
 
 
-def _is_several(node: Node) -> bool:
-    return isinstance(node.value, int) and node.value > 1
-
-
 PENDING = (
     Pending(("matrix",)),
     Pending(("scores",)),
@@ -56,10 +52,6 @@ PENDING = (
     Pending(("sink", "errors")),
     Pending(("sink", "publish"), lambda node: node.value != "always"),
     Pending(("sink", "format"), _is_delta, "format: delta"),
-    Pending(("limits", "processes"), _is_several),
-    Pending(("endpoint", "limits", "processes"), _is_several),
-    Pending(("endpoints", "*", "limits", "processes"), _is_several),
-    Pending(("steps", "*", "endpoint", "limits", "processes"), _is_several),
 )
 
 _BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {

@@ -48,11 +48,6 @@ def message(label: str) -> str:
         ({"sink": {"table": "a.b.c"}}, ["sink.table"]),
         ({"sink": {"path": "x", "format": "delta"}}, ["format: delta"]),
         ({"sink": {"path": "x", "publish": "if_met"}}, ["sink.publish"]),
-        ({"limits": {"processes": 2}}, ["limits.processes"]),
-        (
-            {"endpoints": {"a": {"adapter": "local", "limits": {"processes": 2}}}},
-            ["endpoints.a.limits.processes"],
-        ),
     ],
 )
 def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
@@ -65,7 +60,7 @@ def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
         {"engine": "local"},
         {"source": {"path": "x", "format": "delta", "version": 3}},
         {"engine": {"type": "spark", "partitions": 8}},
-        {"limits": {"processes": 1}},
+        {"limits": {"processes": 2}},
         {"sink": {"path": "x", "publish": "always"}},
         {
             "gates": {

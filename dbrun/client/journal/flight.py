@@ -26,7 +26,7 @@ from .lines import Entry
 _LOOK_UP = 0.1  # seconds between looks at the stop event
 
 
-class _Flight:
+class Flight:
     """One call under way: its outcome once there is one, and the gates of those who wait."""
 
     __slots__ = ("gates", "outcome")
@@ -41,7 +41,7 @@ class Claim:
 
     __slots__ = ("_flight", "_flights", "_key", "leads")
 
-    def __init__(self, flights: Flights, key: str, flight: _Flight, leads: bool) -> None:
+    def __init__(self, flights: Flights, key: str, flight: Flight, leads: bool) -> None:
         self._flights = flights
         self._key = key
         self._flight = flight
@@ -61,6 +61,7 @@ class Claim:
 
         Raises:
             BaseException: a copy of the error that the leader settled with.
+            Vacant: another process led and left no answer; the holder leads from now on.
             Unanswered: if *stop* was set before the leader settled.
         """
         outcome = await self._flights.await_landing(self._flight, stop)
@@ -83,6 +84,15 @@ class Claim:
             self.settle(told or Unanswered("the equal request that was waited for was given up"))
 
 
+class Vacant(Exception):
+    """Nobody leads a call any more that was led by another process: whoever gets this does, by
+    the *claim*. Only where several processes share their calls."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__("the call is for this process to make")
+        self.claim = claim
+
+
 class Flights:
     """The calls under way in this process.
 
@@ -93,7 +103,7 @@ class Flights:
     def __init__(self, lookup: Callable[[str, int], Entry | None]) -> None:
         self._lookup = lookup
         self._lock = threading.Lock()
-        self._under_way: dict[str, _Flight] = {}
+        self._under_way: dict[str, Flight] = {}
         self.landed = 0
         """How many calls have come to their end."""
 
@@ -111,7 +121,7 @@ class Flights:
             flight = self._under_way.get(key)
             if flight is not None:
                 return Claim(self, key, flight, leads=False)
-            flight = self._under_way[key] = _Flight()
+            flight = self._under_way[key] = Flight()
             if landed == self.landed:
                 return Claim(self, key, flight, leads=True)
         try:
@@ -123,7 +133,7 @@ class Flights:
             self.land(key, flight, entry)
         return Claim(self, key, flight, leads=entry is None)
 
-    def land(self, key: str, flight: _Flight, outcome: Entry | BaseException) -> None:
+    def land(self, key: str, flight: Flight, outcome: Entry | BaseException) -> None:
         """Set the outcome of a flight, wake who waits for it, and let the next one start."""
         with self._lock:
             if flight.outcome is not None:
@@ -136,7 +146,7 @@ class Flights:
             gate.open()
 
     async def await_landing(
-        self, flight: _Flight, stop: threading.Event | None
+        self, flight: Flight, stop: threading.Event | None
     ) -> Entry | BaseException:
         """The outcome of the flight, waited for; `Unanswered` if *stop* is set before."""
         while True:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ...clock import Clock
 from ...errors import SinkError
@@ -15,6 +16,9 @@ from .flight import Claim, Flights
 from .lines import Answered, Entry, encode
 from .state import State
 from .store import Store
+
+if TYPE_CHECKING:
+    from .claims import Claims
 
 MODES = ("reuse", "refresh", "replay", "off")
 _NOTHING: Mapping[str, Json] = {}
@@ -128,6 +132,14 @@ class Journal:
         nothing has landed since, that need not be done again.
         """
         return self._flights.claim(key, since, landed)
+
+    def share(self, claims: Claims) -> None:
+        """Make calls together with the processes that share *claims* and write the same folder:
+        equal requests in flight in several of them share one call, too."""
+        from .shared import SharedFlights
+
+        store = self._store
+        self._flights = SharedFlights(self.lookup, claims, store.catch_up, lambda: store.begun)
 
     def recall(self, name: str) -> Json:
         """The fact about an endpoint that is remembered as *name*, or None."""

@@ -45,6 +45,7 @@ class Store:
         self._writer: Writer | None = None
         self._written_to = -1
         self._written: set[int] = set()
+        self._growing: list[int] = []
 
     def refresh(self) -> None:
         """Take in what the folder holds and was not looked at yet.
@@ -66,6 +67,32 @@ class Store:
             finally:
                 for name, held in left.items():
                     self._take_over(name, held)
+
+    def catch_up(self, has_files: bool) -> None:
+        """Take in what other processes wrote since; *has_files*: there are new files of theirs.
+
+        Raises:
+            SinkError: if the folder cannot be read.
+        """
+        if has_files:
+            self.refresh()
+            with self.lock:
+                self._growing = [
+                    number
+                    for name, number in self._numbers.items()
+                    if number not in self._written and not is_compacted(name)
+                ]
+            return
+        with self.lock, reported(self.folder):
+            for number in self._growing:
+                segment = self._segments[number]
+                with contextlib.suppress(FileNotFoundError):  # published or folded just now
+                    self.index.add(number, segment.grown(self._count_damaged), self._gives_way)
+
+    @property
+    def begun(self) -> int:
+        """How many segments this process has begun."""
+        return len(self._written)
 
     def reload(self) -> None:
         """Forget what is known of the folder and look at all of it anew."""

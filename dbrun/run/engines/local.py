@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
@@ -32,6 +33,9 @@ from ..survey import is_read_again
 from ..tally import Tally
 from ..tracked import check_tracking, track
 
+if TYPE_CHECKING:
+    from ..processes.crew import Crew
+
 _ENOUGH_ROWS = 50  # a ratio of failures means nothing before
 
 
@@ -54,7 +58,12 @@ def run(
         RunError: the run could not finish; the same command continues it.
         Interrupted: it was told to stop; the same command continues it.
     """
-    return conduct(LocalRun, spec, options, around, rows=rows, observe=observe)
+    kind = LocalRun
+    if max((step.endpoint.limits.processes for step in spec.steps), default=1) > 1:
+        from .processes import ProcessRun
+
+        kind = ProcessRun
+    return conduct(kind, spec, options, around, rows=rows, observe=observe)
 
 
 def conduct(
@@ -214,11 +223,21 @@ class LocalRun:
             halt=self._halt,
             grace=self._options.grace,
         )
+        self._write_all(executor, parts, source, sink.write)
+
+    def _write_all(
+        self,
+        executor: Executor[Item, Record] | Crew,
+        parts: Opened,
+        source: Source,
+        write: Callable[[Record], None],
+    ) -> None:
+        """Take what comes of all items, in order, until there is no more or the run must end."""
         tick = self._ticker(parts, self._total(parts, source))
         options = self._options
         with stopping_on_signals(executor.interrupt, options.handle_signals, options.grace):
             for record in executor.run(tick):
-                sink.write(record)
+                write(record)
                 self._tally.add(record)
                 if self._missing_ids:
                     self._missing_ids -= {record.id, record.id.partition("#")[0]}

@@ -1,0 +1,153 @@
+"""What a run and its worker processes tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...frozen import frozen
+from ...spec.model import Spec
+from ...types import Failure, Json, Record, StepResult, Usage
+from ..items import Item
+from ..opening import Surroundings
+
+
+@frozen
+class Assignment:
+    """What a worker process is to do: its part of *spec* (limits divided), its *number*.
+
+    *claims* is the path of the claims that it shares with the others; *add* and *omit* are of the
+    sink that the records are for, *whole* is true where it takes no ready lines. *paid* tells that
+    spending is limited: whoever deals has the purse. *level* is that of the log.
+    """
+
+    spec: Spec
+    around: Surroundings
+    number: int
+    mode: str
+    since: int
+    send: bool
+    images_folder: str | None
+    claims: str | None
+    add: frozenset[str] = frozenset()
+    omit: frozenset[str] = frozenset()
+    whole: bool = False
+    paid: bool = False
+    level: int = 0
+
+
+@frozen
+class Pace:
+    """How one endpoint's limit stands in one process; moments are of the machine's clock."""
+
+    limit: int
+    in_flight: int
+    held_for: float
+    waited: float
+    started: float
+    history: tuple[tuple[float, int, str], ...]
+
+
+_CUT = StepResult(output=None, finish_reason="length")
+
+
+class Outline:
+    """What is counted of a record, beside its line: all that the parent needs to know of it.
+
+    To whoever counts it looks like the record itself.
+    """
+
+    __slots__ = ("cost", "failure", "id", "last", "line", "status", "usage")
+
+    def __init__(
+        self,
+        line: bytes,
+        id: str,
+        status: str,
+        is_cut: bool,
+        usage: tuple[int | None, ...] | None,
+        cost: float | None,
+        failure: Failure | None,
+    ) -> None:
+        self.line = line
+        self.id = id
+        self.status = status
+        self.last = _CUT if is_cut else None
+        self.usage = _usage(*usage) if usage is not None else None
+        self.cost = cost
+        self.failure = failure
+
+
+def _usage(*counts: int | None) -> Usage:
+    inputs, outputs, total, cached, reasoning = counts
+    return Usage(
+        input_tokens=inputs,
+        output_tokens=outputs,
+        total_tokens=total,
+        cached_input_tokens=cached,
+        reasoning_tokens=reasoning,
+    )
+
+
+Told = tuple[
+    bytes, str, str, bool, "tuple[int | None, ...] | None", "float | None", "Failure | None"
+]
+"""An outline on its way: the arguments of `Outline`."""
+
+
+def told(record: Record, line: bytes) -> Told:
+    """The outline of *record*, to travel."""
+    last, usage = record.last, record.usage
+    return (
+        line,
+        record.id,
+        record.status,
+        last is not None and last.finish_reason == "length",
+        None
+        if usage is None
+        else (
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.total_tokens,
+            usage.cached_input_tokens,
+            usage.reasoning_tokens,
+        ),
+        record.cost,
+        record.failure,
+    )
+
+
+Packed = tuple[str, int, Mapping[str, Json], "int | None", "Failure | None", bool, bool]
+
+
+def pack(item: Item) -> Packed:
+    """*item*, to travel: as an object it takes several times as long."""
+    return (
+        item.id,
+        item.index,
+        item.values,
+        item.repeat,
+        item.failure,
+        item.dropped,
+        item.ask_again,
+    )
+
+
+def unpack(packed: Packed) -> Item:
+    """The item that `pack` made small."""
+    row_id, index, values, repeat, failure, dropped, ask_again = packed
+    return Item(
+        id=row_id,
+        index=index,
+        values=values,
+        repeat=repeat,
+        failure=failure,
+        dropped=dropped,
+        ask_again=ask_again,
+    )
+
+
+# From the run: ("items", first number, [packed, …]) · ("end",) · ("halt",) · ("leave",)
+#               ("money", token, amount | None | error)
+# From a worker: ("ready", calls at once) · ("told", [(number, told | record), …], counts, paces)
+#                ("take", token, amount, beside) · ("settle", taken, cost)
+#                ("log", name, level, text) · ("error", error, trace) · ("done",)
