@@ -133,7 +133,8 @@ def _no_login(error: Exception, host: str | None = None) -> AuthError:
         reason = "nothing is set, and there is no login of a CLI, cloud or notebook"
     if "Invalid URL 'None'" in reason:  # what it makes of a host that does not say
         reason = "the workspace does not tell where it gives OAuth tokens"
-    return AuthError(
-        f"databricks-sdk finds no credentials{f' for {host}' if host else ''}: {reason}",
-        "set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoint.profile, or log in with the CLI",
-    )
+    mend = "set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoint.profile, or log in with the CLI"
+    if "more than one authorization method" in reason:
+        mend = "name the one to use in DATABRICKS_AUTH_TYPE, or as auth_type in the profile"
+    where = f" for {host}" if host else ""
+    return AuthError(f"databricks-sdk finds no credentials{where}: {reason}", mend)

@@ -60,6 +60,16 @@ def test_of_a_run_whose_token_is_refused(project: Project, named: FakeWorkspace)
     assert TOKEN.encode() not in everything(project)
 
 
+def test_netrc_replaces_nothing(project: Project, workspace: FakeWorkspace) -> None:
+    home = project.folder.parent / "home"
+    home.mkdir()
+    netrc = home / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password something\n", encoding="utf-8")
+    netrc.chmod(0o600)
+    assert project.run("tickets.yaml").code == 0
+    assert {call.headers["authorization"] for call in workspace.calls} == {f"Bearer {TOKEN}"}
+
+
 @pytest.mark.filterwarnings("default")  # what databricks-sdk warns of is its own affair
 def test_of_a_login_that_another_program_gives(
     project: Project, workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch

@@ -11,13 +11,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from fakes.certificates import make_certificates
+from fakes.certificates import Certificates, make_certificates
 from fakes.cli_login import FakeCli
 from fakes.origin import Origin, ok
 from fakes.workspace import CLIENT, FakeWorkspace
@@ -166,47 +167,127 @@ def test_a_profile_in_a_file_of_another_name(
     assert login().get(ME).status == 200  # and the same without it
 
 
+def test_a_token_of_another_issuer(
+    fake: FakeWorkspace, login: Make, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.metadata = True
+    fake.id_tokens = {"id-token-1", "id-token-2"}
+    monkeypatch.setenv("DATABRICKS_HOST", fake.url)
+    monkeypatch.setenv("DATABRICKS_CLIENT_ID", "client-1")
+    monkeypatch.setenv("DATABRICKS_OIDC_TOKEN", "id-token-1")
+    workspace = login()
+    for _ in range(3):
+        assert workspace.get(ME).status == 200
+    assert workspace.source == "databricks-sdk (env-oidc)"
+    assert fake.tokens_given == 1
+    monkeypatch.delenv("DATABRICKS_OIDC_TOKEN")
+    (bare / "id-token").write_text("id-token-2", encoding="utf-8")
+    monkeypatch.setenv("DATABRICKS_OIDC_TOKEN_FILEPATH", str(bare / "id-token"))
+    with pytest.raises(
+        AuthError, match=r"more than one .*file-oidc.*; name the one to use in DATA"
+    ):
+        login().headers()
+    monkeypatch.setenv("DATABRICKS_AUTH_TYPE", "file-oidc")
+    workspace = login()
+    assert workspace.get(ME).status == 200
+    assert workspace.source == "databricks-sdk (file-oidc)"
+
+
+def test_a_metadata_service(
+    fake: FakeWorkspace, login: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.tokens["metadata-token"] = float("inf")
+    expires = datetime.now().timestamp() + 3600
+    told = {"access_token": "metadata-token", "token_type": "Bearer", "expires_on": expires}
+    with Origin(ok(json.dumps(told).encode(), "Content-Type: application/json")) as service:
+        monkeypatch.setenv("DATABRICKS_HOST", fake.url)
+        monkeypatch.setenv("DATABRICKS_METADATA_SERVICE_URL", service.url("/token"))
+        workspace = login()
+        assert workspace.get(ME).status == 200
+    assert workspace.source == "databricks-sdk (metadata-service)"
+    assert {request.header("x-databricks-host") for request in service.requests} == {fake.url}
+
+
 AZURE = "adb-1234567890.7.azuredatabricks.net"
 ENTRA = "login.microsoftonline.com"
+RESOURCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/workspaces/w"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("tls"), f"DNS:{ENTRA},DNS:{AZURE}")
+
+
+@pytest.fixture
+def azure(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """Azure, its two hosts played by servers of ours: a proxy leads both names to them."""
+    told = {"access_token": "entra-token", "token_type": "Bearer", "expires_in": "3600"}
+    answer = ok(json.dumps(told).encode(), "Content-Type: application/json")
+    tls = certificates.server
+    with Origin(answer, tls=tls) as entra, Origin(ok(b"{}"), tls=tls) as host:
+        with Detour({ENTRA: entra.port, AZURE: host.port}) as proxy:
+            monkeypatch.setenv("DATABRICKS_HOST", AZURE)
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificates.authority)
+            with Transport(environ=os.environ) as sender:
+                workspace = Workspace(Login(), sender, os.environ)
+                yield SimpleNamespace(workspace=workspace, entra=entra, host=host)
 
 
 def test_an_azure_service_principal(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    azure: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through a proxy that leads both names to servers of ours, with a certificate for both."""
-    made = make_certificates(tmp_path_factory.mktemp("tls"), f"DNS:{ENTRA},DNS:{AZURE}")
-    told = {"access_token": "entra-token", "token_type": "Bearer", "expires_in": "3600"}
-    answer = ok(json.dumps(told).encode(), "Content-Type: application/json")
-    resource = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Databricks/workspaces/w"
-    with Origin(answer, tls=made.server) as entra, Origin(ok(b"{}"), tls=made.server) as azure:
-        with Detour({ENTRA: entra.port, AZURE: azure.port}) as proxy:
-            for name, value in {
-                "DATABRICKS_HOST": AZURE,
-                "DATABRICKS_AZURE_RESOURCE_ID": resource,
-                "ARM_TENANT_ID": "tenant-1",
-                "ARM_CLIENT_ID": "client-1",
-                "ARM_CLIENT_SECRET": "azure-hush",
-                "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}",
-                "REQUESTS_CA_BUNDLE": made.authority,
-            }.items():
-                monkeypatch.setenv(name, value)
-            with Transport(environ=os.environ) as sender:
-                workspace = Workspace(Login(), sender, os.environ)
-                for _ in range(3):
-                    assert workspace.get(ME).status == 200
-    assert workspace.source == "databricks-sdk (azure-client-secret)"
-    assert {request.lines[0] for request in entra.requests} == {
+    monkeypatch.setenv("DATABRICKS_AZURE_RESOURCE_ID", RESOURCE)
+    monkeypatch.setenv("ARM_TENANT_ID", "tenant-1")
+    monkeypatch.setenv("ARM_CLIENT_ID", "client-1")
+    monkeypatch.setenv("ARM_CLIENT_SECRET", "azure-hush")
+    for _ in range(3):
+        assert azure.workspace.get(ME).status == 200
+    assert azure.workspace.source == "databricks-sdk (azure-client-secret)"
+    assert {request.lines[0] for request in azure.entra.requests} == {
         "POST /tenant-1/oauth2/token HTTP/1.1"
     }
-    wanted = [parse_qs(request.body.decode())["resource"][0] for request in entra.requests]
+    wanted = [parse_qs(request.body.decode())["resource"][0] for request in azure.entra.requests]
     assert sorted(wanted) == [
         "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d",
         "https://management.core.windows.net/",
     ]
-    sent = azure.requests[-1]
+    sent = azure.host.requests[-1]
     assert sent.header("authorization") == "Bearer entra-token"
-    assert sent.header("x-databricks-azure-workspace-resource-id") == resource
+    assert sent.header("x-databricks-azure-workspace-resource-id") == RESOURCE
     assert sent.header("x-databricks-azure-sp-management-token") == "entra-token"
+    assert azure.workspace.mask("azure: entra-token") == "azure: ***"
+
+
+AZ = """\
+#!/bin/sh
+echo '{"accessToken": "az-token", "tokenType": "Bearer", "expiresOn": "2100-01-01 00:00:00.0"}'
+"""
+
+
+def test_the_login_of_the_azure_command_line(
+    azure: SimpleNamespace, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = bare / "bin/az"
+    program.parent.mkdir()
+    program.write_text(AZ, encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("ARM_TENANT_ID", "tenant-1")
+    assert azure.workspace.get(ME).status == 200
+    assert azure.workspace.source == "databricks-sdk (azure-cli)"
+    assert azure.host.requests[-1].header("authorization") == "Bearer az-token"
+
+
+def test_the_azure_login_does_not_go_to_other_hosts(
+    fake: FakeWorkspace, login: Make, bare: Path
+) -> None:
+    program = bare / "bin/az"
+    program.parent.mkdir()
+    program.write_text(AZ, encoding="utf-8")
+    program.chmod(0o755)
+    with pytest.raises(AuthError, match="no credentials for"):
+        login(host=fake.url).headers()
+    assert not any("authorization" in request.headers for request in fake.requests)
 
 
 class Detour(Origin):

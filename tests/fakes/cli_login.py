@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fakes.workspace import FakeWorkspace
@@ -35,8 +35,10 @@ class FakeCli:
 
     def give(self, value: str, seconds: float) -> None:
         """Give the token *value* from now on; it lives so many seconds."""
-        expiry = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        told = {"access_token": value, "token_type": "Bearer", "expiry": expiry.isoformat()}
+        # In local time, as the real one: databricks-sdk looks at no offset.
+        expiry = (datetime.now() + timedelta(seconds=seconds)).astimezone()
+        when = expiry.isoformat(timespec="microseconds")
+        told = {"access_token": value, "token_type": "Bearer", "expiry": when}
         self._token.write_text(json.dumps(told), encoding="utf-8")
         self._workspace.tokens[value] = float("inf")
 

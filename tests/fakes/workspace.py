@@ -96,7 +96,8 @@ class FakeWorkspace:
     *requests* are all that came in, *calls* those to models. *endpoints*, *secrets*, *closed*
     (scopes without permission), *clusters* (their states), *me* and *tokens* may be changed while
     it runs. *lifetime* is the seconds that an OAuth token lives; *tokens_given* counts them.
-    *metadata* has it tell where it gives them; *ahead* is by how many seconds its clock is.
+    *id_tokens* are those of another issuer that it takes for one of its own. *metadata* has it
+    tell where it gives them; *ahead* is by how many seconds its clock is.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class FakeWorkspace:
         self.endpoints = standard_endpoints()
         self.secrets: dict[tuple[str, str], str] = {("scope", "key"): "a-secret-value"}
         self.closed: set[str] = set()
+        self.id_tokens: set[str] = set()
         self.clusters = {CLUSTER: "RUNNING"}
         self.me = {"userName": "someone@example.com", "id": "1", "active": True}
         self.ahead = 0.0
@@ -325,11 +327,18 @@ class FakeWorkspace:
     def _give_token(self, request: Received) -> Reply:
         wanted = base64.b64encode(":".join(CLIENT).encode()).decode()
         form = parse_qs(request.body.decode())
+        if form.get("grant_type") == ["urn:ietf:params:oauth:grant-type:token-exchange"]:
+            if form.get("subject_token", [""])[0] not in self.id_tokens:
+                return as_json({"error": "invalid_request", "error_description": "no policy"}, 400)
+            return self._new_token()
         if request.headers.get("authorization") != f"Basic {wanted}":
             said = {"error": "invalid_client", "error_description": "Client authentication failed"}
             return as_json(said, 401)
         if form.get("grant_type") != ["client_credentials"] or form.get("scope") != ["all-apis"]:
             return as_json({"error": "invalid_request"}, 400)
+        return self._new_token()
+
+    def _new_token(self) -> Reply:
         with self._lock:
             self.tokens_given += 1
             token = f"oauth-token-{self.tokens_given}"
