@@ -106,6 +106,11 @@ _UNKNOWN_FIELD = re.compile(
     r"additional properties are not allowed \(\W(?P<f>\w+)\W",
     re.I,
 )
+_SCHEMA_KEYWORD = re.compile(
+    # Databricks, gpt-oss: `Invalid JSON schema - the "pattern" keyword is not supported`.
+    r"\bschema\b.{0,40}\W(\w+)\W? keyword is not supported",
+    re.I,
+)
 _MISSING_INPUTS = re.compile(r"model is missing inputs (\[[^\]]*\])", re.I)
 _INPUTS = frozenset(
     {"prompt", "messages", "input", "inputs", "instances", "dataframe_split", "dataframe_records"}
@@ -155,6 +160,8 @@ def error_of(
         return Unavailable(said, status, retry_after, maybe_paid=status in _MAYBE_PAID)
     rejected = Rejected(said + _mend(complaint), status)
     rejected.parameter = unknown_field(complaint)
+    if _SCHEMA_KEYWORD.search(complaint.message):
+        rejected.parameter = "response_format"
     return rejected
 
 
@@ -210,9 +217,13 @@ def _mend(complaint: Complaint) -> str:
     """What to do about a field that the endpoint does not know, or one that it misses."""
     if missing := _MISSING_INPUTS.search(complaint.message):
         return f"; the model's inputs {missing.group(1)} are given by endpoint.columns"
+    if keyword := _SCHEMA_KEYWORD.search(complaint.message):
+        return f"; remove '{keyword.group(1)}' from response_schema, or its mode: native"
     name = unknown_field(complaint)
     if name is None:
         return ""
+    if name == "response_format":
+        return "; leave out response_schema.mode (the answer is then checked when it has come)"
     if name == "stop":
         return "; set endpoint.send_stop: false (the text is then cut when it arrives)"
     if name in _INPUTS:

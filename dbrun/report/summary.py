@@ -60,8 +60,8 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
             "warning": run.tracked.warning,
         }
     said["first_failures"] = [
-        {"id": row_id, "class": kind, "message": message}
-        for row_id, kind, message in run.first_failures
+        {"id": row_id, "class": kind, "message": message, "rows": rows}
+        for (row_id, kind, message), rows in _alike(run)
     ]
     return said
 
@@ -146,12 +146,21 @@ def _cost(cost: Mapping[str, Any]) -> str:
 
 def _failures(run: Run) -> list[str]:
     counts = run.manifest["counts"]
-    lines = [f"{row_id}: {kind}: {_short(message)}" for row_id, kind, message in run.first_failures]
+    lines = []
+    for (row_id, kind, message), rows in _alike(run):
+        others = f" and {counted(rows - 1, 'row')} like it" if rows > 1 else ""
+        lines.append(f"{row_id}{others}: {kind}: {_short(message)}")
     if counts["error"] > len(lines):
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts["errors"].items())
         lines.append(f'in all {kinds}: see the records with "status":"error"')
     lines.append(_mend(counts["errors"]))
     return lines
+
+
+def _alike(run: Run) -> Iterator[tuple[tuple[str, str, str], int]]:
+    """The first failures, no two alike, each with the number of rows that failed like it."""
+    alone = (1,) * len(run.first_failures)
+    return zip(run.first_failures, run.alike or alone, strict=True)
 
 
 def _mend(errors: Mapping[str, int]) -> str:
@@ -183,5 +192,10 @@ def _results(run: Run) -> str:
 
 
 def _short(message: str) -> str:
+    """*message* on one line of a bearable length; what it says to do, at its end, is kept."""
     line = " ".join(message.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    if len(line) <= _LONGEST:
+        return line
+    _, mark, mend = line.rpartition("; ")
+    end = f"; {mend}" if mark and len(mend) <= _LONGEST // 2 else ""
+    return f"{line[: _LONGEST - 1 - len(end)]}…{end}"

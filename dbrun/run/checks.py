@@ -16,7 +16,7 @@ from ..spec.references import Resolver
 from ..spec.signatures import check_signature
 from ..spec.templates import Templates, compile_prompt
 from ..types import Mark, Problem
-from .opening import create_adapter, create_source
+from .opening import create_adapter, create_source, no_native_form
 
 IN_JOB = "DBRUN_JOB"
 """The variable that the entry point for jobs sets on job compute: there it knows where it is."""
@@ -194,12 +194,7 @@ class _Checks:
             )
         schema = step.response_schema
         if schema is not None and schema.mode == "native" and not _is_native(adapter):
-            yield Problem(
-                where=schema.where,
-                path=f"{prefix}response_schema.mode",
-                message=f"{step.endpoint.adapter} has no native form of response_schema",
-                hint="leave `mode` out: the output is then checked when it has come",
-            )
+            yield no_native_form(step)
 
     def _filters(self) -> Mapping[str, Callable[..., Any]]:
         """The user's filters; one that cannot be had stands in, so that templates still compile."""

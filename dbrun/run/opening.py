@@ -15,6 +15,7 @@ from ..client.limits import Limiter
 from ..client.retry import Breaker, RetryPolicy
 from ..clock import Clock
 from ..context import Context, Memory
+from ..errors import SpecError
 from ..frozen import frozen
 from ..registry import Registry
 from ..sinks.base import Sink
@@ -23,7 +24,7 @@ from ..spec.model import NOWHERE, EndpointSpec, SinkSpec, SourceSpec, Spec, Step
 from ..spec.references import Resolver
 from ..spec.response import output_check
 from ..spec.templates import Templates, compile_prompt
-from ..types import Json
+from ..types import Json, Problem
 from .asking import Asker
 from .counters import Counters
 from .spending import Purse
@@ -214,7 +215,10 @@ def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates:
     schema = step.response_schema
     params: dict[str, Json] = dict(step.params)
     if schema is not None and schema.mode == "native":
-        params.update(adapter.native_schema(schema.schema, step.name))
+        form = adapter.native_schema(schema.schema, step.name)
+        if not form:  # what the endpoint does may be known only now
+            raise SpecError([no_native_form(step)])
+        params.update(form)
     identity: Json = adapter.identity
     if step.endpoint.identity is not None:
         identity = step.endpoint.identity
@@ -239,6 +243,20 @@ def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates:
         share=spec.journal.share,
         has_functions=bool(step.input or step.output or spec.filters),
         price=step.endpoint.price,
+        places=step.places,
+    )
+
+
+def no_native_form(step: StepSpec) -> Problem:
+    """The problem of a native `response_schema` on an endpoint that has no form for one."""
+    prefix = f"{step.path}." if step.path else ""
+    task = step.endpoint.options.get("task")
+    of_task = f" with the task {task}" if task not in (None, "auto") else ""
+    return Problem(
+        where=NOWHERE if step.response_schema is None else step.response_schema.where,
+        path=f"{prefix}response_schema.mode",
+        message=f"{step.endpoint.adapter}{of_task} has no native form of response_schema",
+        hint="leave `mode` out: the output is then checked when it has come",
     )
 
 

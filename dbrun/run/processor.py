@@ -40,8 +40,8 @@ class Story:
     def fail(self, error: RowError, step: Step) -> None:
         """The row ends here."""
         failure = error.failure()
-        if failure.where is None and step.place is not None:
-            failure = replace(failure, where=step.place)
+        if failure.where is None and (where := step.place_of(error)) is not None:
+            failure = replace(failure, where=where)
         self.failure = failure
 
 
@@ -110,8 +110,7 @@ class Processor:
     def compose(self, step: Step, story: Story) -> Asking | None:
         """The request of *story* in *step*; None if it is skipped or failed."""
         values = story.item.values
-        done = {name: {"output": result.output} for name, result in story.results.items()}
-        seen = scope(values, self._variables, done)
+        seen = self._seen(story)
         try:
             if step.when is not None and not step.when.evaluate(seen):
                 story.results[step.name] = StepResult(output=None, skipped=True)
@@ -162,24 +161,36 @@ class Processor:
                     result = await inline.call(conclude)
                 break
             except InvalidOutput as error:
-                if asks_left == 0 or not isinstance(reply, Reply):
+                again = None
+                if asks_left and isinstance(reply, Reply):
+                    again = self._asking_again(step, asking, reply, error)
+                if again is None:
                     self._fail(step, asking, error, reply, spent)
                     return
                 asks_left -= 1
-                asking, reply = await self._ask_again(step, asking, reply, error)
+                asking, reply = again, (await step.asker.ask([again.question]))[0]
             except RowError as error:
                 self._fail(step, asking, error, reply, spent)
                 return
         story.results[step.name] = result
         story.last = result
 
-    async def _ask_again(
-        self, step: Step, asking: Asking, reply: Reply, error: InvalidOutput
-    ) -> tuple[Asking, Reply | RowError]:
-        seen = scope(asking.story.item.values, self._variables, {})
-        fields = step.reask(asking.fields, reply.response.value, error)
-        again = self._asking(step, asking.story, fields, seen)
-        return again, (await step.asker.ask([again.question]))[0]
+    def _asking_again(
+        self, step: Step, asking: Asking, reply: Reply, problem: InvalidOutput
+    ) -> Asking | None:
+        """The request that tells the model what is wrong with its answer; None if there is no
+        telling it: then the request is the one that was answered."""
+        fields = step.reask(asking.fields, reply.response.value, problem)
+        try:
+            again = self._asking(step, asking.story, fields, self._seen(asking.story))
+        except RowError:
+            return None
+        return again if again.question.key != asking.question.key else None
+
+    def _seen(self, story: Story) -> dict[str, Json]:
+        """What templates see of *story*."""
+        done = {name: {"output": result.output} for name, result in story.results.items()}
+        return scope(story.item.values, self._variables, done)
 
     def _result(self, step: Step, asking: Asking, reply: Reply, usage: Usage | None) -> StepResult:
         story, response = asking.story, reply.response

@@ -9,9 +9,8 @@ from typing import Any
 from ..types import Json, Record, Usage
 from .asking import Asker
 from .counters import Counters
-from .tally import Tally
+from .tally import Tally, first_of_each
 
-_MOST_FAILURES = 5
 _COUNTED = ("sent", "reused", "retried", "waited", "maybe_paid")
 
 
@@ -40,6 +39,7 @@ def report_of(tally: PartTally, counters: Counters, askers: Sequence[Asker]) -> 
             "truncated": tally.truncated,
             "usage": tally.usage.to_json(),
             "cost": tally.cost,
+            "alike": dict(tally.alike),
             "failures": [
                 [place, *failure]
                 for place, failure in zip(tally.places, tally.first_failures, strict=False)
@@ -78,8 +78,9 @@ def joined_tally(reports: Iterable[Mapping[str, Any]]) -> Tally:
         whole.truncated += part["truncated"]
         whole.usage.add(Usage(**part["usage"]))
         whole.cost += part["cost"]
+        whole.alike += Counter(part["alike"])
         failures += [tuple(failure) for failure in part["failures"]]
-    whole.first_failures = [failure[1:] for failure in sorted(failures)[:_MOST_FAILURES]]
+    whole.first_failures = first_of_each(failure[1:] for failure in sorted(failures))
     return whole
 
 

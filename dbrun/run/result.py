@@ -40,9 +40,10 @@ class Run:
     """A finished run.
 
     *path* is the results file (None when they went to a stream), *manifest* the run's record,
-    *exit_code* as the command line would give, *verdicts* one for each gate. *missing_ids* are
-    ids that were asked for and are no row's. *tracked* tells what was logged to MLflow, if
-    the spec asks for that.
+    *exit_code* as the command line would give, *verdicts* one for each gate. *first_failures* are
+    (id, error class, message), no two alike, and *alike* how many rows failed like each.
+    *missing_ids* are ids that were asked for and are no row's. *tracked* tells what was logged
+    to MLflow, if the spec asks for that.
     """
 
     path: str | None
@@ -50,6 +51,7 @@ class Run:
     exit_code: int
     verdicts: tuple[Verdict, ...] = ()
     first_failures: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
+    alike: tuple[int, ...] = ()
     missing_ids: tuple[str, ...] = ()
     tracked: Tracked | None = None
 

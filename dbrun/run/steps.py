@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from ..adapters.base import Request
 from ..client.journal import request_key
-from ..errors import InvalidOutput
+from ..errors import InvalidOutput, Rejected, RowError
 from ..frozen import frozen
 from ..spec.model import Price
 from ..spec.templates import CompiledPrompt, Expression, Template
-from ..types import Json, Usage
+from ..types import Json, Mark, Usage
 from .asking import Asker
 from .items import Item
 from .transforms import InputTransforms, OutputTransforms
@@ -26,7 +29,8 @@ _ASK_AGAIN = (
 class Step:
     """A step with everything found, compiled and at hand.
 
-    *place* is how a failure names the step (None in a pipeline of one step); *params* include
+    *place* is how a failure names the step (None in a pipeline of one step), and *places* are
+    those in the spec that the fields of its requests come from; *params* include
     what a native `response_schema` adds to the request; *has_functions* tells whether there are
     functions of the user's: transforms or filters.
     """
@@ -49,6 +53,18 @@ class Step:
     share: bool
     has_functions: bool
     price: Price | None = None
+    places: Mapping[str, Mark] = field(default_factory=dict)
+
+    def place_of(self, error: RowError) -> str | None:
+        """Where *error* comes from: the parameter in the spec that the endpoint refuses, if it
+        names one, else the step."""
+        if isinstance(error, Rejected):
+            name = error.parameter or _named(self.params, error.message)
+            if name in self.params and name not in self.places:
+                name = "response_schema"  # whose native form added it
+            if (mark := self.places.get(name or "")) is not None:
+                return str(mark)
+        return self.place
 
     def cost(self, usage: Usage | None) -> float | None:
         """What *usage* costs; None where there is no price or no usage."""
@@ -109,7 +125,7 @@ class Step:
         self, fields: Mapping[str, Json], answer: Json, problem: InvalidOutput
     ) -> Mapping[str, Json]:
         """The request mapping that shows the model its *answer* and what is wrong with it."""
-        said = answer if isinstance(answer, str) else str(answer)
+        said = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
         again = _ASK_AGAIN.format(problem=problem.message)
         asked = dict(fields)
         messages = asked.pop("messages", None)
@@ -124,3 +140,11 @@ class Step:
             {"role": "user", "content": again},
         ]
         return asked
+
+
+def _named(params: Iterable[str], message: str) -> str | None:
+    """The parameter that *message* is about, if it names one as a name."""
+    for name in params:
+        if re.search(rf"(?<!\w)(['\"`]{re.escape(name)}['\"`]|{re.escape(name)}:)", message):
+            return name
+    return None

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 
-from ..types import Json, Record, UsageSum
+from ..types import Failure, Json, Record, UsageSum
+
+MOST_FAILURES = 5
+"""How many failures are told of at the end, each for all that are alike."""
+
+_MOST_KINDS = 200  # of failures that are counted apart; more would only cost memory
+_VARYING = re.compile(r"\b[0-9a-fA-F][0-9a-fA-F-]{7,}\b|\d+")
 
 
 class Tally:
@@ -18,6 +26,8 @@ class Tally:
         self.usage = UsageSum()
         self.cost = 0.0
         self.first_failures: list[tuple[str, str, str]] = []
+        self.alike: Counter[str] = Counter()
+        """Failures by what is the matter, as `likeness` tells it."""
 
     def add(self, record: Record) -> None:
         """Count *record*."""
@@ -31,8 +41,24 @@ class Tally:
         failure = record.failure
         if failure is not None:
             self.by_error[failure.kind] += 1
-            if len(self.first_failures) < 5:
-                self.first_failures.append((record.id, failure.kind, failure.message))
+            self._add_failure(record.id, failure)
+
+    def _add_failure(self, row: str, failure: Failure) -> None:
+        message = failure.message
+        if failure.where and failure.where not in message:
+            message = f"{failure.where}: {message}"
+        like = likeness(failure.kind, message)
+        if like in self.alike:
+            self.alike[like] += 1
+            return
+        if len(self.alike) < _MOST_KINDS:
+            self.alike[like] = 1
+        if len(self.first_failures) < MOST_FAILURES:
+            self.first_failures.append((row, failure.kind, message))
+
+    def counts_alike(self) -> tuple[int, ...]:
+        """For each of the first failures, how many rows failed like it, itself included."""
+        return tuple(self.alike[likeness(*failure[1:])] for failure in self.first_failures)
 
     @property
     def ok(self) -> int:
@@ -59,3 +85,16 @@ class Tally:
             "truncated": self.truncated,
             "errors": dict(sorted(self.by_error.items())),
         }
+
+
+def likeness(kind: str, message: str) -> str:
+    """What failures have in common that differ in numbers, such as the id of their request."""
+    return f"{kind}: {_VARYING.sub('#', message)}"
+
+
+def first_of_each(failures: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The first `MOST_FAILURES` of *failures* no two of which are alike."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for failure in failures:
+        found.setdefault(likeness(*failure[1:]), failure)
+    return list(found.values())[:MOST_FAILURES]

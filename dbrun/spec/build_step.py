@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..types import Mark
 from .build_endpoint import Endpoints
 from .build_prompt import build_prompt, has_prompt
 from .build_schema import build_response_schema
@@ -74,7 +75,16 @@ def _step(site: Site, node: Node, path: Path, name: str, endpoints: Endpoints) -
         when=site.text(when, (*path, "when")) if when is not None else None,
         path=dotted(path),
         where=node.place.mark,
+        places=_places(node, params),
     )
+
+
+def _places(step: Node, params: Node | None) -> dict[str, Mark]:
+    """Where in the file each field of a request comes from."""
+    named = {name: step.get(name) for name in ("stop", "response_schema")}
+    if params is not None and isinstance(params.value, dict):
+        named.update(params.value)
+    return {name: node.key_place.mark for name, node in named.items() if node is not None}
 
 
 def _sound(site: Site, node: Node, path: Path, key: str) -> Node | None:

@@ -178,7 +178,11 @@ class EndpointSpec:
 
 @frozen
 class StepSpec:
-    """One prompt of a pipeline."""
+    """One prompt of a pipeline.
+
+    *places* are the marks of what a request's fields come from: of each of `params`, of `stop`
+    and of `response_schema`.
+    """
 
     name: str
     endpoint: EndpointSpec
@@ -191,6 +195,7 @@ class StepSpec:
     when: Text | None = None
     path: str = ""
     where: Mark = NOWHERE
+    places: Mapping[str, Mark] = field(default_factory=dict)
 
 
 @frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -223,10 +224,22 @@ def custom(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
     return as_json({"predictions": [_predict(endpoint, row) for row in _checked(rows)]})
 
 
+def stubborn(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
+    """A chat that gives JSON only when it was told off as often as `[tries=N]` says."""
+    said = [message for message in body["messages"] if message["role"] == "assistant"]
+    wanted = re.search(r"\[tries=(\d)\]", _content(body["messages"][0]))
+    if wanted is None or len(said) < int(wanted[1]):
+        return chat(endpoint, body)
+    reply = json.loads(chat(endpoint, body).body)
+    reply["choices"][0]["message"]["content"] = json.dumps({"label": "a", "tries": len(said)})
+    return as_json(reply)
+
+
 KINDS: Mapping[str, Callable[[Endpoint, dict[str, Any]], Reply]] = {
     "chat": chat,
     "reasoning": chat,
     "external": external,
+    "stubborn": stubborn,
     "completions": completions,
     "embeddings": embeddings,
     "agent": agent,
@@ -258,6 +271,7 @@ def standard_endpoints() -> dict[str, Endpoint]:
         "external": Endpoint(
             kind="external", task="llm/v1/chat", endpoint_type="EXTERNAL_MODEL", entity=_EXTERNAL
         ),
+        "stubborn": _foundation("stubborn", "llm/v1/chat"),
         "untyped": Endpoint(kind="chat", entity=_FOUNDATION),
         "custom": Endpoint(kind="custom", entity=_CUSTOM),
         "custom-dict": Endpoint(kind="custom-dict", entity=_CUSTOM),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,22 @@ def test_of_a_run_with_everything() -> None:
     )
 
 
+def test_failures_that_are_alike_are_told_once() -> None:
+    failures = (("T-1", "rejected", "no seed"), ("T-9", "timeout", "late"))
+    counts = {"error": 1002, "errors": {"rejected": 1000, "timeout": 2}}
+    made = replace(run(counts=counts, failures=failures), alike=(1000, 2))
+    told = summary(made)
+    assert "failed    T-1 and 999 rows like it: rejected: no seed\n" in told
+    assert "          T-9 and 1 row like it: timeout: late\n" in told
+    assert [one["rows"] for one in describe(made, "a.yaml")["first_failures"]] == [1000, 2]
+
+
+def test_a_long_message_keeps_what_it_says_to_do() -> None:
+    failures = (("T", "rejected", f"{'x' * 300}; y; remove params.seed"),)
+    told = summary(run(counts={"error": 1, "errors": {"rejected": 1}}, failures=failures))
+    assert "x…; remove params.seed\n" in told
+
+
 def test_of_a_replay_that_lacks_answers() -> None:
     counts = {"rows": 3, "ok": 2, "error": 1, "errors": {"unanswered": 1}}
     told = summary(run(status="unanswered", counts=counts, failures=(("T", "unanswered", "none"),)))
@@ -132,7 +149,7 @@ def test_as_data() -> None:
     assert said["gates"] == [
         {"name": "success", "value": 1.0, "wanted": "at least 1", "met": True, "warn": False}
     ]
-    assert said["first_failures"] == [{"id": "T", "class": "render", "message": "no"}]
+    assert said["first_failures"] == [{"id": "T", "class": "render", "message": "no", "rows": 1}]
     assert "cost" not in said
 
 

@@ -322,6 +322,7 @@ class LocalRun:
             exit_code=exit_code,
             verdicts=judged,
             first_failures=tuple(self._tally.first_failures),
+            alike=self._tally.counts_alike(),
             missing_ids=tuple(sorted(self._missing_ids)),
             tracked=None if replay else track(self._spec, manifest, path),
         )
