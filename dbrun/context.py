@@ -43,7 +43,8 @@ class Context:
 
     *folder* is the folder of the pipeline file and *project* the project's root. *resolve* turns
     a `Reference` into the function it names. *template* compiles a template's source into an
-    object with `render(scope) -> str` and `evaluate(scope) -> Json`. *environ* is where
+    object with `render(scope) -> str` and `evaluate(scope) -> Json`, *expression* an expression's
+    into one with `evaluate`. *environ* is where
     credentials by `{env: NAME}` are read. *offline* forbids every call.
     """
 
@@ -54,6 +55,7 @@ class Context:
     memory: Memory = field(default_factory=NoMemory)
     resolve: Callable[[Any], Callable[..., Any]] | None = None
     template: Callable[[Any], Any] | None = None
+    expression: Callable[[Any], Any] | None = None
     offline: bool = False
     max_connections: int = 64
     debug: bool = False

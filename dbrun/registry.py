@@ -39,6 +39,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "jsonl": "dbrun.sinks.jsonl:JsonlSink",
         "csv": "dbrun.sinks.csv:CsvSink",
         "parquet": "dbrun.sinks.parquet:ParquetSink",
+        "delta": "dbrun.sinks.delta:DeltaSink",
         "stream": "dbrun.sinks.stream:StreamSink",
     },
     "engines": {

@@ -39,7 +39,17 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
         "exit_code": run.exit_code,
         "results": None if manifest["status"] == "unanswered" else run.path,
     }
-    for part in ("counts", "requests", "tokens", "cost", "latency", "seconds", "stalled_seconds"):
+    parts = (
+        "counts",
+        "requests",
+        "tokens",
+        "cost",
+        "latency",
+        "seconds",
+        "stalled_seconds",
+        "table",
+    )
+    for part in parts:
         if part in manifest:
             said[part] = manifest[part]
     said["gates"] = [
@@ -104,6 +114,8 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         yield "gates", unmet
     if run.tracked is not None:
         yield "mlflow", [_tracked(run.tracked)]
+    if "table" in manifest:
+        yield "table", [_table(manifest["table"])]
     yield "results", [_results(run)]
 
 
@@ -183,6 +195,13 @@ def _tracked(tracked: Tracked) -> str:
         return f"warning: {tracked.warning}"
     where = tracked.url or f"run {tracked.run} of experiment {tracked.experiment}"
     return f"{where} (logged before)" if tracked.again else where
+
+
+def _table(table: Mapping[str, Any]) -> str:
+    name = table["name"]
+    done = {"merge": "merged", "overwrite": "put in place", "append": "appended"}[table["mode"]]
+    shown = shown_path(name) if os.path.isabs(name) else name
+    return f"{shown}: {counted(table['rows'], 'row')} {done}"
 
 
 def _results(run: Run) -> str:

@@ -90,6 +90,7 @@ class _Checks:
         """Everything wrong with the spec that this room can tell."""
         found = list(self._functions())
         found += self._source()
+        found += self._columns()
         for step in self._spec.steps:
             found += self._step(step)
         return list(dict.fromkeys(found))
@@ -140,6 +141,14 @@ class _Checks:
             yield _said(error, spec.where, "source")
         if spec.filter is not None:
             yield from self._compiles(spec.filter, self._templates.expression)
+
+    def _columns(self) -> Iterator[Problem]:
+        table = self._spec.sink.table
+        for text in (table.columns or {}).values() if table is not None else ():
+            try:
+                self._templates.expression(text)
+            except SpecError as error:
+                yield from error.problems
 
     def _step(self, step: StepSpec) -> Iterator[Problem]:
         for name, mend in _RESERVED.items():
@@ -228,15 +237,16 @@ def _sink_in_job(spec: Spec, environ: Mapping[str, str]) -> Iterator[Problem]:
 def lost_with_the_machine(spec: Spec) -> Problem | None:
     """The problem of a relative sink in a job, whose machine is gone when it has ended."""
     written = spec.merged.get("sink")
+    name = "sink"
     if isinstance(written, Mapping) and "table" in written:
-        return None
+        name, written = "journal", spec.merged.get("journal")
     path = written.get("path") if isinstance(written, Mapping) else written
     if str(path).startswith("${") or (path is not None and os.path.isabs(str(path))):
         return None  # what the environment of the job holds, only the job knows
     return Problem(
         where=spec.sink.where,
-        path="sink",
-        message="a relative sink would be lost with the job's machine",
+        path=name,
+        message=f"a relative {name} would be lost with the job's machine",
         hint="write it to /Volumes/<catalog>/<schema>/<volume>/…",
     )
 

@@ -18,7 +18,7 @@ from ..context import Context, Memory
 from ..errors import SpecError
 from ..frozen import frozen
 from ..registry import Registry
-from ..sinks.base import Sink
+from ..sinks.base import Sink, SinkAround
 from ..sources.base import Source
 from ..spec.model import NOWHERE, EndpointSpec, SinkSpec, SourceSpec, Spec, StepSpec
 from ..spec.references import Resolver
@@ -74,6 +74,7 @@ def make_context(spec: Spec, around: Surroundings, memory: Memory) -> tuple[Cont
         memory=memory,
         resolve=resolver.resolve,
         template=templates.compile,
+        expression=templates.expression,
         offline=around.offline,
         max_connections=_most_connections(spec, around.registry),
         debug=around.debug,
@@ -156,9 +157,20 @@ def create_source(
 
 
 def create_sink(
-    spec: SinkSpec, path: str | None, stream: IO[bytes] | None, registry: Registry
+    spec: SinkSpec,
+    path: str | None,
+    stream: IO[bytes] | None,
+    registry: Registry,
+    around: SinkAround | None = None,
 ) -> Sink:
-    """The sink that *spec* names, writing to *path*, or to *stream* where that is None."""
+    """The sink that *spec* names, writing to *path*, or to *stream* where that is None.
+
+    Records that go elsewhere than to the spec's own path do not go to its table.
+    """
+    if spec.table is not None and around is not None and path == spec.path:
+        wanted: Any = registry.get("sinks", spec.table.kind)
+        published: Sink = wanted.create_within(spec, around)
+        return published
     if path is None:
         kind: Any = registry.get("sinks", "stream")
         made: Sink = kind(stream, add=spec.add, omit=spec.omit)

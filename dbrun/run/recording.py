@@ -35,9 +35,10 @@ class Recorder:
     """The manifest of one run; *results* is the path of its results (None for a stream).
 
     *run* names the run, and *spent_before* is what earlier parts of it have spent: one that
-    continues an unfinished run is the same run. *source* tells the state of the source that is
-    read, if it has several, *source_before* what earlier parts of the run have read. *purse* is
-    what it may spend, if that is limited.
+    continues an unfinished run is the same run. *earlier* is the manifest of the run that
+    finished last. *source* tells the state of the source that is read, if it has several,
+    *source_before* what earlier parts of the run have read. *purse* is what it may spend, if that
+    is limited.
     """
 
     def __init__(self, spec: Spec, options: RunOptions, clock: Clock, results: str | None) -> None:
@@ -53,6 +54,7 @@ class Recorder:
         self._unfinished = unfinished(spec, self._path)
         self.run = str(self._unfinished.get("run") or run_id(clock.wall()))
         self.spent_before = spent_by(self._unfinished)
+        self.earlier = read_manifest(self._path) if self._path is not None else None
         self.source_before: Json = self._unfinished.get("source")
         self.source: Json = None
         self.purse: Purse | None = None
@@ -136,6 +138,8 @@ class Recorder:
             "size": sink.size,
             "sha256": sink.digest,
         }
+        if published := getattr(sink, "published", None):
+            self.manifest["table"] = published
         earlier = read_manifest(self._path)
         if counters.sent == 0 and earlier is not None and self._same_outcome(earlier):
             self._remove_partial()

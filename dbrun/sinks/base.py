@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from ..context import Context
 from ..encoding import encoder
+from ..frozen import frozen
 from ..spec.model import SinkSpec
 from ..types import Json, Record
 
@@ -15,6 +18,17 @@ def encode_line(value: Json) -> bytes:
     """*value* as one line of JSON in UTF-8; escaped throughout if it holds lone surrogates,
     which UTF-8 cannot spell."""
     return _encode(value) + b"\n"
+
+
+@frozen
+class SinkAround:
+    """What a sink of tables needs to know of the run: its name, which a continuation shares,
+    *earlier*, the manifest of the run that finished last, and what column templates see."""
+
+    context: Context
+    variables: Mapping[str, Json]
+    run: str
+    earlier: Mapping[str, Any] | None = None
 
 
 class Sink(Protocol):

@@ -51,13 +51,15 @@ class ParquetSink(TableSink):
         seen: dict[str, set[str]] = {}
         for record in self.records():
             for name, value in record.items():
-                seen.setdefault(name, set()).add(_kind(value))
-        kinds = {name: _joined(found - {"null"}) for name, found in seen.items()}
+                seen.setdefault(name, set()).add(kind_of(value))
+        kinds = {name: joined(found - {"null"}) for name, found in seen.items()}
         kinds.update({name: "string" for name in FIRST if name not in kinds})
         return {name: kinds[name] for name in in_order(kinds)}
 
 
-def _kind(value: Json) -> str:
+def kind_of(value: Json) -> str:
+    """The kind of column that holds *value*, by the name of its constructor in pyarrow; `null`
+    if any does, `wide` for integers that only an integer column holds."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -69,7 +71,8 @@ def _kind(value: Json) -> str:
     return "float64" if isinstance(value, float) else "string"
 
 
-def _joined(kinds: set[str]) -> str:
+def joined(kinds: set[str]) -> str:
+    """The kind of column that holds values of all *kinds*."""
     if len(kinds) == 1 and "wide" not in kinds:
         return next(iter(kinds))
     if kinds and kinds <= {"int64", "wide"}:

@@ -12,12 +12,11 @@ from typing import Any
 
 from ..registry import Registry
 from ..types import Json
-from . import hints
 from .build_endpoint import Endpoints, build_limits
 from .build_job import build_job
+from .build_sink import build_sink
 from .build_source import build_source
 from .build_step import build_steps
-from .formats import format_of
 from .model import EngineSpec, Gate, JournalSpec, MlflowSpec, SinkSpec, Spec, StepSpec
 from .nodes import Node, entries, plain
 from .site import Site, value_of
@@ -33,7 +32,7 @@ def build(
     steps = build_steps(site, root, endpoints)
     mlflow = _mlflow(site, root.get("mlflow"))
     name = str(value_of(site.sound(("name",), root.get("name")), "unnamed"))
-    sink = _sink(site, root.get("sink"), name, registry)
+    sink = build_sink(site, root, name, steps, registry)
     journal = _journal(site, root.get("journal"), sink)
     transforms = root.get("transforms")
     row = transforms.get("row") if transforms is not None else None
@@ -86,45 +85,10 @@ def _check_prices(site: Site, limits: Node | None, steps: Sequence[StepSpec]) ->
         site.findings.add(cap.place, path, message, "give all prices in one currency")
 
 
-def _sink(site: Site, node: Node | None, name: str, registry: Registry) -> SinkSpec | None:
-    if node is None:
-        return SinkSpec(path=os.path.join(site.project, "out", f"{name}.jsonl"))
-    if site.sound(("sink",), node) is None:
-        return None
-    path = node.get("path") or (node if isinstance(node.value, str) else None)
-    if path is None:
-        site.findings.add(node.place, ("sink",), "'path' is missing", "write {path: …}")
-        return None
-    if path.value.endswith(("/", os.sep)) or os.path.isdir(site.path(path)):
-        hint = "name a file in it"
-        site.findings.add(path.place, ("sink",), "a folder is no results file", hint)
-        return None
-    kind = _sink_kind(site, node.get("format"), path.value, registry)
-    if kind is None:
-        return None
-    return SinkSpec(
-        path=site.path(path),
-        kind=kind,
-        add=frozenset(value_of(node.get("add"), ())),
-        omit=frozenset(value_of(node.get("omit"), ())),
-        where=node.place.mark,
-    )
-
-
-def _sink_kind(site: Site, named: Node | None, path: str, registry: Registry) -> str | None:
-    if named is None:
-        told = format_of(path)
-        return told if told is not None and registry.knows("sinks", told) else "jsonl"
-    if registry.knows("sinks", named.value):
-        return str(named.value)
-    hint = hints.for_name(named.value, registry.names("sinks"))
-    message = f"there is no sink '{named.value}'"
-    site.findings.add(named.place, ("sink", "format"), message, hint)
-    return None
-
-
 def _journal(site: Site, node: Node | None, sink: SinkSpec | None) -> JournalSpec:
-    beside = f"{sink.path}.journal" if sink is not None else ""
+    beside = ""
+    if sink is not None:
+        beside = f"{sink.path}.journal" if sink.table is None else os.path.dirname(sink.path)
     if node is None or site.sound(("journal",), node) is None:
         return JournalSpec(path=beside)
     path = node.get("path")

@@ -211,14 +211,41 @@ class SourceSpec:
 
 
 @frozen
+class TableSpec:
+    """A table that is written from the records when a run has finished.
+
+    *kind* is the plugin: `delta` for the folder *name* (absolute), `table` for *name* in Unity
+    Catalog, written through *warehouse* or, without one, a Spark session. *mode* is `merge` (by
+    the columns *key*), `overwrite` (of the rows for which *where* is true, in SQL; `all`) or
+    `append`. *columns* are expressions by column; None makes columns of the records' *fields*.
+    *errors* is an absolute path for the records that are not ok.
+    """
+
+    kind: str
+    name: str
+    mode: str = "merge"
+    key: tuple[str, ...] = ()
+    where: str | None = None
+    fields: tuple[str, ...] = ()
+    columns: Mapping[str, Text] | None = None
+    errors: str | None = None
+    warehouse: str | None = None
+
+
+@frozen
 class SinkSpec:
-    """Where records go: *path* is absolute; *kind* the plugin (`jsonl`, `csv`, …)."""
+    """Where records go: *path* is absolute; *kind* the plugin (`jsonl`, `csv`, …).
+
+    With a *table* the file at *path* lies in the journal's folder, and the table is written from
+    it.
+    """
 
     path: str
     kind: str = "jsonl"
     add: frozenset[str] = frozenset()
     omit: frozenset[str] = frozenset()
     where: Mark = NOWHERE
+    table: TableSpec | None = None
 
 
 @frozen

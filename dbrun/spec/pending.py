@@ -31,10 +31,6 @@ class Pending:
         return all(wanted in ("*", part) for wanted, part in zip(self.path, path, strict=True))
 
 
-def _is_delta(node: Node) -> bool:
-    return bool(node.value == "delta")
-
-
 PENDING = (
     Pending(("matrix",)),
     Pending(("scores",)),
@@ -45,13 +41,7 @@ PENDING = (
     Pending(("source", "warehouse_id")),
     Pending(("sink", "table")),
     Pending(("sink", "warehouse_id")),
-    Pending(("sink", "mode")),
-    Pending(("sink", "key")),
-    Pending(("sink", "where")),
-    Pending(("sink", "columns")),
-    Pending(("sink", "errors")),
     Pending(("sink", "publish"), lambda node: node.value != "always"),
-    Pending(("sink", "format"), _is_delta, "format: delta"),
 )
 
 _BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {

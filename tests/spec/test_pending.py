@@ -46,7 +46,6 @@ def message(label: str) -> str:
             ["source.query", "source.warehouse_id"],
         ),
         ({"sink": {"table": "a.b.c"}}, ["sink.table"]),
-        ({"sink": {"path": "x", "format": "delta"}}, ["format: delta"]),
         ({"sink": {"path": "x", "publish": "if_met"}}, ["sink.publish"]),
     ],
 )
@@ -62,6 +61,7 @@ def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
         {"engine": {"type": "spark", "partitions": 8}},
         {"limits": {"processes": 2}},
         {"sink": {"path": "x", "publish": "always"}},
+        {"sink": {"path": "x", "format": "delta", "mode": "append"}},
         {
             "gates": {
                 "success": {"min": 0.5, "warn": 1},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
-from ...sinks.base import Sink
+from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, may_wait, pin
 from ...spec.model import Spec
 from ...types import Json, Record
@@ -134,7 +134,6 @@ class LocalRun:
         if self._mode != "replay":
             check_tracking(spec)
         wanted = sink_spec(spec, self._options, registry)
-        sink = create_sink(wanted, path, self._options.stream, registry)
         self._recorder = recorder = Recorder(spec, self._options, self._around.clock, path)
         purse = recorder.purse = self._purse(recorder)
         with opened(
@@ -147,6 +146,13 @@ class LocalRun:
         ) as parts:
             self._check_forecast(purse)
             source = create_source(spec.source, parts.context, self._around.registry, self._rows)
+            sink_around = SinkAround(
+                context=parts.context,
+                variables=spec.vars,
+                run=recorder.run,
+                earlier=recorder.earlier,
+            )
+            sink = create_sink(wanted, path, self._options.stream, registry, sink_around)
             recorder.source = pin(source, recorder.source_before)
             sink.open()
             try:
