@@ -117,7 +117,7 @@ def test_an_append_that_was_cut_short_is_continued_once(folder: Path) -> None:
 def test_a_table_that_refuses_leaves_everything_to_the_next_try(folder: Path) -> None:
     load().run(environ={})
     before = Path("journal/summarize.run.json").read_bytes()
-    with pytest.raises(SinkError, match="out/table: the table cannot be written: .*nothing"):
+    with pytest.raises(SinkError, match=r"out/table: the table cannot be written: .*nothing"):
         load(mode="overwrite", where="nothing = 4").run(environ={})
     assert Path("journal/summarize.run.json").read_bytes() == before
     assert len(rows()) == 2
