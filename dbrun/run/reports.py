@@ -94,3 +94,29 @@ def add_counters(whole: Counters, reports: Iterable[Mapping[str, Any]]) -> None:
         whole.spent.add(Usage(**part["spent"]))
         whole.cost += part["cost"]
         whole.latencies += part["latencies"]
+
+
+class Remote:
+    """The limits of all partitions, as far as progress is concerned; both asker and limiter."""
+
+    def __init__(self, reports: Sequence[Mapping[str, Any]]) -> None:
+        at_work = [
+            endpoint
+            for report in reports
+            if not report.get("over")
+            for endpoint in report["endpoints"]
+        ]
+        self.limiter = self
+        self.in_flight = sum(endpoint["in_flight"] for endpoint in at_work)
+        self.limit = sum(endpoint["limit"] for endpoint in at_work)
+        self.held_for = max((endpoint["held_for"] for endpoint in at_work), default=0.0)
+
+
+def latest(reports: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of every part the report that tells most: more than one worker may have been at it."""
+    best: dict[tuple[int, int], Mapping[str, Any]] = {}
+    for report in reports:
+        part = (report["round"], report["part"])
+        if part not in best or best[part]["tally"]["rows"] <= report["tally"]["rows"]:
+            best[part] = report
+    return list(best.values())

@@ -19,6 +19,7 @@ from ...sources.base import Source
 from ...spec.model import Spec
 from ...types import Json, Record
 from ..asking import Asker
+from ..credentials import with_credentials
 from ..dealing import deal, first_round
 from ..exchange import Exchange
 from ..feeding import feed
@@ -29,7 +30,7 @@ from ..partition import Share
 from ..pipeline import Pipeline
 from ..recipe import packed
 from ..recording import limit_history
-from ..reports import add_counters, joined_tally
+from ..reports import Remote, add_counters, joined_tally, latest
 from ..result import Run
 from ..shares import most_parts
 from ..signals import stopping_on_signals
@@ -125,7 +126,8 @@ class SparkRun(LocalRun):
     ) -> None:
         spec, options = self._spec, self._options
         self._warn(session)
-        pipeline = Pipeline(spec=spec, registry=self._around.registry)
+        travelling, environ = with_credentials(spec, parts, self._around)
+        pipeline = Pipeline(spec=travelling, registry=self._around.registry)
         count = self._partitions(session)
         order = Order(
             recipe=packed(pipeline, parts.templates.loaded),
@@ -138,7 +140,7 @@ class SparkRun(LocalRun):
                 images_folder=source.folder,
                 grace=options.grace,
             ),
-            environ=dict(self._around.environ),
+            environ=environ,
             python=python_version(),
         )
         self._look_around(session, exchange, order)
@@ -257,7 +259,7 @@ class SparkRun(LocalRun):
 
     def _look_at_live(self, exchange: Exchange, parts: Opened, total: int) -> None:
         reports = exchange.live()
-        self._tally = joined_tally(_latest(reports))
+        self._tally = joined_tally(latest(reports))
         if self._ending is None:
             try:
                 self._check_failures()
@@ -265,7 +267,7 @@ class SparkRun(LocalRun):
                 self._ending = error
         counters = type(self._counters)()
         add_counters(counters, reports)
-        remote = [cast(Asker, _Remote(reports))]
+        remote = [cast(Asker, Remote(reports))]
         self._observe(
             Progress(tally=self._tally, counters=counters, askers=remote, total=total or None)
         )
@@ -313,7 +315,7 @@ class SparkRun(LocalRun):
         known = {report["attempt"] for report in self._finished}
         lost = [report for report in live if report["attempt"] not in known]
         if not self._finished or lost:
-            self._tally = joined_tally(_latest([*self._finished, *lost]))
+            self._tally = joined_tally(latest([*self._finished, *lost]))
         add_counters(self._counters, [*self._finished, *lost])
         self._tell_endpoints([*self._finished, *lost])
 
@@ -328,29 +330,3 @@ class SparkRun(LocalRun):
             told += [{**named, "history": endpoint["history"]} for endpoint in own]
         if self._recorder is not None and told:
             self._recorder.limits = told
-
-
-class _Remote:
-    """The limits of all partitions, as far as progress is concerned; both asker and limiter."""
-
-    def __init__(self, reports: Sequence[Mapping[str, Any]]) -> None:
-        at_work = [
-            endpoint
-            for report in reports
-            if not report.get("over")
-            for endpoint in report["endpoints"]
-        ]
-        self.limiter = self
-        self.in_flight = sum(endpoint["in_flight"] for endpoint in at_work)
-        self.limit = sum(endpoint["limit"] for endpoint in at_work)
-        self.held_for = max((endpoint["held_for"] for endpoint in at_work), default=0.0)
-
-
-def _latest(reports: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of every part the report that tells most: more than one worker may have been at it."""
-    best: dict[tuple[int, int], Mapping[str, Any]] = {}
-    for report in reports:
-        part = (report["round"], report["part"])
-        if part not in best or best[part]["tally"]["rows"] <= report["tally"]["rows"]:
-            best[part] = report
-    return list(best.values())

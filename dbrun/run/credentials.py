@@ -1,0 +1,54 @@
+"""A spec's credentials, made ready to travel with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..client.travel import Luggage, Travelling, for_workers
+from ..spec.model import Spec
+from .opening import Opened, Surroundings
+
+_log = logging.getLogger(__name__)
+
+
+def with_credentials(
+    spec: Spec, parts: Opened, around: Surroundings
+) -> tuple[Spec, Mapping[str, str]]:
+    """*spec* with credentials that workers can follow, and the variables that these name.
+
+    Raises:
+        AuthError: some cannot travel; says why.
+    """
+    environ, steps, ready = Luggage(), [], dict[int, Travelling]()
+    for step, opened in zip(spec.steps, parts.steps, strict=True):
+        adapter = opened.asker.adapter
+        made = ready.get(id(adapter))
+        if made is None:
+            known = around.registry.get("adapters", step.endpoint.adapter).options
+            options = known.get("properties", {}).items()
+            made = ready[id(adapter)] = for_workers(
+                step.endpoint,
+                [name for name, one in options if one.get("x-kind") == "credential"],
+                auth=getattr(adapter, "auth", None),
+                sender=getattr(adapter, "transport", None),
+                environ=around.environ,
+                number=len(ready),
+                clock=around.clock,
+            )
+            environ.update(made.environ)
+        # Steps on one endpoint must stay equal in it: they share its limits.
+        endpoint = replace(
+            step.endpoint, options=made.endpoint.options, headers=made.endpoint.headers
+        )
+        steps.append(replace(step, endpoint=endpoint))
+    lifetimes = [made.lifetime for made in ready.values() if made.lifetime is not None]
+    if lifetimes:
+        _log.warning(
+            "Spark's workers get a token that lives for %.0f minutes; a run that takes longer ends "
+            "then, and the same command continues it; workers can renew the tokens of a service "
+            "principal in DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
+            min(lifetimes) / 60,
+        )
+    return replace(spec, steps=tuple(steps)), environ
