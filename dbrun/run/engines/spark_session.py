@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -153,6 +154,7 @@ class SparkSession:
                 if "SPARK_REMOTE" not in os.environ:  # a bar of ours is shown
                     builder = builder.config("spark.ui.showConsoleProgress", "false")
                 spark = builder.getOrCreate()
+                _use_this_python(spark)
         except Exception as error:
             raise RunError(
                 f"Spark does not start: {_last_line(str(error))}",
@@ -206,6 +208,14 @@ def _last_line(said: str) -> str:
     raised = [line for line in lines if _RAISED.match(line)]
     line = (raised or lines or ["no reason given"])[-1 if raised else 0]
     return line[:_LONGEST]
+
+
+def _use_this_python(spark: Any) -> None:
+    """Have workers on this machine run the Python that runs us, unless told otherwise."""
+    context = _context(spark)
+    if context is not None and "PYSPARK_PYTHON" not in os.environ:
+        if str(context.master).startswith("local"):
+            context.pythonExec = sys.executable
 
 
 def _context(spark: Any) -> Any:
