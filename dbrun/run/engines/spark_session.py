@@ -213,9 +213,9 @@ def _last_line(said: str) -> str:
 def _use_this_python(spark: Any) -> None:
     """Have workers on this machine run the Python that runs us, unless told otherwise."""
     context = _context(spark)
-    if context is not None and "PYSPARK_PYTHON" not in os.environ:
-        if str(context.master).startswith("local"):
-            context.pythonExec = sys.executable
+    is_local = context is not None and str(context.master).startswith("local")
+    if is_local and "PYSPARK_PYTHON" not in os.environ:
+        context.pythonExec = sys.executable
 
 
 def _context(spark: Any) -> Any:
