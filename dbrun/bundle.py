@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cli.targets import target_names
 from .deploy.job import Call, bundle_root, make_job, resource_key
-from .deploy.loading import load_for_job
+from .deploy.loading import has_job, load_for_job
 from .errors import DbrunError, PluginError, SpecError
 from .registry import Registry
 from .spec.load import is_fragment
@@ -34,8 +34,8 @@ def load_resources(bundle: Bundle) -> Resources:
     """The jobs of the specs, as `dbrun job` prints them; what is wrong becomes diagnostics.
 
     The specs are those that the bundle's variable `dbrun_specs` matches (`pipelines/*.yaml`
-    without it). Their target is the one named by `dbrun_target`, else the one that is named as
-    the bundle's target, where a spec has such a one.
+    without it), as far as they have a `job`. A spec's target is the one named by `dbrun_target`,
+    or else as the bundle's target, where it has such a one.
 
     Raises:
         PluginError: `databricks-bundles` is not installed.
@@ -54,9 +54,14 @@ def load_resources(bundle: Bundle) -> Resources:
         resources.add_diagnostic_error(
             f"no file matches '{pattern}'", detail=f"the variable {SPECS} names the specs"
         )
+    wanted = bundle.variables.get(TARGET)
+    if wanted and wanted not in target_names(paths):
+        resources.add_diagnostic_error(
+            f"no spec has a target '{wanted}'", detail=f"the variable {TARGET} names it"
+        )
     for path in paths:
         try:
-            _add(resources, path, bundle)
+            _add(resources, path, wanted or bundle.target)
         except SpecError as error:
             for problem in error.problems:
                 resources.add_diagnostic_error(_said(problem), location=_at(problem.where))
@@ -65,31 +70,31 @@ def load_resources(bundle: Bundle) -> Resources:
     return resources
 
 
-def _add(resources: Any, path: str, bundle: Bundle) -> None:
+def _add(resources: Any, path: str, wanted: str) -> None:
     from databricks.bundles.jobs import Job
 
-    target = bundle.variables.get(TARGET) or None
-    if target is None and bundle.target in target_names([path]):
-        target = bundle.target
+    target = wanted if wanted in target_names([path]) else None
+    if not has_job(path, target):
+        return
     loaded = load_for_job(path, environ=os.environ, registry=Registry(), target=target)
     spec = loaded.spec
-    if spec.job is None:
-        return
+    where = spec.job.where if spec.job is not None else Mark(file=path)
     _warn(resources, loaded.warnings)
-    # Relative paths start where the job is said to be written: at the spec.
-    wheels = os.path.relpath(os.path.join(bundle_root(spec), "dist", "*.whl"), spec.folder)
+    # Relative paths start where the job is said to be written.
+    folder = os.path.dirname(os.path.abspath(where.file))
+    wheels = os.path.relpath(os.path.join(bundle_root(spec), "dist", "*.whl"), folder)
     wheels = wheels if wheels.startswith(os.pardir) else os.path.join(os.curdir, wheels)
     job = make_job(spec, Call(target=target), wheels=wheels.replace(os.sep, "/"))
     try:
         made = Job.from_dict(job)
     except (TypeError, ValueError) as error:
         hint = "see the keys of a bundle's job"
-        problem = Problem(where=spec.job.where, path="job", message=str(error), hint=hint)
+        problem = Problem(where=where, path="job", message=str(error), hint=hint)
         raise SpecError([problem]) from error
     key = resource_key(spec)
     if key in resources.jobs:
         raise DbrunError(f"another spec is named '{spec.name}', too", "give it another name")
-    resources.add_job(key, made, location=_at(spec.job.where))
+    resources.add_job(key, made, location=_at(where))
 
 
 def _warn(resources: Any, warnings: Iterable[Problem]) -> None:

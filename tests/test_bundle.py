@@ -85,7 +85,9 @@ def words(job: Any) -> list[str]:
 
 
 def test_each_spec_with_a_job_is_one(folder: Path) -> None:
-    (folder / "pipelines" / "more.yaml").write_text(SPEC.partition("job:")[0].replace("null", "x"))
+    # One that is no job may lack a value, and write where a job must not.
+    other = SPEC.partition("job:")[0].replace("/Volumes/", "out/")
+    (folder / "pipelines" / "more.yaml").write_text(other)
     resources = load()
     assert list(resources.jobs) == ["tickets"]
     assert "--target" not in words(resources.jobs["tickets"])
@@ -101,6 +103,7 @@ def test_each_spec_with_a_job_is_one(folder: Path) -> None:
         ("dev", {"dbrun_target": "prod"}, "prod"),
         ("prod", {"dbrun_target": "test"}, "test"),
         ("prod", {"dbrun_target": None, "dbrun_specs": None}, "prod"),
+        ("prod", {"dbrun_target": ""}, "prod"),
     ],
 )
 def test_the_target_is_told(
@@ -119,6 +122,17 @@ def test_wheels_lie_below_the_bundle(folder: Path, place: str, wheels: str) -> N
     (folder / "pipelines" / "tickets.yaml").rename(folder / place / "tickets.yaml")
     job = load(dbrun_specs=f"{place}/*.yaml").jobs["tickets"]
     assert job["environments"][0]["spec"]["dependencies"] == [wheels]
+
+
+def test_an_inherited_job_starts_where_it_was_written(folder: Path) -> None:
+    written, job = SPEC.partition("job:")[::2]
+    (folder / "_jobs.yaml").write_text(f"job:{job}")
+    spec = f"extends: ../_jobs.yaml\n{written}"
+    (folder / "pipelines" / "tickets.yaml").write_text(spec)
+    resources = load()
+    assert (resources.places["tickets"].file, resources.places["tickets"].line) == ("_jobs.yaml", 1)
+    dependencies = resources.jobs["tickets"]["environments"][0]["spec"]["dependencies"]
+    assert dependencies == ["./dist/*.whl"]
 
 
 def test_problems_are_shown_at_their_line(folder: Path) -> None:
@@ -152,6 +166,11 @@ def test_two_of_one_name_are_refused(folder: Path) -> None:
     (folder / "pipelines" / "more.yaml").write_text(SPEC)
     (said,) = load().said
     assert said[1] == "another spec is named 'tickets', too; give it another name"
+
+
+def test_a_target_that_no_spec_has_is_an_error(folder: Path) -> None:
+    (said,) = load(dbrun_target="prd").said
+    assert said[:2] == ("error", "no spec has a target 'prd'")
 
 
 def test_no_specs_are_an_error(folder: Path) -> None:

@@ -66,49 +66,50 @@ def command(
 
 
 def _jobs(paths: Sequence[str], overlay: Overlay, session: Session) -> dict[str, Json]:
-    """The job of each spec, by its name among the bundle's resources."""
+    """The job of each spec, by its name among the bundle's resources.
+
+    Raises:
+        SpecError: with every problem of every one of them.
+        UserError: two of them have one name.
+    """
     from ..deploy.job import Call, make_job, resource_key
 
     call = Call(target=overlay.target, variables=overlay.variables, overrides=overlay.overrides)
     owners: dict[str, str] = {}
     jobs: dict[str, Json] = {}
-    for loaded in _load(paths, overlay):
-        spec = loaded.spec
-        if loaded.warnings:
-            show_problems(loaded.warnings, session, "warning")
-        key = resource_key(spec)
-        if key in jobs:
-            raise UserError(
-                f"{owners[key]} and {spec.file} are both named '{spec.name}'",
-                "give one of them another name",
-            )
-        owners[key] = spec.file
-        jobs[key] = make_job(spec, call)
-    return jobs
-
-
-def _load(paths: Sequence[str], overlay: Overlay) -> list[Loaded]:
-    from ..deploy.loading import load_for_job
-    from ..registry import Registry
-
-    found: list[Loaded] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            loaded = load_for_job(
-                path,
-                environ=os.environ,
-                registry=Registry(),
-                target=overlay.target,
-                variables=overlay.variables,
-                overrides=overlay.overrides,
-            )
-            found.append(loaded)
+            loaded = _load(path, overlay)
+            job = make_job(loaded.spec, call)
         except SpecError as error:
             problems.extend(one for one in error.problems if one not in problems)
+            continue
+        if loaded.warnings:
+            show_problems(loaded.warnings, session, "warning")
+        key, file = resource_key(loaded.spec), loaded.spec.file
+        if key in jobs:
+            said = f"{owners[key]} and {file} are both named '{loaded.spec.name}'"
+            raise UserError(said, "give one of them another name")
+        owners[key] = file
+        jobs[key] = job
     if problems:
         raise SpecError(problems)
-    return found
+    return jobs
+
+
+def _load(path: str, overlay: Overlay) -> Loaded:
+    from ..deploy.loading import load_for_job
+    from ..registry import Registry
+
+    return load_for_job(
+        path,
+        environ=os.environ,
+        registry=Registry(),
+        target=overlay.target,
+        variables=overlay.variables,
+        overrides=overlay.overrides,
+    )
 
 
 def _check(file: str, jobs: dict[str, Json], command: str, session: Session) -> int:

@@ -11,8 +11,9 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from ..errors import UserError
+from ..errors import SpecError, UserError
 from ..frozen import frozen
+from ..run.checks import lost_with_the_machine
 from ..spec.model import JobSpec, Spec
 from ..types import Json
 from .merging import merged
@@ -46,8 +47,11 @@ def make_job(spec: Spec, call: Call, *, wheels: str = WHEELS) -> dict[str, Json]
     """The job of *spec*: what is generated, and what the spec says of it laid over that.
 
     Raises:
+        SpecError: its results would be lost with the job's machine.
         UserError: the spec lies outside of the bundle.
     """
+    if (problem := lost_with_the_machine(spec)) is not None:
+        raise SpecError([problem])
     job = spec.job or JobSpec()
     made: dict[str, Json] = {"name": spec.name}
     if spec.description:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
-from ..errors import SpecError
 from ..registry import Registry
-from ..run.checks import lost_with_the_machine
 from ..spec.build_job import named_defaults
 from ..spec.layers import merge_layers
 from ..spec.load import Loaded, load_spec
-from ..spec.nodes import Findings, entries, plain
+from ..spec.nodes import Findings, Node, entries, plain
 from ..types import Json
 
 
@@ -30,11 +27,11 @@ def load_for_job(
     default. Takes what `load_spec` takes.
 
     Raises:
-        SpecError: with every problem found, and if its results would be lost with the job.
+        SpecError: with every problem found.
     """
     given = variables or {}
-    defaults = _stand_ins(path, target, overrides)
-    loaded = load_spec(
+    defaults = _stand_ins(_merged(path, target, overrides))
+    return load_spec(
         path,
         environ=environ,
         registry=registry,
@@ -43,24 +40,33 @@ def load_for_job(
         overrides=overrides,
         typed_variables={name: value for name, value in defaults.items() if name not in given},
     )
-    if (problem := lost_with_the_machine(loaded.spec)) is not None:
-        raise SpecError([problem])
-    return loaded
 
 
-def _stand_ins(path: str, target: str | None, overrides: Sequence[str]) -> Mapping[str, Json]:
-    """The defaults of job parameters, for those variables that have no value yet."""
-    findings = Findings()
+def has_job(path: str, target: str | None = None) -> bool:
+    """Whether the spec at *path* says of itself that it is a job.
+
+    Raises:
+        SpecError: it cannot be read.
+    """
+    return _merged(path, target, ()).get("job") is not None
+
+
+def _merged(path: str, target: str | None, overrides: Sequence[str]) -> Node:
+    """The spec as it is written; what is wrong with it is told when it is loaded."""
     merged = merge_layers(
-        os.fspath(path),
+        path,
         target=target,
         overrides=overrides,
         variables=(),
         typed_variables={},
-        findings=findings,
+        findings=Findings(),
     )
-    declared = entries(merged.root.get("vars"))
-    job = merged.root.get("job")
+    return merged.root
+
+
+def _stand_ins(root: Node) -> Mapping[str, Json]:
+    """The defaults of job parameters, for those variables that have no value yet."""
+    declared, job = entries(root.get("vars")), root.get("job")
     return {
         name: plain(default)
         for name, _, default in named_defaults(job.get("parameters") if job is not None else None)

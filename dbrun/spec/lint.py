@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..types import Problem
 from . import hints
+from .dynamic import lint_references
 from .model import EndpointSpec, SourceSpec, Spec, StepSpec, Text
 from .nodes import Findings, Node, Path, entries, item_part
 
@@ -26,6 +27,7 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
             _lint_temperature(node.get("params"), (*path, "params"), findings)
     _lint_sink(written, findings)
     _lint_schedule(written, findings)
+    lint_references(written.get("job"), findings)
     return list(findings.problems)
 
 

@@ -183,7 +183,7 @@ def test_a_variable_that_no_parameter_gives_must_be_given(folder: Path) -> None:
 
 def test_results_that_would_be_lost_are_refused(folder: Path) -> None:
     with pytest.raises(SpecError, match=r"a relative sink would be lost .* /Volumes/"):
-        load(folder, "job:" + DAY, overrides=["sink=out/x.jsonl"])
+        made(folder, "job:" + DAY, overrides=["sink=out/x.jsonl"])
 
 
 def test_a_spec_outside_of_its_bundle_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -57,6 +57,52 @@ def test_of_the_spec(more: str, said: str | None, tmp_path: Path) -> None:
     assert said is None or found[0].startswith(said)
 
 
+SCHEDULE = "schedule: {quartz_cron_expression: '0 0 3 * * ?', timezone_id: UTC}"
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        (f"job: {{{SCHEDULE}}}", True),
+        (f"job: {{{SCHEDULE}}}\njournal: {{path: j}}", True),
+        (f'job: {{{SCHEDULE}}}\njournal: {{path: "j-${{D}}"}}', False),
+        (f'job: {{{SCHEDULE}}}\njournal: {{path: j}}\nsink: "${{D}}.jsonl"', True),
+        (f"job: {{{SCHEDULE}}}\njournal: {{mode: refresh}}", False),
+        (f"job: {{{SCHEDULE}}}\njournal: {{mode: off}}", False),
+        (f"job: {{{SCHEDULE}}}\njournal: {{mode: reuse}}", True),
+        ("job: {continuous: {}}", True),
+        ("job: {trigger: {periodic: {interval: 1, unit: DAYS}}}", True),
+        ("job: {tags: {a: b}}", False),
+    ],
+)
+def test_a_journal_that_every_run_of_a_job_shares(more: str, warned: bool, tmp_path: Path) -> None:
+    found = warnings(SMALL + more + "\n", tmp_path)
+    said = [one.partition(": ")[2] for one in found]
+    expected = ": every run shares one journal: what was answered once is not asked again"
+    assert [one.endswith(expected) for one in said] == ([True] if warned else [])
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("{{job.start_time.iso_date}}", None),
+        ("{{ job.run_id }}-{{task.execution_count}}", None),
+        ("{{tasks.before.values.day}}", None),
+        ("{{job.trigger.file_arrival.location}}", None),
+        ("{{backfill.iso_datetime}}", None),
+        ("{{job.start_time.isodate}}", "did you mean '{{job.start_time.iso_date}}'?"),
+        ("{{ds}}", "see dynamic value references"),
+    ],
+)
+def test_what_a_job_fills_in(reference: str, said: str | None, tmp_path: Path) -> None:
+    job = f'vars: {{day: x}}\njob: {{parameters: {{day: "{reference}"}}}}\n'
+    path = tmp_path / "x.yaml"
+    path.write_text(SMALL + job)
+    found = load_spec(str(path), registry=Registry(entry_points=False), environ={}).warnings
+    assert [one.hint for one in found] == ([said] if said else [])
+    assert all(one.path == "job.parameters.day" for one in found)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "many"),
     [
