@@ -46,6 +46,16 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "local": "dbrun.run.engines.local:run",
         "spark": "dbrun.run.engines.spark:run",
     },
+    "scores": {
+        "equals": "dbrun.scores.text:Equals",
+        "contains": "dbrun.scores.text:Contains",
+        "regex": "dbrun.scores.text:Regex",
+        "one_of": "dbrun.scores.text:OneOf",
+        "json_schema": "dbrun.scores.json:JsonSchema",
+        "length": "dbrun.scores.text:Length",
+        "similarity": "dbrun.scores.similarity:Similarity",
+        "python": "dbrun.scores.python:Python",
+    },
 }
 """Kind → name → `module:Class`. Third parties use the entry-point groups `dbrun.<kind>`."""
 

@@ -183,6 +183,24 @@ class StepResult:
     skipped: bool = False
 
 
+@frozen
+class Score:
+    """One judgement of a record: its *value* is a number or a boolean, and None if it failed.
+
+    *explanation* says why it is what it is, or why it failed.
+    """
+
+    value: float | bool | None
+    explanation: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """What a record holds under the score's name."""
+        said: dict[str, Json] = {"value": self.value}
+        if self.explanation is not None:
+            said["explanation"] = self.explanation
+        return said
+
+
 @dataclass(slots=True, kw_only=True)
 class Timing:
     """Seconds that a record took (volatile: written only when the sink adds `timing`)."""
@@ -197,7 +215,8 @@ class Record:
     """One line of the results file. `to_json` gives its fields in their order.
 
     *steps* are the results of the steps that were reached; *stepwise* says that the pipeline has
-    more than one, so that the line shows them. *last* is the step that was asked last.
+    more than one, so that the line shows them. *last* is the step that was asked last. *scores*
+    are the judgements by name; None where there are none to make.
     """
 
     id: str
@@ -211,6 +230,8 @@ class Record:
     stepwise: bool = False
     last: StepResult | None = None
     timing: Timing | None = None
+    variant: str | None = None
+    scores: Mapping[str, Score] | None = None
 
     def to_json(
         self, add: frozenset[str] = frozenset(), omit: frozenset[str] = frozenset()
@@ -222,6 +243,8 @@ class Record:
         """
         last = self.last
         said: dict[str, Json] = {"id": self.id, "status": self.status, "output": self.output}
+        if self.variant is not None:
+            said["variant"] = self.variant
         if self.repeat is not None:
             said["repeat"] = self.repeat
         if last is not None and last.finish_reason is not None:
@@ -235,6 +258,8 @@ class Record:
         said["row"] = self.row
         if last is not None and last.key is not None:
             said["key"] = last.key
+        if self.scores is not None:
+            said["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         if self.stepwise:
             said["steps"] = {name: _step_to_json(step) for name, step in self.steps.items()}
         if add:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 TOPICS = {
     "communication": ("communication", "telegraph", "mail", "press"),
@@ -51,3 +52,10 @@ def first_sentence(prompt: str) -> str:
     'James K. Polk spoke.'
     """
     return SENTENCE_END.split(prompt)[0].rstrip(".") + "."
+
+
+def grounded(record: dict[str, Any]) -> float:
+    """A score: the share of the answer's words that are in the row's text."""
+    words = record["output"].lower().split()
+    text = record["row"]["text"].lower()
+    return sum(word in text for word in words) / max(1, len(words))

@@ -295,7 +295,7 @@ def test_every_key_of_a_spec_is_in_its_table(name: str) -> None:
         (
             "sink",
             "docs/running.md",
-            {"publish", "table", "warehouse_id", "mode", "key", "where", "columns", "errors"},
+            {"table", "warehouse_id", "mode", "key", "where", "columns", "errors"},
         ),
         ("endpoint_mapping", "docs/adapters.md", set()),
     ],
@@ -322,6 +322,16 @@ def test_every_format_is_named(kind: str) -> None:
     for name in Registry(entry_points=False).names(kind):
         # `stream` is what `--out -` writes to; it cannot be named in a spec.
         assert f"`{name}`" in text or name == "stream", name
+
+
+@pytest.mark.parametrize("name", Registry(entry_points=False).names("scores"))
+def test_every_score_and_its_options_are_explained(name: str) -> None:
+    text = text_of("docs/experiments.md")
+    options = Registry().get("scores", name).options["properties"]
+
+    (line,) = re.findall(rf"^\| `{name}` .*$", text, re.MULTILINE)
+    for option in options:
+        assert re.search(rf"[`{{ ,]{option}[`}},:]", line), f"{name}.{option}"
 
 
 def test_every_error_class_is_named() -> None:

@@ -15,7 +15,7 @@ LAYERS = {
     "encoding": 0, "frozen": 0, "storage": 0, "findings": 0,
     "files": 1, "registry": 1, "spec": 1,
     "client": 2, "context": 2,
-    "adapters": 3, "sources": 3, "sinks": 3, "tracking": 3,
+    "adapters": 3, "sources": 3, "sinks": 3, "scores": 3, "tracking": 3,
     "run": 4, "run.engines": 5,
     "doctor": 5,
     "report": 6, "deploy": 6, "bundle": 9,
@@ -23,7 +23,7 @@ LAYERS = {
 }  # fmt: skip
 """Room → floor. A room may import from its own floor's own room and from any floor below."""
 
-PLUGIN_ROOMS = ("adapters", "sources", "sinks")
+PLUGIN_ROOMS = ("adapters", "sources", "sinks", "scores")
 
 DOORS = {
     "yaml": {"spec/document", "spec/nodes", "spec/show", "deploy/resource"},
@@ -37,8 +37,9 @@ DOORS = {
     "click": {"cli/"},
     "rich": {"cli/"},
     "xllamacpp": {"adapters/local"},
-    "jmespath": {"adapters/"},
     "mlflow": {"tracking/library"},
+    "jmespath": {"adapters/", "scores/judge"},
+    "rapidfuzz": {"scores/similarity"},
 }
 """Outside library → the modules (by prefix) that may import it."""
 

@@ -19,6 +19,7 @@ from dbrun.types import (
     USAGE_FIELDS,
     Failure,
     Record,
+    Score,
     StepResult,
     Timing,
     Usage,
@@ -44,6 +45,15 @@ RESULTS = st.builds(
     text=st.none() | st.text(),
     raw=JSON,
     request=JSON,
+)
+SCORES = st.dictionaries(
+    st.text(min_size=1),
+    st.builds(
+        Score,
+        value=st.none() | st.booleans() | st.integers(0, 9) | st.floats(0, 1),
+        explanation=st.none() | st.text(),
+    ),
+    max_size=2,
 )
 FAILURES = st.builds(
     Failure,
@@ -73,6 +83,8 @@ def records(draw: st.DrawFn) -> Record:
         stepwise=draw(st.booleans()),
         last=draw(st.none() | RESULTS),
         timing=draw(st.none() | st.builds(Timing, latency=st.floats(0, 1e4))),
+        variant=draw(st.none() | st.text(min_size=1)),
+        scores=draw(SCORES) if status == "ok" and draw(st.booleans()) else None,
     )
 
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from ..registry import Plugin, Registry
     from ..types import Json
 
-KINDS = ("adapters", "sources", "sinks")
+KINDS = ("adapters", "sources", "sinks", "scores")
 
 
-@click.command("adapters", short_help="List adapters, sources and sinks.")
+@click.command("adapters", short_help="List adapters, sources, sinks, scores.")
 @click.argument("names", nargs=-1, metavar="[NAME…]")
 @click.option(
     "--format",
@@ -29,7 +29,7 @@ KINDS = ("adapters", "sources", "sinks")
 )
 @talkative
 def command(names: tuple[str, ...], style: str) -> int:
-    """List adapters, sources and sinks with their options, all or those called NAME.
+    """List adapters, sources, sinks and scores with their options, all or those called NAME.
 
     Plugins of other packages are listed with their package; one that does not load is marked.
     """

@@ -97,8 +97,8 @@ def told(progress: Progress, elapsed: float, price: Price | None) -> Iterator[st
 
 
 def common_price(spec: Spec) -> Price | None:
-    """The price of every step's endpoint, if they have one and the same."""
-    prices = [step.endpoint.price for step in spec.steps]
+    """The price of every endpoint that is asked, if they have one and the same."""
+    prices = [step.endpoint.price for step in spec.asked]
     return prices[0] if all(price == prices[0] for price in prices) else None
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from ..deploy.task_values import set_task_values, task_values
 from ..errors import EXIT_OK, EXIT_UNMET
@@ -66,7 +67,7 @@ def _told_that_it_is_a_job() -> Iterator[None]:
 def _why(code: int, ended: Sequence[dict[str, object]], last: str) -> str:
     """One line: what went wrong, and the exit code that the command line would have."""
     unmet = [
-        f"{gate['name']} is {gate['value']:.6g}, wanted {gate['wanted']}"
+        _missed(gate)
         for run in ended
         for gate in _gates(run)
         if not gate["met"] and not gate["warn"]
@@ -75,6 +76,12 @@ def _why(code: int, ended: Sequence[dict[str, object]], last: str) -> str:
     first = (last.strip().splitlines() or [""])[0] if code != EXIT_UNMET else ""
     said = "; ".join(unmet) or first
     return f"exit code {code}: {meaning}" + (f": {said}" if said else "")
+
+
+def _missed(gate: Mapping[str, Any]) -> str:
+    if gate.get("note"):
+        return f"{gate['name']}: {gate['note']}, wanted {gate['wanted']}"
+    return f"{gate['name']} is {gate['value']:.6g}, wanted {gate['wanted']}"
 
 
 def _gates(run: dict[str, object]) -> Sequence[dict[str, object]]:

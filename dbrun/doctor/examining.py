@@ -79,7 +79,7 @@ def _storage(spec: Spec) -> Sequence[Check]:
 def _endpoints(spec: Spec) -> list[EndpointSpec]:
     """Each endpoint once, however many steps ask it."""
     found: dict[str, EndpointSpec] = {}
-    for step in spec.steps:
+    for step in spec.asked:
         endpoint = step.endpoint
         found.setdefault(repr((endpoint.adapter, endpoint.options, endpoint.headers)), endpoint)
     return list(found.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from .words import counted, money, seconds, tokens
@@ -47,6 +48,7 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
         "latency",
         "seconds",
         "stalled_seconds",
+        "scores",
         "table",
     )
     for part in parts:
@@ -59,6 +61,8 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
             "wanted": verdict.wanted,
             "met": verdict.met,
             "warn": verdict.warn,
+            **({"variant": verdict.variant} if verdict.variant is not None else {}),
+            **({"note": verdict.note} if verdict.note else {}),
         }
         for verdict in run.verdicts
     ]
@@ -109,9 +113,16 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         yield "failed", _failures(run)
     if run.missing_ids:
         yield "no row", [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
+    if "scores" in manifest:
+        yield "scores", score_lines(manifest["scores"])
+    if run.failed_scores:
+        yield (
+            "unjudged",
+            [f"{name}: row {row_id}: {_short(why)}" for name, row_id, why in run.failed_scores],
+        )
     unmet = [_verdict(verdict) for verdict in run.verdicts if not verdict.met]
     if unmet:
-        yield "gates", unmet
+        yield "gates", aligned(unmet)
     if run.tracked is not None:
         yield "mlflow", [_tracked(run.tracked)]
     if "table" in manifest:
@@ -185,9 +196,49 @@ def _mend(errors: Mapping[str, int]) -> str:
     return "run the same command again to try these rows again"
 
 
-def _verdict(verdict: Verdict) -> str:
-    said = f"{verdict.name} is {verdict.value:.6g}, wanted is {verdict.wanted}"
-    return f"{said} (a warning)" if verdict.warn else said
+def _verdict(verdict: Verdict) -> list[str]:
+    value = "-" if verdict.value is None else f"{verdict.value:.6g}"
+    said = verdict.note or f"missed by {verdict.by:.3g}"
+    return [
+        *([verdict.variant] if verdict.variant is not None else []),
+        verdict.name,
+        value,
+        f"wanted {verdict.wanted}",
+        f"{said} (a warning)" if verdict.warn else said,
+    ]
+
+
+def score_lines(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Name, mean and certainty of each score, aligned."""
+    return aligned([[name, *_measured(score)] for name, score in scores.items()])
+
+
+def _measured(score: Mapping[str, Any]) -> list[str]:
+    said = [shown_mean(score)]
+    about = []
+    if score.get("spread"):
+        about.append(f"repeats differ by {score['spread']:.2g}")
+    if score["failed"]:
+        judged = score["count"] + score["failed"]
+        about.append(f"failed on {score['failed']:,} of {judged:,} records")
+    return [*said, "; ".join(about)]
+
+
+def shown_mean(score: Mapping[str, Any]) -> str:
+    """`0.812 ± 0.031`: the mean, and twice its standard error where that is known."""
+    if score["mean"] is None:
+        return "-"
+    noise = 2 * score.get("error", 0.0)
+    return f"{score['mean']:.3g} ± {noise:.2g}" if noise else f"{score['mean']:.3g}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose columns are as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    ]
 
 
 def _tracked(tracked: Tracked) -> str:

@@ -11,12 +11,12 @@ from ..adapters.base import Adapter
 from ..context import Context
 from ..errors import SourceError, SpecError, UserError
 from ..registry import Registry
-from ..spec.model import Prompt, Reference, Spec, StepSpec, Text
+from ..spec.model import Prompt, Reference, ScoreSpec, Spec, StepSpec, Text
 from ..spec.references import Resolver
 from ..spec.signatures import check_signature
 from ..spec.templates import Templates, compile_prompt
 from ..types import Mark, Problem
-from .opening import create_adapter, create_source, no_native_form
+from .opening import create_adapter, create_scorer, create_source, no_native_form
 
 IN_JOB = "DBRUN_JOB"
 """The variable that the entry point for jobs sets on job compute: there it knows where it is."""
@@ -29,7 +29,9 @@ _RESERVED = {
 """Names that the request gives another meaning."""
 
 Columns = dict[Text, frozenset[str]]
-"""Template → the columns that it cannot do without."""
+"""Template → the columns that it cannot do without; in templates of scores, `output` is known."""
+
+_SEEN_BY_SCORES = frozenset({"output"})
 
 
 def check(
@@ -93,6 +95,8 @@ class _Checks:
         found += self._columns()
         for step in self._spec.steps:
             found += self._step(step)
+        for score in self._spec.scores:
+            found += self._score(score)
         return list(dict.fromkeys(found))
 
     def _functions(self) -> Iterator[Problem]:
@@ -107,6 +111,10 @@ class _Checks:
                 yield from self._function(reference, "input", f"{prefix}transforms.input", step)
             for reference in step.output:
                 yield from self._function(reference, "output", f"{prefix}transforms.output")
+        for score in spec.scores:
+            for name, value in score.options.items():
+                if isinstance(value, Reference):
+                    yield from self._function(value, "score", f"{score.path}.{name}")
 
     def _function(
         self, reference: Reference, hook: str, path: str, step: StepSpec | None = None
@@ -150,7 +158,7 @@ class _Checks:
             except SpecError as error:
                 yield from error.problems
 
-    def _step(self, step: StepSpec) -> Iterator[Problem]:
+    def _step(self, step: StepSpec, known: frozenset[str] = frozenset()) -> Iterator[Problem]:
         for name, mend in _RESERVED.items():
             if name in step.params:
                 prefix = f"{step.path}." if step.path else ""
@@ -164,7 +172,7 @@ class _Checks:
             prompt = compile_prompt(step.prompt, self._templates)
             if prompt.names:
                 for text in _texts(step.prompt):
-                    yield from self._compiles(text, self._templates.compile)
+                    yield from self._compiles(text, self._templates.compile, known)
         except SpecError as error:
             yield from error.problems
         if step.when is not None:
@@ -179,14 +187,34 @@ class _Checks:
             return
         try:
             for text in adapter.columns.values():
-                yield from self._compiles(text, self._templates.compile)
+                yield from self._compiles(text, self._templates.compile, known)
             yield from self._agreement(step, adapter)
         finally:
             adapter.close()
 
-    def _compiles(self, text: Text, compile_one: Callable[[Text], Any]) -> Iterator[Problem]:
+    def _score(self, score: ScoreSpec) -> Iterator[Problem]:
+        if score.of is not None:
+            yield from self._compiles(score.of, self._templates.expression, _SEEN_BY_SCORES)
+        if score.step is not None:
+            yield from self._step(score.step, _SEEN_BY_SCORES)
+        for value in score.options.values():
+            if isinstance(value, Text):
+                yield from self._compiles(value, self._templates.compile, _SEEN_BY_SCORES)
         try:
-            self.columns[text] = compile_one(text).columns
+            create_scorer(score, self._registry, self._context)
+        except SpecError as error:
+            yield from error.problems
+        except UserError as error:
+            yield _said(error, score.where, score.path)
+
+    def _compiles(
+        self,
+        text: Text,
+        compile_one: Callable[[Text], Any],
+        known: frozenset[str] = frozenset(),
+    ) -> Iterator[Problem]:
+        try:
+            self.columns[text] = compile_one(text).columns - known
         except SpecError as error:
             yield from error.problems
 

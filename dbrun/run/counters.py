@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 
 from ..types import Json, Usage, UsageSum
+
+
+def quantile(ordered: Sequence[float], percent: int) -> float | None:
+    """The number that so many of 100 in *ordered* do not exceed; None if there are none."""
+    if not ordered:
+        return None
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 class Counters:
@@ -118,14 +126,14 @@ class Counters:
 
     def latency_quantiles(self) -> dict[str, float]:
         """Seconds within which 50, 90 and 99 of 100 answers came; empty if there were none."""
+        found = {f"p{percent}": self.latency(percent) for percent in (50, 90, 99)}
+        return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+    def latency(self, percent: int) -> float | None:
+        """Seconds within which so many of 100 answers came; None if there were none."""
         with self._lock:
             ordered = sorted(self.latencies)
-        if not ordered:
-            return {}
-        return {
-            f"p{percent}": round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 4)
-            for percent in (50, 90, 99)
-        }
+        return quantile(ordered, percent)
 
     def requests(self) -> dict[str, Json]:
         """The counts of requests, for the manifest."""

@@ -85,7 +85,7 @@ def _read(journal: Journal, users: Users, around: Surroundings, found: Found) ->
         adapters: list[Adapter] = []
         for spec in (*users.named, *(other for _, other in users.others)):
             context, _ = make_context(spec, around, NoMemory())
-            for step in spec.steps:
+            for step in spec.asked:
                 adapter = create_adapter(step.endpoint, around.registry, context)
                 stack.callback(adapter.close)
                 adapters.append(adapter)

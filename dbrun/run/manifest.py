@@ -56,6 +56,12 @@ def part_path(results: str) -> str:
     return base + ".part" + results[len(base) :]
 
 
+def unmet_path(results: str) -> str:
+    """Where results go that `publish: if_met` keeps back: `out/a.jsonl` → `out/a.unmet.jsonl`."""
+    base = stem(results)
+    return base + ".unmet" + results[len(base) :]
+
+
 def describe_recipe(spec: Spec, functions: Mapping[str, str]) -> dict[str, Json]:
     """The part of a manifest that is known before the first row."""
     return {
@@ -151,7 +157,7 @@ def _git(folder: str, *words: str) -> str | None:
 
 def _templates(spec: Spec) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for step in spec.steps:
+    for step in spec.asked:
         for text in _texts(step.prompt):
             found.append((f"{step.name}:{text.name}", text.source))
     return found

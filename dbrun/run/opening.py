@@ -18,15 +18,26 @@ from ..context import Context, Memory
 from ..errors import SpecError
 from ..frozen import frozen
 from ..registry import Registry
+from ..scores.base import Scorer
 from ..sinks.base import Sink, SinkAround
 from ..sources.base import Source
-from ..spec.model import NOWHERE, EndpointSpec, SinkSpec, SourceSpec, Spec, StepSpec
+from ..spec.model import (
+    NOWHERE,
+    EndpointSpec,
+    Reference,
+    ScoreSpec,
+    SinkSpec,
+    SourceSpec,
+    Spec,
+    StepSpec,
+)
 from ..spec.references import Resolver
 from ..spec.response import output_check
 from ..spec.templates import Templates, compile_prompt
 from ..types import Json, Problem
 from .asking import Asker
 from .counters import Counters
+from .scoring import OpenScore
 from .spending import Purse
 from .steps import Step
 from .transforms import InputTransforms, OutputTransforms, RowTransforms
@@ -48,6 +59,7 @@ class Opened:
     """The parts of an open pipeline."""
 
     steps: tuple[Step, ...]
+    scores: tuple[OpenScore, ...]
     askers: tuple[Asker, ...]
     row: RowTransforms | None
     templates: Templates
@@ -120,8 +132,8 @@ def opened(
     with ExitStack() as stack:
         context, templates = make_context(spec, around, journal)
         askers: list[tuple[EndpointSpec, Asker]] = []
-        steps = []
-        for step in spec.steps:
+
+        def open_step(step: StepSpec) -> Step:
             asker = _find(askers, step.endpoint)
             if asker is None:
                 adapter = create_adapter(step.endpoint, around.registry, context)
@@ -131,17 +143,40 @@ def opened(
                     adapter, step.endpoint, journal, counters, halt, around.clock, purse
                 )
                 askers.append((_bare(step.endpoint), asker))
-            steps.append(_step(spec, step, asker, context, templates))
+            return _step(spec, step, asker, context, templates)
+
+        steps = tuple([open_step(step) for step in spec.steps])
+        scores = tuple(
+            OpenScore(
+                name=score.name,
+                of=templates.expression(score.of) if score.of is not None else None,
+                scorer=create_scorer(score, around.registry, context),
+                judge=open_step(score.step) if score.step is not None else None,
+            )
+            for score in spec.scores
+        )
         row = None
         if spec.row:
             row = RowTransforms([(reference, context.resolve(reference)) for reference in spec.row])  # type: ignore[misc]
         yield Opened(
-            steps=tuple(steps),
+            steps=steps,
+            scores=scores,
             askers=tuple(asker for _, asker in askers),
             row=row,
             templates=templates,
             context=context,
         )
+
+
+def create_scorer(score: ScoreSpec, registry: Registry, context: Context) -> Scorer:
+    """The scorer that *score* names.
+
+    Raises:
+        SpecError: a template, an expression or a function of its options is wrong.
+        PluginError: it is not there, or a library that it needs is not installed.
+    """
+    made: Scorer = registry.get("scores", score.kind).create(score, context)
+    return made
 
 
 def create_source(
@@ -182,8 +217,10 @@ def create_sink(
 def function_digests(spec: Spec) -> dict[str, str]:
     """The digests of the modules that the spec's functions come from, by dotted path."""
     references = [*spec.row, *spec.filters.values()]
-    for step in spec.steps:
+    for step in spec.asked:
         references += [*step.input, *step.output]
+    for score in spec.scores:
+        references += [one for one in score.options.values() if isinstance(one, Reference)]
     resolver = Resolver()
     return {reference.path: resolver.source_digest(reference) for reference in references}
 
@@ -284,7 +321,7 @@ def _bare(endpoint: EndpointSpec) -> EndpointSpec:
 
 def _most_connections(spec: Spec, registry: Registry) -> int:
     most = 1
-    for step in spec.steps:
+    for step in spec.asked:
         concurrency = step.endpoint.limits.concurrency
         if concurrency is None:
             concurrency = registry.get("adapters", step.endpoint.adapter).concurrency

@@ -27,6 +27,7 @@ from .items import Item
 from .opening import Opened, Surroundings, opened
 from .parcels import packed, record_line, unpacked
 from .pipeline import Pipeline
+from .processing import make_scores
 from .processor import Processor, Story
 from .reports import PartTally, report_of
 from .shares import divide_spec
@@ -184,6 +185,9 @@ class _Work:
             since=share.since,
         )
         self._next: Step | None = steps[count] if count < len(steps) else None
+        self._scores = make_scores(
+            parts, variables, images_folder=share.images_folder, since=share.since
+        )
         self._inline = Inline()
 
     @property
@@ -201,6 +205,8 @@ class _Work:
             key = None
             if self._next is not None and record.failure is None and not item.dropped:
                 key = await self._key(self._next, Story(item, results=dict(record.steps)))
+            if key is None and self._scores is not None:
+                (record,) = await self._scores.judged([item], [record])
             done.append((item, record, key))
         return done
 

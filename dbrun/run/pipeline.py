@@ -12,7 +12,7 @@ from ..canonical import digest
 from ..client.journal import Journal
 from ..frozen import frozen
 from ..registry import Registry
-from ..spec.lint import id_lint, template_lints
+from ..spec.lint import expected_lints, id_lint, template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
 from .checks import check, source_columns
@@ -21,6 +21,7 @@ from .executor import Executor
 from .items import Item, Selection, expand, identify
 from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
+from .processing import make_processor
 from .processor import Processor
 from .result import Run
 from .spending import make_purse
@@ -63,7 +64,11 @@ class Pipeline:
         columns = source_columns(spec, registry)
         more: list[Problem] = []
         if columns is not None:
-            more = [*id_lint(spec.source, columns), *template_lints(needed, columns)]
+            more = [
+                *id_lint(spec.source, columns),
+                *template_lints(needed, columns),
+                *expected_lints(spec.scores, columns),
+            ]
         return cls(spec=spec, warnings=(*warnings, *more), registry=registry)
 
     @property
@@ -183,7 +188,7 @@ class Pipeline:
                 halt=halt,
                 purse=make_purse(spec, around.clock),
             ) as parts:
-                processor = Processor(parts.steps, variables=spec.vars, images_folder=spec.folder)
+                processor = make_processor(spec, parts, images_folder=spec.folder)
                 yield processor, parts
         finally:
             journal.close()

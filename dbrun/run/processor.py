@@ -19,6 +19,7 @@ from .asking import Question, Reply
 from .inline import Inline
 from .items import Item
 from .outputs import cut, parse_json, stop_of
+from .scoring import Scores
 from .steps import Step
 
 
@@ -66,8 +67,10 @@ class Processor:
         images_folder: str | None = None,
         since: int = 0,
         send: bool = True,
+        scores: Scores | None = None,
     ) -> None:
         self._steps = steps
+        self._scores = scores
         # Only functions of the user's may take their time.
         self._inline = {step.name: Inline() for step in steps if step.has_functions}
         self._variables = variables
@@ -105,7 +108,8 @@ class Processor:
             if askings:
                 await self._ask(step, askings)
         stepwise = len(self._steps) > 1
-        return [_record(story, stepwise=stepwise) for story in stories]
+        records = [_record(story, stepwise=stepwise) for story in stories]
+        return records if self._scores is None else await self._scores.judged(items, records)
 
     def compose(self, step: Step, story: Story) -> Asking | None:
         """The request of *story* in *step*; None if it is skipped or failed."""

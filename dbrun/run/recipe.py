@@ -57,7 +57,7 @@ def packed(pipeline: Pipeline, templates: Mapping[str, str]) -> Recipe:
         os.path.join(spec.project, *name.split("/")): text.encode()
         for name, text in templates.items()
     }
-    for reference in _references((spec.row, spec.steps, spec.filters)):
+    for reference in _references((spec.row, spec.steps, spec.scores, spec.filters)):
         top = reference.path.partition(":")[0].partition(".")[0]
         for folder in dict.fromkeys((reference.folder, reference.project)):
             _collect(top, folder, files)

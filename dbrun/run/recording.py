@@ -14,7 +14,7 @@ from ..errors import DbrunError, Interrupted, SinkError
 from ..files import write_whole
 from ..sinks.base import Sink
 from ..sources.base import Source
-from ..spec.model import Spec
+from ..spec.model import Spec, better
 from ..types import Json
 from .asking import Asker
 from .counters import Counters
@@ -22,6 +22,7 @@ from .manifest import (
     MANIFEST_VERSION,
     describe_recipe,
     is_same_recipe,
+    manifest_path,
     run_id,
 )
 from .opening import Opened
@@ -29,6 +30,10 @@ from .options import RunOptions
 from .places import manifest_place, spooled_partial
 from .spending import Purse
 from .tally import Tally
+
+_OUTCOME = ("status", "exit_code", "results", "spec_digest", "counts", "selection", "scores")
+"""What a manifest tells of results; a run that sends nothing and changes none of it keeps the
+manifest that is there."""
 
 
 class Recorder:
@@ -148,6 +153,12 @@ class Recorder:
         self._remove_partial()
         return self.manifest
 
+    def redirect(self, results: str) -> None:
+        """The results go to another path: the manifest goes beside them."""
+        self._remove_partial()
+        self._results = results
+        self._path = manifest_path(results)
+
     def abandon(self, exit_code: int, tally: Tally, counters: Counters, parts: Opened) -> None:
         """The run ended without results to put in place: the earlier manifests stay."""
         self._conclude("unanswered", exit_code, tally, counters, parts)
@@ -157,10 +168,7 @@ class Recorder:
             self._remove_partial()
 
     def _same_outcome(self, earlier: Mapping[str, Any]) -> bool:
-        return all(
-            earlier.get(part) == self.manifest[part]
-            for part in ("status", "exit_code", "results", "spec_digest", "counts", "selection")
-        )
+        return all(earlier.get(part) == self.manifest.get(part) for part in _OUTCOME)
 
     def _conclude(
         self, status: str, exit_code: int, tally: Tally, counters: Counters, parts: Opened
@@ -180,6 +188,7 @@ class Recorder:
             },
             latency=counters.latency_quantiles(),
             limits=self.limits or limit_history(parts.askers),
+            **self._scores(tally),
             stalled_seconds=round(max((a.limiter.waited for a in parts.askers), default=0.0), 3),
             exit_code=exit_code,
         )
@@ -188,11 +197,16 @@ class Recorder:
             gone = max(gone, self.purse.gone)
         self._tell_cost(gone, spent=counters.cost, answers=tally.cost)
 
+    def _scores(self, tally: Tally) -> dict[str, Json]:
+        if not self._spec.scores:
+            return {}
+        return {"scores": tally.measures.to_json(better(self._spec))}
+
     def _tell_cost(self, run: float, **more: float) -> None:
         """What the whole *run* has spent, and *more*; nothing unless all prices there are speak of
         one currency."""
         currencies = {
-            step.endpoint.price.currency for step in self._spec.steps if step.endpoint.price
+            step.endpoint.price.currency for step in self._spec.asked if step.endpoint.price
         }
         if len(currencies) != 1:
             return

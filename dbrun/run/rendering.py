@@ -19,6 +19,7 @@ from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
+from .processing import make_processor
 from .processor import Processor, Story
 from .steps import Step
 
@@ -58,9 +59,7 @@ def render(spec: Spec, around: Surroundings, selection: Selection) -> Iterator[R
         opened(spec, around, journal=journal, counters=Counters(), halt=threading.Event()) as parts,
     ):
         source = create_source(spec.source, parts.context, around.registry)
-        processor = Processor(
-            parts.steps, variables=spec.vars, images_folder=source.folder, send=False
-        )
+        processor = make_processor(spec, parts, images_folder=source.folder, send=False)
         for item in feed(spec, parts, source, selection=selection):
             if not item.dropped:
                 yield from _requests(processor, parts, item)

@@ -14,13 +14,20 @@ from ..types import Json
 
 @frozen
 class Verdict:
-    """Whether one gate is met: its *name*, the *value* found, what was *wanted*."""
+    """Whether one bound of a gate is met: its *name*, the *value* found (None if there is none;
+    *note* then says why), what was *wanted*, and *by* how much the value misses that.
+
+    *variant* is that of a matrix whose records were judged.
+    """
 
     name: str
-    value: float
+    value: float | None
     wanted: str
     met: bool
     warn: bool = False
+    by: float = 0.0
+    variant: str | None = None
+    note: str = ""
 
 
 @frozen
@@ -42,6 +49,7 @@ class Run:
     *path* is the results file (None when they went to a stream), *manifest* the run's record,
     *exit_code* as the command line would give, *verdicts* one for each gate. *first_failures* are
     (id, error class, message), no two alike, and *alike* how many rows failed like each.
+    *failed_scores* are, for each score that failed, its name, the first record and the reason.
     *missing_ids* are ids that were asked for and are no row's. *tracked* tells what was logged
     to MLflow, if the spec asks for that.
     """
@@ -52,6 +60,7 @@ class Run:
     verdicts: tuple[Verdict, ...] = ()
     first_failures: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
     alike: tuple[int, ...] = ()
+    failed_scores: tuple[tuple[str, str, str], ...] = ()
     missing_ids: tuple[str, ...] = ()
     tracked: Tracked | None = None
 

@@ -48,6 +48,10 @@ def divide_spec(spec: Spec, parts: int, part: int, registry: Registry) -> Spec:
         spec,
         limits=divide(spec.limits, parts, part),
         steps=tuple(_step(step, parts, part, registry) for step in spec.steps),
+        scores=tuple(
+            replace(score, step=_step(score.step, parts, part, registry)) if score.step else score
+            for score in spec.scores
+        ),
     )
 
 
@@ -57,7 +61,7 @@ def most_parts(spec: Spec, registry: Registry) -> int:
     That is as many as each can have one call in flight, and one call of every rate.
     """
     most = [math.inf]
-    for step in spec.steps:
+    for step in spec.asked:
         limits = step.endpoint.limits
         concurrency = limits.concurrency or default_concurrency(step.endpoint, registry)
         most.append(concurrency.high)

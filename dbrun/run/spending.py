@@ -158,6 +158,6 @@ def make_purse(
     cap = spec.limits.max_cost
     if cap is None:
         return None
-    prices = (step.endpoint.price for step in spec.steps)
+    prices = (step.endpoint.price for step in spec.asked)
     currency = next(price.currency for price in prices if price is not None)
     return Purse(cap, clock, spent=spent, currency=currency, keep=keep)

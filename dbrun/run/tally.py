@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..types import Failure, Json, Record, UsageSum
+from .measures import Measures
 
 MOST_FAILURES = 5
 """How many failures are told of at the end, each for all that are alike."""
@@ -16,7 +17,7 @@ _VARYING = re.compile(r"\b[0-9a-fA-F][0-9a-fA-F-]{7,}\b|\d+")
 
 
 class Tally:
-    """Counts of records by status and error class, of cut answers, and their tokens."""
+    """Counts of records by status and error class, of cut answers, with tokens and scores."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -28,6 +29,7 @@ class Tally:
         self.first_failures: list[tuple[str, str, str]] = []
         self.alike: Counter[str] = Counter()
         """Failures by what is the matter, as `likeness` tells it."""
+        self.measures = Measures()
 
     def add(self, record: Record) -> None:
         """Count *record*."""
@@ -38,6 +40,8 @@ class Tally:
         if (usage := record.usage) is not None:
             self.usage.add(usage)
             self.cost += record.cost or 0.0
+        if record.scores is not None:
+            self.measures.add(record.id, record.repeat, record.scores)
         failure = record.failure
         if failure is not None:
             self.by_error[failure.kind] += 1

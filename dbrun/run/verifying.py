@@ -25,7 +25,7 @@ from .feeding import feed
 from .manifest import manifest_path
 from .opening import Surroundings, create_sink, create_source, opened
 from .pairing import Pair, pairs
-from .processor import Processor
+from .processing import make_processor
 from .recording import read_manifest
 
 MOST_NAMED = 20
@@ -176,9 +176,7 @@ def _replayed(spec: Spec, around: Surroundings) -> Iterator[Iterator[Record]]:
         )
         source = create_source(spec.source, parts.context, around.registry)
         pin(source, (read_manifest(manifest_path(spec.sink.path)) or {}).get("source"))
-        processor = Processor(
-            parts.steps, variables=spec.vars, images_folder=source.folder, send=False
-        )
+        processor = make_processor(spec, parts, images_folder=source.folder, send=False)
         yield (
             record
             for item in feed(spec, parts, source)

@@ -54,6 +54,9 @@ class Sink(Protocol):
     def write(self, record: Record) -> None:
         """Take the next record."""
 
+    def redirect(self, path: str) -> None:
+        """Have `commit` put what was written at *path* instead."""
+
     def commit(self) -> None:
         """Put what was written in place, atomically where the file system can.
 

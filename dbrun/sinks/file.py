@@ -93,6 +93,10 @@ class PartialFile:
         with self.failing():
             self.stream.flush()
 
+    def redirect(self, path: str) -> None:
+        """Have `commit` put the file at *path*, whose extension is the same."""
+        self.path, self._shown = os.path.realpath(path), path
+
     def commit(self) -> None:
         """Put the file in place; one of the same bytes is left alone. Raises `SinkError`."""
         with self.failing():

@@ -46,6 +46,10 @@ class JsonlSink:
         """Take the next record as the line that it is. Raises `SinkError`."""
         self._file.write_line(line)
 
+    def redirect(self, path: str) -> None:
+        """Have `commit` put the file at *path* instead."""
+        self._file.redirect(path)
+
     def commit(self) -> None:
         """Put the file in place; one of the same bytes is left alone. Raises `SinkError`."""
         self._file.commit()

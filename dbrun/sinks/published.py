@@ -39,6 +39,7 @@ class PublishedSink(ABC):
         self._staged = Staged(spec.path, self.table.key, booleans=booleans)
         self._errors = PartialFile(self.table.errors) if self.table.errors is not None else None
         self._fields = (spec.add, spec.omit)
+        self._is_held = False
 
     @classmethod
     def create_within(cls: type[Self], spec: SinkSpec, around: SinkAround) -> Self:
@@ -77,12 +78,20 @@ class PublishedSink(ABC):
         row = StagedRow(id=record.id, ok=record.status == "ok", values=self._row(record))
         self._staged.add(row)
 
+    def redirect(self, path: str) -> None:
+        """Have `commit` put the records at *path*, and leave the table as it is."""
+        self._records.redirect(path)
+        self._is_held = True
+
     def commit(self) -> None:
         """Write the table in one transaction, then put the records in place.
 
         Raises:
             SinkError: the table does not take them; the same command tries again.
         """
+        if self._is_held:
+            self._records.commit()
+            return
         count = self._staged.count  # what is wrong with the keys is said before anything is done
         told = self.publish(self._staged)
         self.published = {

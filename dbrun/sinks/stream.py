@@ -49,6 +49,9 @@ class StreamSink:
                 "was its reader closed? the same command continues",
             ) from error
 
+    def redirect(self, path: str) -> None:
+        """Nothing: what was written is out already."""
+
     def commit(self) -> None:
         """Nothing: what was written is out."""
 

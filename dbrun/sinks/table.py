@@ -74,6 +74,10 @@ class TableSink(ABC):
         """Take the next record as a line of JSON. Raises `SinkError`."""
         self._spool.write_line(line)
 
+    def redirect(self, path: str) -> None:
+        """Have `commit` put the table at *path* instead."""
+        self._file.redirect(path)
+
     def commit(self) -> None:
         """Write the table and put it in place; one of the same bytes is left alone.
 

@@ -14,11 +14,12 @@ from ..registry import Registry
 from ..types import Json
 from .build_endpoint import Endpoints, build_limits
 from .build_job import build_job
+from .build_score import build_scores
 from .build_sink import build_sink
 from .build_source import build_source
 from .build_step import build_steps
 from .model import EngineSpec, Gate, JournalSpec, MlflowSpec, SinkSpec, Spec, StepSpec
-from .nodes import Node, entries, plain
+from .nodes import Node, Path, entries, plain
 from .site import Site, value_of
 
 
@@ -31,14 +32,17 @@ def build(
     source = build_source(site, root.get("source"), registry)
     steps = build_steps(site, root, endpoints)
     mlflow = _mlflow(site, root.get("mlflow"))
+    scores = build_scores(site, root.get("scores"), endpoints, registry)
     name = str(value_of(site.sound(("name",), root.get("name")), "unnamed"))
     sink = build_sink(site, root, name, steps, registry)
     journal = _journal(site, root.get("journal"), sink)
     transforms = root.get("transforms")
     row = transforms.get("row") if transforms is not None else None
     row = site.sound(("transforms", "row"), row)
-    _check_prices(site, root.get("limits"), steps)
     job = build_job(site, root.get("job"), root.get("vars"))
+    judges = [score.step for score in scores if score.step is not None]
+    _check_prices(site, root.get("limits"), ("limits",), "max_cost", [*steps, *judges])
+    _check_prices(site, root.get("gates"), ("gates",), "cost", steps)
     if site.findings or source is None or sink is None:
         return None
     return Spec(
@@ -59,6 +63,8 @@ def build(
         gates=_gates(root.get("gates")),
         job=job,
         mlflow=mlflow,
+        scores=scores,
+        gated_variants=_gated_variants(root.get("gates")),
         filters={
             key: site.reference(node, ("templates", "filters", key))
             for key, node in _filters(root).items()
@@ -68,12 +74,14 @@ def build(
     )
 
 
-def _check_prices(site: Site, limits: Node | None, steps: Sequence[StepSpec]) -> None:
-    """What a run spends can be capped only where all that it buys has a price."""
-    cap = limits.get("max_cost") if limits is not None else None
-    if cap is None or site.sound(("limits", "max_cost"), cap) is None:
+def _check_prices(
+    site: Site, bounds: Node | None, path: Path, key: str, steps: Sequence[StepSpec]
+) -> None:
+    """What a run spends can be bounded only where all that it buys has a price."""
+    if bounds is None or site.sound((*path, key), bounds.get(key)) is None:
         return
-    path = ("limits", "max_cost")
+    cap = bounds.value[key]
+    path = (*path, key)
     unpriced = [step.endpoint for step in steps if step.endpoint.price is None]
     if unpriced:
         message = f"'{unpriced[0].path}' has no price, so what is spent there is not known"
@@ -115,6 +123,8 @@ def _engine(site: Site, node: Node | None) -> EngineSpec:
 def _gates(node: Node | None) -> Mapping[str, Gate]:
     gates = {"success": Gate(min=1.0)}
     for name, bounds in entries(node).items():
+        if name == "variants":
+            continue
         given = {key: float(value) for key, value in plain(bounds).items()}
         gates[name] = Gate(**given)
     return gates
@@ -131,6 +141,11 @@ def _mlflow(site: Site, node: Node | None) -> MlflowSpec | None:
     if "artifacts" in given:
         given["artifacts"] = frozenset(given["artifacts"])
     return MlflowSpec(**given, where=node.place.mark)
+
+
+def _gated_variants(node: Node | None) -> tuple[str, ...] | None:
+    named = node.get("variants") if node is not None else None
+    return tuple(plain(named)) if named is not None else None
 
 
 def _filters(root: Node) -> Mapping[str, Node]:

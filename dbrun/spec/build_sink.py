@@ -55,7 +55,14 @@ def _file(site: Site, node: Node, registry: Registry) -> SinkSpec | None:
     if kind is None:
         return None
     add, omit = _fields_of(node)
-    return SinkSpec(path=found, kind=kind, add=add, omit=omit, where=node.place.mark)
+    return SinkSpec(
+        path=found,
+        kind=kind,
+        add=add,
+        omit=omit,
+        publish=value_of(node.get("publish"), "always"),
+        where=node.place.mark,
+    )
 
 
 def _kind(site: Site, named: Node | None, path: str, registry: Registry) -> str | None:
@@ -104,6 +111,7 @@ class _Table:
             path=os.path.join(folder, f"{name}.jsonl"),
             add=add,
             omit=omit,
+            publish=value_of(self._node.get("publish"), "always"),
             where=self._node.place.mark,
             table=TableSpec(
                 kind="table" if self._node.get("table") is not None else "delta",

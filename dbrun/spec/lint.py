@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..types import Problem
 from . import hints
+from .build_score import is_gate_of_the_run
 from .dynamic import lint_references
-from .model import EndpointSpec, SourceSpec, Spec, StepSpec, Text
+from .model import EndpointSpec, ScoreSpec, SourceSpec, Spec, StepSpec, Text
 from .nodes import Findings, Node, Path, entries, item_part
 
 _MOST_STOPS = 4
@@ -28,6 +29,7 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
     _lint_sink(written, findings)
     _lint_schedule(written, findings)
     lint_references(written.get("job"), findings)
+    _lint_gates(resolved.get("gates"), spec, findings)
     return list(findings.problems)
 
 
@@ -63,6 +65,23 @@ def id_lint(source: SourceSpec, columns: Iterable[str]) -> list[Problem]:
     message = f"the source has no column '{source.id}'"
     hint = hints.for_name(source.id, found)
     return [Problem(where=source.where, path="source.id", message=message, hint=hint)]
+
+
+def expected_lints(scores: Iterable[ScoreSpec], columns: Iterable[str]) -> list[Problem]:
+    """Warnings for an `expected` that is the name of one of the source's *columns*, bare."""
+    found = frozenset(columns)
+    expected = [one for score in scores if isinstance(one := score.options.get("expected"), Text)]
+    return [
+        Problem(
+            where=text.where,
+            path=text.name,
+            message=f"'{text.source}' is a column, but without braces it is just this word",
+            hint=f'write "{{{{ {text.source} }}}}"',
+            length=len(text.source),
+        )
+        for text in expected
+        if text.source in found
+    ]
 
 
 def _steps(root: Node) -> Iterator[tuple[Path, Node]]:
@@ -133,6 +152,17 @@ def _lint_schedule(root: Node, findings: Findings) -> None:
     hint = "write journal.path with a variable, such as ${vars.day}, or journal.mode: refresh"
     start = entries(root.get("job"))[starts[0]]
     findings.add(start.key_place, ("job", starts[0]), message, hint)
+
+
+def _lint_gates(gates: Node | None, spec: Spec, findings: Findings) -> None:
+    scores = [score.name for score in spec.scores]
+    known = ("success", "rows", "truncated", "cost", "latency_p90", "variants", *scores)
+    for name, node in entries(gates).items():
+        if name not in scores and not is_gate_of_the_run(name):
+            near = hints.nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else "a gate that is on nothing is never met"
+            message = f"there is no score '{name}'"
+            findings.add(node.key_place, ("gates", name), message, hint)
 
 
 def _lint_sink(root: Node, findings: Findings) -> None:

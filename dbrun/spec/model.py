@@ -199,6 +199,29 @@ class StepSpec:
 
 
 @frozen
+class ScoreSpec:
+    """One judgement of each record: the plug-in's *kind* and *options*.
+
+    *of* is the expression that is judged; None for a score that looks at the whole record.
+    *better* is `higher` or `lower`. *step* is what a judge is asked; None for all other scores.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    of: Text | None = None
+    better: str = "higher"
+    step: StepSpec | None = None
+    where: Mark = NOWHERE
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    path: str = ""
+
+    def mark(self, option: str) -> Mark:
+        """Where the value of *option* is written."""
+        return self.marks.get(option, self.where)
+
+
+@frozen
 class SourceSpec:
     """Where rows come from: the plugin's *kind* and *options*; what holds for every kind."""
 
@@ -236,14 +259,15 @@ class TableSpec:
 class SinkSpec:
     """Where records go: *path* is absolute; *kind* the plugin (`jsonl`, `csv`, …).
 
-    With a *table* the file at *path* lies in the journal's folder, and the table is written from
-    it.
+    *publish*: `always`, or only `if_met`. With a *table* the file at *path* lies in the journal's
+    folder, and the table is written from it.
     """
 
     path: str
     kind: str = "jsonl"
     add: frozenset[str] = frozenset()
     omit: frozenset[str] = frozenset()
+    publish: str = "always"
     where: Mark = NOWHERE
     table: TableSpec | None = None
 
@@ -332,8 +356,22 @@ class Spec:
     limits: Limits = field(default_factory=Limits)
     engine: EngineSpec = field(default_factory=EngineSpec)
     filters: Mapping[str, Reference] = field(default_factory=dict)
+    scores: tuple[ScoreSpec, ...] = ()
     gates: Mapping[str, Gate] = field(default_factory=dict)
     job: JobSpec | None = None
     mlflow: MlflowSpec | None = None
+    gated_variants: tuple[str, ...] | None = None
     merged: Mapping[str, Json] = field(default_factory=dict)
     target: str | None = None
+
+    @property
+    def asked(self) -> tuple[StepSpec, ...]:
+        """All that is asked for a row: the steps, then the judges among the scores."""
+        if not self.scores:
+            return self.steps
+        return (*self.steps, *(score.step for score in self.scores if score.step is not None))
+
+
+def better(spec: Spec) -> dict[str, str]:
+    """For each score of *spec* which direction is good."""
+    return {score.name: score.better for score in spec.scores}

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .hints import nearest
 from .nodes import Findings, Node, Path
-
-_RUN_GATES = ("success", "rows", "truncated")
 
 
 def _always(node: Node) -> bool:
@@ -33,15 +30,12 @@ class Pending:
 
 PENDING = (
     Pending(("matrix",)),
-    Pending(("scores",)),
     Pending(("tests",)),
-    Pending(("gates", "*")),
     Pending(("source", "table")),
     Pending(("source", "query")),
     Pending(("source", "warehouse_id")),
     Pending(("sink", "table")),
     Pending(("sink", "warehouse_id")),
-    Pending(("sink", "publish"), lambda node: node.value != "always"),
 )
 
 _BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {
@@ -56,13 +50,6 @@ def report(node: Node, path: Path, findings: Findings) -> bool:
     line = next((line for line in lines if line.matches(path) and line.holds(node)), None)
     if line is None:
         return False
-    if path[:1] == ("gates",):
-        name = str(path[-1])
-        if name in _RUN_GATES:
-            return False
-        if (near := nearest(name, _RUN_GATES)) is not None:
-            findings.add(node.key_place, path, "there is no such gate", f"did you mean '{near}'?")
-            return True
     label = line.label or ".".join(str(part) for part in path)
     message = f"`{label}` is part of the spec format, but this version of dbrun does not run it yet"
     findings.add(node.key_place, path, message)

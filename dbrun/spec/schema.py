@@ -194,7 +194,7 @@ class Schemas:
     def _usual(self, schema: Mapping[str, Json]) -> tuple[Rule, ...]:
         """What a plug-in need not say of a value of a kind: its form in the file."""
         kind = schema["x-kind"]
-        if kind in ("credential", "reference"):
+        if kind in ("credential", "reference", "endpoint", "prompt"):
             return (Rule(self.top.root["$defs"][kind], self.top.root),)
         return () if "type" in schema else (Rule({"type": "string"}, self.top.root),)
 
@@ -226,7 +226,9 @@ class Schemas:
 
 def _area_of(rule: Rule, name: str, key: str) -> dict[str, Json]:
     """Whether `${…}` is replaced in an option, which the schema says of built-in plug-ins."""
-    known = rule.root["$defs"].get(f"adapter_{name}", rule.schema)["properties"].get(key)
+    definitions = rule.root["$defs"]
+    kind = rule.schema["x-plugin"].removesuffix("s")
+    known = definitions.get(f"{kind}_{name}", rule.schema)["properties"].get(key)
     area = known.get("x-environment") if isinstance(known, dict) else None
     return {} if area is None else {"x-environment": area}
 
@@ -236,7 +238,7 @@ def _plugin_name(kind: str, node: Node) -> str | None:
         return None
     if kind == "sources":
         return source_kind(node)
-    named = node.get("adapter")
+    named = node.get("type" if kind == "scores" else "adapter")
     return named.value if named is not None and isinstance(named.value, str) else None
 
 

@@ -12,14 +12,15 @@ _GIVES = {
     "input": "fn(**request)",
     "output": "fn(text)",
     "filter": "fn(value)",
+    "score": "fn(record)",
 }
 
 
 def check_signature(
     function: Callable[..., Any], hook: str, names: Collection[str] = ()
 ) -> str | None:
-    """What is wrong with *function* as a *hook* (`row`, `input`, `output`, `filter`, or any
-    other name for a function called with keywords only); None if nothing is.
+    """What is wrong with *function* as a *hook* (`row`, `input`, `output`, `filter`, `score`, or
+    any other name for a function called with keywords only); None if nothing is.
 
     *names* are the keywords it will be called with: its `kwargs`, and for `input` the fields
     of the request. A function whose signature cannot be read (some builtins) passes.

@@ -60,7 +60,7 @@ def test_failed_rows_exit_1_and_are_tried_again(project: Project, workspace: Fak
     assert records[3]["error"]["class"] == "content_filter"
     assert records[2]["output"] is None
     assert "T-2: context_length" in said.err
-    assert "success is 0.6" in said.err
+    assert "success  0.6  wanted at least 1  missed by 0.4" in said.err
     workspace.calls.clear()
     assert project.run("tickets.yaml").code == 1
     assert len(workspace.calls) == 2

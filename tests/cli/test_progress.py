@@ -56,7 +56,7 @@ class FakeStep:
 @dataclass
 class FakeSpec:
     name: str = "tickets"
-    steps: tuple[FakeStep, ...] = (FakeStep(EndpointSpec(adapter="python")),)
+    asked: tuple[FakeStep, ...] = (FakeStep(EndpointSpec(adapter="python")),)
 
 
 SPEC = cast(Spec, FakeSpec())

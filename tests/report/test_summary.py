@@ -88,9 +88,11 @@ def test_of_a_run_with_everything() -> None:
             cost={"currency": "USD", "spent": 0.0123, "answers": 0.0131},
             failures=(("T-1", "rejected", "bad\n request"), ("T-2", "invalid_output", "x" * 500)),
             verdicts=(
-                Verdict(name="success", value=0.99417, wanted="at least 1", met=False),
+                Verdict(name="success", value=0.99417, wanted="at least 1", met=False, by=0.00583),
                 Verdict(name="rows", value=1200, wanted="at least 1", met=True),
-                Verdict(name="truncated", value=0.1, wanted="at most 0", met=False, warn=True),
+                Verdict(
+                    name="truncated", value=0.1, wanted="at most 0", met=False, warn=True, by=0.1
+                ),
             ),
         )
     )
@@ -106,8 +108,8 @@ def test_of_a_run_with_everything() -> None:
         '            in all 6 rejected, 1 invalid_output: see the records with "status":"error"\n'
         "            --only-errors asks for these rows again; otherwise the same answers are read"
         " again\n"
-        "  gates     success is 0.99417, wanted is at least 1\n"
-        "            truncated is 0.1, wanted is at most 0 (a warning)\n"
+        "  gates     success    0.99417  wanted at least 1  missed by 0.00583\n"
+        "            truncated  0.1      wanted at most 0   missed by 0.1 (a warning)\n"
         "  results   out/tickets.jsonl"
     )
 

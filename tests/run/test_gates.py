@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dbrun.run.gates import verdicts
+from dbrun.run.result import Verdict
 from dbrun.run.tally import Tally
 from dbrun.spec.model import Gate
-from dbrun.types import Failure, Record, StepResult
+from dbrun.types import Failure, Record, Score, StepResult, Usage
 
 
 def tally_of(ok: int = 0, error: int = 0, filtered: int = 0, truncated: int = 0) -> Tally:
@@ -62,3 +65,72 @@ def test_a_warning_only_says_so() -> None:
     found = verdicts({"success": Gate(min=0.5, warn=1)}, tally_of(ok=9, error=1))
     assert [(verdict.met, verdict.warn) for verdict in found] == [(True, False), (False, True)]
     assert found[1].wanted == "at least 1"
+
+
+def scored(*values: float | None, errors: int = 0) -> Tally:
+    """What came of records with a score `good`, and of some that failed."""
+    tally = tally_of(error=errors)
+    for number, value in enumerate(values):
+        scores = {"good": Score(value=value, explanation="why")}
+        row = Record(id=f"s{number}", index=number, status="ok", row={}, scores=scores)
+        tally.add(row)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("gate", "values", "better", "wanted"),
+    [
+        (Gate(min=0.5), [1, 0], "higher", [(True, 0.0, "")]),
+        (Gate(min=0.75), [1, 0], "higher", [(False, 0.25, "")]),
+        (Gate(max=0.25), [1, 0], "lower", [(False, 0.25, "")]),
+        (Gate(warn=0.75), [1, 0], "higher", [(False, 0.25, "")]),
+        (Gate(warn=0.25), [1, 0], "lower", [(False, 0.25, "")]),
+        (Gate(min=0.1, max=0.6), [1, 0], "higher", [(True, 0.0, ""), (True, 0.0, "")]),
+        (Gate(min=0.1), [1, None], "higher", [(False, 0.0, "failed on 1 of 2 records")]),
+        (Gate(max=5), [None], "lower", [(False, 0.0, "failed on 1 of 1 records")]),
+        (Gate(min=0.5), [], "higher", [(True, 0.0, "no record was judged")]),
+    ],
+)
+def test_gates_on_means(gate: Gate, values: list[Any], better: str, wanted: Any) -> None:
+    found = verdicts({"good": gate}, scored(*values), better={"good": better})
+    told = [(one.met, round(one.by, 9), one.note) for one in found if one.name == "good"]
+    assert told == wanted
+
+
+def test_a_gate_on_a_score_of_rows_that_failed_is_not_met() -> None:
+    (_, found) = verdicts({"good": Gate(min=0.5)}, scored(errors=2), better={"good": "higher"})
+    assert (found.met, found.value, found.note) == (False, None, "no record was judged")
+
+
+def test_a_gate_on_nothing_is_never_met() -> None:
+    (_, found) = verdicts({"goood": Gate(max=9)}, scored(1), better={"good": "higher"})
+    assert (found.met, found.note) == (False, "there is no such score")
+
+
+def test_latency_is_that_of_the_calls_that_were_made() -> None:
+    gates = {"latency_p90": Gate(max=2), "latency_p50": Gate(max=2)}
+    found = verdicts(gates, scored(), latency={90: 3.0, 50: 1.0}.get)
+    assert [(one.name, one.met, one.by) for one in found[1:]] == [
+        ("latency_p90", False, 1.0),
+        ("latency_p50", True, 0.0),
+    ]
+    unsent = verdicts(gates, scored(), latency=lambda percent: None)
+    assert all(verdict.met for verdict in unsent)
+
+
+def test_cost_is_that_of_the_answers() -> None:
+    tally = Tally()
+    last = StepResult(output="x", usage=Usage(total_tokens=1), cost=0.75)
+    for number in range(2):
+        tally.add(Record(id=str(number), index=number, status="ok", row={}, last=last))
+    assert met_of(verdicts({"cost": Gate(max=1.5)}, tally)) == [True, True]
+    assert met_of(verdicts({"cost": Gate(max=1)}, tally)) == [True, False]
+
+
+def met_of(found: tuple[Verdict, ...]) -> list[bool]:
+    return [verdict.met for verdict in found]
+
+
+def test_a_warning_alone_lies_on_the_side_that_the_gate_guards() -> None:
+    found = verdicts({"truncated": Gate(warn=0.1)}, tally_of(ok=10, truncated=5))
+    assert [(one.wanted, one.met) for one in found[1:]] == [("at most 0.1", False)]

@@ -94,6 +94,25 @@ def test_has_the_options_of_adapters(name: str) -> None:
     assert branch["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("name", sorted(BUILT_IN["scores"]))
+def test_has_the_options_of_scores(name: str) -> None:
+    options = Registry().get("scores", name).options
+    branch = DEFS[f"score_{name}"]
+    common = set(DEFS["score"]["properties"])
+    own = {key: value for key, value in branch["properties"].items() if key not in common}
+    assert {key for key in branch["properties"] if branch["properties"][key] is True} == common
+    assert resolved(own) == resolved(dict(options["properties"]))
+    assert branch.get("required", []) == options.get("required", [])
+    assert branch["additionalProperties"] is False
+
+
+def test_branches_on_every_built_in_score() -> None:
+    conditions = [branch["if"] for branch in DEFS["score"]["allOf"]]
+    names = {condition["properties"]["type"]["const"] for condition in conditions}
+    assert names == set(BUILT_IN["scores"])
+    assert set(DEFS["score"]["properties"]["type"]["examples"]) == names
+
+
 def test_branches_on_every_built_in_adapter() -> None:
     conditions = [branch["if"] for branch in DEFS["endpoint_mapping"]["allOf"]]
     names = {condition["properties"]["adapter"]["const"] for condition in conditions}
@@ -145,12 +164,12 @@ def test_every_field_of_the_classes_is_in_the_schema() -> None:
         return {field.name for field in dataclasses.fields(kind)}
 
     top = set(SCHEMA["properties"])
-    aside = {"file", "folder", "project", "merged", "target", "row", "filters"}
+    aside = {"file", "folder", "project", "merged", "target", "row", "filters", "gated_variants"}
     assert fields(model.Spec) - aside <= top
     assert fields(model.Limits) <= set(DEFS["limits"]["properties"])
     assert fields(model.Price) == set(DEFS["price"]["properties"])
     assert fields(model.JournalSpec) == set(SCHEMA["properties"]["journal"]["properties"])
-    aside = {"options", "where", "path"}
+    aside = {"options", "where", "path", "places"}
     assert fields(model.EndpointSpec) - aside == set(DEFS["endpoint_mapping"]["properties"])
     aside = {"input", "output", "path", "where"}
     assert fields(model.StepSpec) - aside <= set(DEFS["step"]["properties"])

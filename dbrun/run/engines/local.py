@@ -14,17 +14,18 @@ from ...client.journal import Journal, SinkLock
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
 from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, may_wait, pin
-from ...spec.model import Spec
+from ...spec.model import Spec, better
 from ...types import Json, Record
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
 from ..gates import verdicts
 from ..items import Item
+from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
 from ..options import Observer, Progress, RunOptions
 from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
-from ..processor import Processor
+from ..processing import make_processor
 from ..recording import Recorder
 from ..result import Run
 from ..signals import stopping_on_signals
@@ -206,9 +207,9 @@ class LocalRun:
     def _drive(
         self, parts: Opened, source: Source, sink: Sink, ask_again: frozenset[str], since: int
     ) -> None:
-        processor = Processor(
-            parts.steps,
-            variables=self._spec.vars,
+        processor = make_processor(
+            self._spec,
+            parts,
             images_folder=source.folder,
             since=since,
             send=self._mode != "replay",
@@ -298,18 +299,28 @@ class LocalRun:
     def _finish(
         self, recorder: Recorder, parts: Opened, source: Source, sink: Sink, path: str | None
     ) -> Run:
-        judged = verdicts(self._spec.gates, self._tally)
-        met = all(verdict.met for verdict in judged if not verdict.warn)
-        exit_code = EXIT_OK if met else EXIT_UNMET
+        judged = verdicts(
+            self._spec.gates,
+            self._tally,
+            better=better(self._spec),
+            latency=self._counters.latency,
+        )
         replay = self._mode == "replay"
         manifest: Mapping[str, Json] = {}
-        if replay and self._tally.by_error["unanswered"]:
+        unanswered = self._tally.by_error["unanswered"] + self._tally.measures.unanswered
+        met = all(verdict.met for verdict in judged if not verdict.warn)
+        exit_code = EXIT_OK if met and not (replay and unanswered) else EXIT_UNMET
+        if replay and unanswered:
             # What is not known is no result: the file that is there stays as it is.
             recorder.abandon(exit_code, self._tally, self._counters, parts)
             sink.close()
             discard_partial(path)
         else:
             self._lock.check()
+            if path is not None and not met and self._spec.sink.publish == "if_met":
+                path = unmet_path(path)
+                sink.redirect(path)
+                recorder.redirect(path)
             sink.commit()
             manifest = recorder.finish(
                 exit_code,
@@ -329,6 +340,7 @@ class LocalRun:
             verdicts=judged,
             first_failures=tuple(self._tally.first_failures),
             alike=self._tally.counts_alike(),
+            failed_scores=self._tally.measures.first_failures(),
             missing_ids=tuple(sorted(self._missing_ids)),
             tracked=None if replay else track(self._spec, manifest, path),
         )

@@ -63,7 +63,7 @@ class ProcessRun(LocalRun):
 
     def _processes(self) -> int:
         """How many processes there are to be: as many as the limits are enough for."""
-        wanted = max(step.endpoint.limits.processes for step in self._spec.steps)
+        wanted = max(step.endpoint.limits.processes for step in self._spec.asked)
         most = most_parts(self._spec, self._around.registry)
         if wanted > most:
             _log.warning(

@@ -23,6 +23,7 @@ from ..credentials import with_credentials
 from ..dealing import deal, first_round
 from ..exchange import Exchange
 from ..feeding import feed
+from ..measures import Measures
 from ..opening import Opened, Surroundings
 from ..options import Observer, Progress, RunOptions
 from ..parcels import Returned
@@ -289,10 +290,13 @@ class SparkRun(LocalRun):
         """Write the records of all partitions in source order."""
         files = [(report["round"], report["part"], report["attempt"]) for report in self._finished]
         written = 0
+        measures = Measures()
         for line in self._unless_stopped(exchange.merged(files)):
             record = Returned(line=line)
             sink.write(cast(Record, record))
             written += 1
+            if self._spec.scores:
+                measures.add_line(record.to_json())
             if self._missing_ids:
                 row_id = str(record.to_json()["id"])
                 self._missing_ids -= {row_id, row_id.partition("#")[0]}
@@ -302,6 +306,7 @@ class SparkRun(LocalRun):
                 "run the same command again; all answers are in the journal",
             )
         self._tally = joined_tally(self._finished)
+        self._tally.measures = measures
         self._check_failures()
 
     def _count(self, exchange: Exchange) -> None:
@@ -315,7 +320,9 @@ class SparkRun(LocalRun):
         known = {report["attempt"] for report in self._finished}
         lost = [report for report in live if report["attempt"] not in known]
         if not self._finished or lost:
+            measures = self._tally.measures
             self._tally = joined_tally(latest([*self._finished, *lost]))
+            self._tally.measures = measures
         add_counters(self._counters, [*self._finished, *lost])
         self._tell_endpoints([*self._finished, *lost])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ...frozen import frozen
 from ...spec.model import Spec
-from ...types import Failure, Json, Record, StepResult, Usage
+from ...types import Failure, Json, Record, Score, StepResult, Usage
 from ..items import Item
 from ..opening import Surroundings
 
@@ -56,7 +56,18 @@ class Outline:
     To whoever counts it looks like the record itself.
     """
 
-    __slots__ = ("cost", "failure", "id", "last", "line", "status", "usage")
+    __slots__ = (
+        "cost",
+        "failure",
+        "id",
+        "last",
+        "line",
+        "repeat",
+        "scores",
+        "status",
+        "usage",
+        "variant",
+    )
 
     def __init__(
         self,
@@ -67,6 +78,9 @@ class Outline:
         usage: tuple[int | None, ...] | None,
         cost: float | None,
         failure: Failure | None,
+        repeat: int | None = None,
+        variant: str | None = None,
+        scores: Mapping[str, Score] | None = None,
     ) -> None:
         self.line = line
         self.id = id
@@ -75,6 +89,9 @@ class Outline:
         self.usage = _usage(*usage) if usage is not None else None
         self.cost = cost
         self.failure = failure
+        self.repeat = repeat
+        self.variant = variant
+        self.scores = scores
 
 
 def _usage(*counts: int | None) -> Usage:
@@ -89,7 +106,16 @@ def _usage(*counts: int | None) -> Usage:
 
 
 Told = tuple[
-    bytes, str, str, bool, "tuple[int | None, ...] | None", "float | None", "Failure | None"
+    bytes,
+    str,
+    str,
+    bool,
+    "tuple[int | None, ...] | None",
+    "float | None",
+    "Failure | None",
+    "int | None",
+    "str | None",
+    "Mapping[str, Score] | None",
 ]
 """An outline on its way: the arguments of `Outline`."""
 
@@ -113,6 +139,9 @@ def told(record: Record, line: bytes) -> Told:
         ),
         record.cost,
         record.failure,
+        record.repeat,
+        record.variant,
+        record.scores,
     )
 
 

@@ -20,7 +20,7 @@ from ...types import Record
 from ..asking import Asker
 from ..counters import Counters
 from ..opening import Opened, opened
-from ..processor import Processor
+from ..processing import make_processor
 from .bench import Bench
 from .channel import Channel, standard_streams
 from .messages import Assignment, Pace, told, unpack
@@ -110,9 +110,9 @@ class Worker:
 
     def _do(self, parts: Opened, journal: Journal, till: Till) -> None:
         task = self._task
-        processor = Processor(
-            parts.steps,
-            variables=task.spec.vars,
+        processor = make_processor(
+            task.spec,
+            parts,
             images_folder=task.images_folder,
             since=task.since,
             send=task.send,

@@ -24,6 +24,7 @@ from .places import Origin, find_column
 from .sandbox import Sandbox, printable
 
 _VALUE = "_value"
+_ONE_EXPRESSION = re.compile(r"\s*\{\{(?:(?!\{\{|\}\}).)*\}\}\s*", re.DOTALL)
 _BRACES = re.compile(r"(\s*)(\{\{[-+]?)(.*?)[-+]?\}\}\s*", re.DOTALL)
 
 
@@ -196,6 +197,19 @@ class Template(_Compiled):
             RenderError: anything that fails, with file, line and column in `where`.
         """
         return self._expression.evaluate(scope)
+
+    def value(self, scope: dict[str, Any]) -> Any:
+        """What the template stands for in one row: where it is just one `{{ … }}`, the value of
+        that, whatever its type; else the text.
+
+        Raises:
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+        return self.evaluate(scope) if self._is_one else self.render(scope)
+
+    @functools.cached_property
+    def _is_one(self) -> bool:
+        return _ONE_EXPRESSION.fullmatch(self.text.source) is not None
 
     @functools.cached_property
     def _expression(self) -> Expression:

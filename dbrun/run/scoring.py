@@ -1,0 +1,108 @@
+"""Judging records: every score of the pipeline, each on its own; a record stays ok if one fails.
+
+Judges are asked like any step: through the journal, the limits and the tries of their endpoint.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import Rejected, RowError
+from ..frozen import frozen
+from ..scores.base import Scorer, Subject
+from ..spec.templates import Expression, scope
+from ..types import Json, Record, Score
+from .asking import Question, Reply
+from .inline import Inline
+from .items import Item
+from .outputs import cut, stop_of
+from .steps import Step
+
+
+@frozen
+class OpenScore:
+    """A score with everything at hand: what it is *of*, its *scorer*, and the *judge* if it asks
+    one."""
+
+    name: str
+    of: Expression | None
+    scorer: Scorer
+    judge: Step | None
+
+
+class Scores:
+    """The scores of an open pipeline. *since* and *send* are as a processor's."""
+
+    def __init__(
+        self,
+        scores: Sequence[OpenScore],
+        *,
+        variables: Mapping[str, Json],
+        images_folder: str | None = None,
+        since: int = 0,
+        send: bool = True,
+    ) -> None:
+        self._scores = scores
+        self._variables = variables
+        self._images_folder = images_folder
+        self._since = since
+        self._send = send
+        # Functions of the user's and plug-ins of others may take their time.
+        self._inline = {score.name: Inline() for score in scores}
+
+    async def judged(self, items: Sequence[Item], records: Sequence[Record]) -> list[Record]:
+        """*records* with their scores; only those that are ok are judged."""
+        judged = []
+        for item, record in zip(items, records, strict=True):
+            if record.status == "ok":
+                record = replace(record, scores=await self._of(item, record))
+            judged.append(record)
+        return judged
+
+    async def _of(self, item: Item, record: Record) -> Mapping[str, Score]:
+        done = {name: {"output": result.output} for name, result in record.steps.items()}
+        seen = {**scope(record.row, self._variables, done), "output": record.output}
+        line = record.to_json()
+        return {score.name: await self._one(score, item, seen, line) for score in self._scores}
+
+    async def _one(
+        self, score: OpenScore, item: Item, seen: dict[str, Any], line: Mapping[str, Json]
+    ) -> Score:
+        try:
+            if score.judge is not None:
+                return await self._asked(score.judge, score.scorer, item, seen)
+            value = seen["output"] if score.of is None else score.of.evaluate(seen)
+            subject = Subject(value=value, scope=seen, record=line)
+            return await self._inline[score.name].call(
+                functools.partial(score.scorer.score, subject)
+            )
+        except RowError as error:
+            return failed(error)
+
+    async def _asked(self, judge: Step, scorer: Scorer, item: Item, seen: dict[str, Any]) -> Score:
+        fields = judge.fields(seen, self._images_folder)
+        sent = judge.sent(fields)
+        body = judge.encode(sent, seen)
+        try:
+            key = judge.key(body, item)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Rejected(f"the request cannot be sent as JSON: {error}") from error
+        since = self._since if item.ask_again else 0
+        question = Question(body=body, key=key, since=since, send=self._send)
+        reply = (await judge.asker.ask([question]))[0]
+        if not isinstance(reply, Reply):
+            raise reply
+        value = reply.response.value
+        if isinstance(value, str):
+            value, _ = cut(value, stop_of(fields))
+        return scorer.score(Subject(value=value, scope=seen))
+
+
+def failed(error: RowError) -> Score:
+    """The score of a record that could not be judged."""
+    failure = error.failure()
+    where = f" ({failure.where})" if failure.where else ""
+    return Score(value=None, explanation=f"{failure.kind}: {failure.message}{where}")
