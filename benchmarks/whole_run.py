@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -39,17 +41,8 @@ def main() -> None:
 
 
 def _one_case(folder: Path, rows: int, latency: float, concurrency: int) -> None:
-    with (folder / "rows.jsonl").open("w") as stream:
-        for number in range(rows):
-            stream.write(json.dumps({"id": f"r{number}", "text": f"{number} {TEXT}"}) + "\n")
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py"), "--port", "0", "--latency", str(latency)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{server.stdout.readline().split()[-1]}"
+    write_rows(folder / "rows.jsonl", rows)
+    with serving(latency) as url:
         (folder / "spec.yaml").write_text(
             "name: bench\n"
             "source: {path: rows.jsonl, id: id}\n"
@@ -60,21 +53,40 @@ def _one_case(folder: Path, rows: int, latency: float, concurrency: int) -> None
             "sink: out.jsonl\n"
         )
         for case in ("fresh", "resumed"):
-            wall, cpu, peak = _measure(
-                [sys.executable, "-m", "dbrun", "--quiet", str(folder / "spec.yaml")]
-            )
+            wall, cpu, peak = measure(folder / "spec.yaml")
             print(
                 f"{rows:>8} {latency:>8.3f} {case:>8} {wall:>8.2f} {rows / wall:>8.0f}"
                 f" {cpu / rows * 1e6:>11.0f} {peak:>8.0f}",
                 flush=True,
             )
+
+
+def write_rows(path: Path, rows: int) -> None:
+    """So many rows of 1.5 KB."""
+    with path.open("w") as stream:
+        for number in range(rows):
+            stream.write(json.dumps({"id": f"r{number}", "text": f"{number} {TEXT}"}) + "\n")
+
+
+@contextmanager
+def serving(latency: float) -> Iterator[str]:
+    """The URL of a server that answers after *latency* seconds."""
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "server.py"), "--port", "0", "--latency", str(latency)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().split()[-1]}"
     finally:
         server.terminate()
         server.wait()
 
 
-def _measure(command: list[str]) -> tuple[float, float, float]:
-    """(wall seconds, CPU seconds, peak MB) of one finished process."""
+def measure(spec: Path) -> tuple[float, float, float]:
+    """(wall seconds, CPU seconds, peak MB) of a run of *spec*."""
+    command = [sys.executable, "-m", "dbrun", "--quiet", str(spec)]
     begun = time.perf_counter()
     process = os.posix_spawn(command[0], command, os.environ)
     _, status, usage = os.wait4(process, 0)

@@ -10,13 +10,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from acceptance.conftest import Project
 from fakes.server import Received, Reply, Server, as_json
 
+import dbrun
+from dbrun.errors import UserError
+from dbrun.registry import Registry
+
 ROWS = 60
+ALONE = ("--set", "limits.processes=1")
 SPEC = """\
 name: tickets
 source: {path: rows.jsonl, id: id}
@@ -103,7 +109,7 @@ def in_one(project: Project, chat: Chat, *words: str) -> tuple[bytes, bytes]:
     """Results and journal of the same run in one process, in a place of its own."""
     chat.delay = 0.0
     place = ["--out", "one/tickets.jsonl", "--set", "journal.path=one.journal"]
-    assert project.run("tickets.yaml", "--set", "limits.processes=1", *place, *words).code == 0
+    assert project.run("tickets.yaml", *ALONE, *place, *words).code == 0
     return project.bytes("one/tickets.jsonl"), project.bytes("one.journal/answers.jsonl")
 
 
@@ -143,8 +149,7 @@ def test_what_comes_of_it_is_what_one_process_makes(project: Project, chat: Chat
     spec = (project.folder / "tickets.yaml").read_text()
     project.write("tickets.yaml", spec.replace('prompt: "Summarize: {{ text }}"\n', MORE))
     assert project.run("tickets.yaml").code == 0
-    sent = len(chat.bodies)
-    assert chat.twice == sent - len(set(chat.bodies))
+    sent, peak = len(chat.bodies), chat.server.peak_in_flight
     expected = in_one(project, chat)
     assert both(project) == expected
     assert len(chat.bodies) == 2 * sent
@@ -154,18 +159,21 @@ def test_what_comes_of_it_is_what_one_process_makes(project: Project, chat: Chat
     assert told["counts"]["error"] > told["counts"]["filtered"] > 0
     assert [limit["history"] for limit in told["limits"]] == [[[0.0, 8, "start"]]]
     assert set(told["latency"]) == {"p50", "p90", "p99"}
+    assert peak <= 8, "the limit holds for all processes together"
 
 
-def test_nothing_new_sends_nothing_and_changes_nothing(project: Project, chat: Chat) -> None:
+def test_what_is_there_is_not_sent_again_unless_it_is_wanted(project: Project, chat: Chat) -> None:
     assert project.run("tickets.yaml").code == 0
     files = project.files()
     assert len(chat.bodies) == ROWS
-    for words in ((), ("--replay",), ("--set", "limits.processes=3")):
-        assert project.run("tickets.yaml", *words).code == 0
-        assert {name: files[name] for name in files if "run.json" not in name} == {
-            name: content for name, content in project.files().items() if "run.json" not in name
-        }
+    assert project.run("tickets.yaml").code == 0
+    assert project.files() == files
     assert len(chat.bodies) == ROWS
+    assert project.run("tickets.yaml", "--fresh").code == 0
+    assert len(chat.bodies) == 2 * ROWS
+    assert project.bytes() == files["out/tickets.jsonl"]
+    assert project.run("tickets.yaml", "--replay").code == 0
+    assert len(chat.bodies) == 2 * ROWS
 
 
 def test_equal_requests_in_flight_share_one_call(project: Project, chat: Chat) -> None:
@@ -175,21 +183,6 @@ def test_equal_requests_in_flight_share_one_call(project: Project, chat: Chat) -
     assert len(chat.bodies) == 3
     requests = project.manifest()["requests"]
     assert (requests["sent"], requests["reused"]) == (3, ROWS - 3)
-
-
-def test_the_limits_hold_for_all_processes_together(project: Project, chat: Chat) -> None:
-    chat.delay = 0.02
-    peak = 0
-    answer = chat.server.answer
-
-    def watched(request: Received) -> Reply:
-        nonlocal peak
-        peak = max(peak, chat.server.in_flight)
-        return answer(request)
-
-    chat.server.answer = watched
-    assert project.run("tickets.yaml", "--set", "limits.concurrency=3").code == 0
-    assert 1 < peak <= 3
 
 
 def test_a_worker_that_is_killed_ends_the_run_and_loses_nothing(
@@ -204,7 +197,7 @@ def test_a_worker_that_is_killed_ends_the_run_and_loses_nothing(
     assert "Traceback" not in said.err
     assert not lives(workers[1])
     chat.delay = 0.0
-    assert project.run("tickets.yaml").code == 0
+    assert project.run("tickets.yaml", *ALONE).code == 0
     assert chat.twice <= 4, "only what the killed one had in flight may be sent again"
     assert both(project) == in_one(project, chat)
 
@@ -215,7 +208,7 @@ def test_workers_do_not_outlive_the_run(project: Project, chat: Chat) -> None:
     project.end(process)
     wait_for(lambda: not any(map(lives, workers)))
     chat.delay = 0.0
-    assert project.run("tickets.yaml").code == 0
+    assert project.run("tickets.yaml", *ALONE).code == 0
     assert chat.twice <= 8, "only what was in flight at the kill may be sent again"
     assert both(project) == in_one(project, chat)
 
@@ -235,7 +228,7 @@ def test_an_interrupt_lets_what_is_in_flight_finish(
     assert before < ROWS
     assert project.manifest("out/tickets.run.json.partial")["requests"]["sent"] == before
     chat.delay = 0.0
-    assert project.run("tickets.yaml").code == 0
+    assert project.run("tickets.yaml", *ALONE).code == 0
     assert len(chat.bodies) == ROWS
     assert both(project) == in_one(project, chat)
 
@@ -268,7 +261,7 @@ def test_what_concerns_every_row_ends_the_run_as_in_one_process(
 ) -> None:
     chat.refuses = True
     said = project.run("tickets.yaml", "--quiet")
-    alone = project.run("tickets.yaml", "--quiet", "--set", "limits.processes=1")
+    alone = project.run("tickets.yaml", "--quiet", *ALONE)
     assert (said.code, said.err) == (alone.code, alone.err)
     assert said.code == 3
 
@@ -289,7 +282,7 @@ def test_spend_is_capped_over_all_processes(project: Project, chat: Chat) -> Non
     assert "limits.max_cost is reached: of 500 USD" in said.err
     sent = len(chat.bodies)
     assert 20 < sent <= 500 // 15
-    assert project.run("tickets.yaml", *words, "--max-cost", "500").code == 3
+    assert project.run("tickets.yaml", *ALONE, *words, "--max-cost", "500").code == 3
     assert len(chat.bodies) == sent
     assert project.run("tickets.yaml", *words, "--max-cost", "2000").code == 0
     assert len(chat.bodies) == ROWS
@@ -341,12 +334,49 @@ def test_rows_of_standard_input_are_dealt_as_they_come(project: Project, chat: C
     assert process.returncode == 0
 
 
-def test_rows_from_python_stay_where_they_are(project: Project, chat: Chat) -> None:
-    import dbrun
+SINK = """\
+class Lengths:
+    size, digest = 0, "0" * 64
+    written = []
 
-    rows = ({"id": str(number), "text": "x"} for number in range(4))
-    done = dbrun.load("tickets.yaml").run(rows=rows)
-    assert [record["id"] for record in done.results] == ["0", "1", "2", "3"]
+    @classmethod
+    def create(cls, spec):
+        return cls()
+
+    def write(self, record):
+        self.written.append((record.id, record.output, record.index))
+
+    def open(self): pass
+    def commit(self): pass
+    def close(self): pass
+"""
+
+
+def test_a_sink_that_takes_no_lines_gets_records(
+    project: Project, chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And rows from Python stay where they are."""
+    project.write("sink_of_records.py", SINK)
+    monkeypatch.syspath_prepend(str(project.folder))
+    from sink_of_records import Lengths  # type: ignore[import-not-found]
+
+    registry = Registry(extra={"sinks": {"lengths": Lengths}})
+    pipeline = dbrun.load("tickets.yaml", registry=registry)
+    sink = replace(pipeline.spec.sink, kind="lengths")
+    pipeline = replace(pipeline, spec=replace(pipeline.spec, sink=sink))
+    pipeline.run(rows=({"id": str(number), "text": f"x{number}"} for number in range(4)))
+    assert Lengths.written == [
+        (str(number), f"re Summarize: x{number}", number) for number in range(4)
+    ]
+
+
+def test_what_cannot_travel_is_said(project: Project, chat: Chat) -> None:
+    class Here:
+        """Known to this process alone."""
+
+    registry = Registry(extra={"sinks": {"here": Here}})
+    with pytest.raises(UserError, match="the pipeline cannot travel"):
+        dbrun.load("tickets.yaml", registry=registry).run()
 
 
 def test_one_process_imports_nothing_of_it(project: Project, chat: Chat) -> None:

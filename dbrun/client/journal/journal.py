@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -139,7 +139,19 @@ class Journal:
         from .shared import SharedFlights
 
         store = self._store
-        self._flights = SharedFlights(self.lookup, claims, store.catch_up, lambda: store.begun)
+        self._flights = SharedFlights(
+            self.lookup, claims, store.catch_up, lambda: store.count_begun
+        )
+
+    @property
+    def written(self) -> list[str]:
+        """The names of the segments that this process has begun."""
+        return self._store.begun
+
+    def trust(self, names: Iterable[str]) -> None:
+        """Take segments of these *names*, `written` by processes that share this one's run, for
+        what they should be when they are folded."""
+        self._store.trust(names)
 
     def recall(self, name: str) -> Json:
         """The fact about an endpoint that is remembered as *name*, or None."""

@@ -45,6 +45,7 @@ class Store:
         self._writer: Writer | None = None
         self._written_to = -1
         self._written: set[int] = set()
+        self._trusted: set[str] = set()
         self._growing: list[int] = []
 
     def refresh(self) -> None:
@@ -83,16 +84,29 @@ class Store:
                     if number not in self._written and not is_compacted(name)
                 ]
             return
-        with self.lock, reported(self.folder):
+        with self.lock:
             for number in self._growing:
                 segment = self._segments[number]
-                with contextlib.suppress(FileNotFoundError):  # published or folded just now
+                try:
                     self.index.add(number, segment.grown(self._count_damaged), self._gives_way)
+                except FileNotFoundError:  # published or folded just now
+                    continue
+                except OSError as error:
+                    raise trouble(error, segment.path) from error
 
     @property
-    def begun(self) -> int:
+    def begun(self) -> list[str]:
+        """The names of the segments that this process has begun."""
+        return [self._segments[number].name for number in self._written]
+
+    @property
+    def count_begun(self) -> int:
         """How many segments this process has begun."""
         return len(self._written)
+
+    def trust(self, names: Iterable[str]) -> None:
+        """The segments of these *names* were written by processes that take part in this run."""
+        self._trusted.update(names)
 
     def reload(self) -> None:
         """Forget what is known of the folder and look at all of it anew."""
@@ -241,10 +255,11 @@ class Store:
     def is_trusted(self, number: int) -> bool:
         """Whether every line of file *number* is known to be valid JSON.
 
-        So are those that this process wrote, and the compacted ones: they were parsed when they
-        got there.
+        So are those that this process wrote, or that it was told to `trust`, and the compacted
+        ones: they were parsed when they got there.
         """
-        return number in self._written or is_compacted(self._segments[number].name)
+        name = self._segments[number].name
+        return number in self._written or name in self._trusted or is_compacted(name)
 
     @property
     def files(self) -> int:

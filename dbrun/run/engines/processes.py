@@ -60,6 +60,7 @@ class ProcessRun(LocalRun):
         )
         write = sink.write if write_line is None else _writing(write_line)
         self._write_all(crew, parts, source, write)
+        self._journal.trust(crew.segments)
 
     def _processes(self) -> int:
         """How many processes there are to be: as many as the limits are enough for."""

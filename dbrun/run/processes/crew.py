@@ -35,7 +35,7 @@ class Crew:
     Like an `Executor`: results come in order, a slow item holds up nobody until the *window* is
     full, *halt* is set when feeding must stop, and *grace* is what is in flight then allowed. What
     processes count goes to *counters*, *standings* and *models* (these for each endpoint); *purse*
-    is what they may spend.
+    is what they may spend. *segments* are those of the journal that they have written.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Crew:
         self._error: BaseException | None = None
         self._interrupt: Interrupted | None = None
         self._is_abandoned = False
+        self.segments: list[str] = []
         self._hearing: Mapping[str, Callable[..., None]] = {
             "ready": self._ready,
             "told": self._take_back,
@@ -224,8 +225,9 @@ class Crew:
         self._error = self._error or error
         self._halt.set()
 
-    def _done(self, who: Colleague) -> None:
+    def _done(self, who: Colleague, segments: Sequence[str]) -> None:
         who.is_done = True
+        self.segments += segments
         self._forget(who)
 
     def _forget(self, who: Colleague) -> None:

@@ -179,4 +179,4 @@ def unpack(packed: Packed) -> Item:
 #               ("money", token, amount | None | error)
 # From a worker: ("ready", calls at once) · ("told", [(number, told | record), …], counts, paces)
 #                ("take", token, amount, beside) · ("settle", taken, cost)
-#                ("log", name, level, text) · ("error", error, trace) · ("done",)
+#                ("log", name, level, text) · ("error", error, trace) · ("done", [segment, …])

@@ -42,7 +42,7 @@ def main() -> None:
             "set limits.processes to 1",
         )
         channel.send(("error", problem, ""))
-        channel.send(("done",))
+        channel.send(("done", []))
         return
     if assignment is None:
         return
@@ -61,6 +61,7 @@ class Worker:
         self._halt = threading.Event()
         self._counters = Counters()
         self._is_over = False
+        self._written: list[str] = []
         self._listener: threading.Thread | None = None
         self._histories: list[tuple[float, int, str] | None] = []
 
@@ -74,7 +75,7 @@ class Worker:
         finally:
             self._is_over = True
             with suppress(OSError):
-                self._channel.send(("done",))
+                self._channel.send(("done", self._written))
             if self._listener is not None:
                 self._listener.join(_SYNC)
 
@@ -131,8 +132,11 @@ class Worker:
         )
         self._channel.send(("ready", parts.calls_at_once()))
         self._listener.start()
-        with _syncing(journal, bench):
-            bench.run()
+        try:
+            with _syncing(journal, bench):
+                bench.run()
+        finally:
+            self._written = journal.written
         if bench.error is not None:
             raise bench.error
 
