@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -75,7 +76,7 @@ def _say_next(
             f"dbrun job {SPEC} --target {JOB_TARGET} > {RESOURCE}"
         )
     if SPEC in written:
-        step = "" if os.path.samefile(folder, ".") else f"cd {folder} && "
+        step = "" if os.path.samefile(folder, ".") else f"cd {shlex.quote(folder)} && "
         session.say(f"\nnow run it: {step}dbrun {SPEC}")
 
 

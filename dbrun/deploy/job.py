@@ -31,7 +31,10 @@ LAST = ("max_concurrent_runs", "queue", "parameters", "tasks", "job_clusters", "
 
 @frozen
 class Call:
-    """What the job calls dbrun with beside the spec: `--target`, `--var` and `--set`."""
+    """What the job calls dbrun with beside the spec: `--target`, `--var` and `--set`.
+
+    A variable that is a parameter of the job has the given value for its default.
+    """
 
     target: str | None = None
     variables: Mapping[str, str] | None = None
@@ -58,8 +61,11 @@ def make_job(spec: Spec, call: Call, *, wheels: str = WHEELS) -> dict[str, Json]
         made["description"] = spec.description
     made |= {"max_concurrent_runs": 1, "queue": {"enabled": True}}
     if job.parameters:
-        pairs = job.parameters.items()
-        made["parameters"] = [{"name": name, "default": default} for name, default in pairs]
+        given = call.variables or {}
+        made["parameters"] = [
+            {"name": name, "default": given.get(name, default)}
+            for name, default in job.parameters.items()
+        ]
     task: dict[str, Json] = {"task_key": "run", **job.task}
     made |= _compute(job, task, wheels)
     task["python_wheel_task"] = {

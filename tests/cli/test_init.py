@@ -71,6 +71,12 @@ def test_what_is_there_is_kept(folder: Path, capsys: pytest.CaptureFixture[str])
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_folder_is_named_as_a_shell_reads_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "cd 'my demo' && dbrun" in said(capsys, "my demo")
+
+
 def test_a_bundle_of_a_project_that_is_there(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,6 +162,7 @@ def test_options_become_part_of_the_call(folder: Path) -> None:
     given = {"target": "prod", "variables": {"day": "d", "count": "5"}, "overrides": ("stop=[x]",)}
     more = "job:" + DAY + "targets: {prod: {}}\n"
     job = made(folder, more, Call(**given), **given)  # type: ignore[arg-type]
+    assert job["parameters"][0] == {"name": "day", "default": "d"}
     assert job["tasks"][0]["python_wheel_task"]["parameters"][2:] == [
         "--target",
         "prod",
