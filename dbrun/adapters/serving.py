@@ -45,6 +45,7 @@ def describe_endpoint(detail: Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(config, dict) and "config_version" in config:
         told["config_version"] = config["config_version"]
     told["served_entities"] = [_entity(entity) for entity in entities(detail)]
+    told["traffic"] = _traffic(config)
     return {name: value for name, value in told.items() if value not in (None, [])}
 
 
@@ -63,6 +64,18 @@ def entities(detail: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
         if found:
             yield from found
             return
+
+
+def _traffic(config: Json) -> Json:
+    """The traffic split, in percent by served entity; None where one gets everything."""
+    routed = config.get("traffic_config") if isinstance(config, dict) else None
+    routes = routed.get("routes") if isinstance(routed, dict) else None
+    split = {
+        str(route.get("served_entity_name") or route.get("served_model_name")): share
+        for route in routes or ()
+        if isinstance(route, dict) and isinstance(share := route.get("traffic_percentage"), int)
+    }
+    return split if len(split) > 1 else None
 
 
 def _state(detail: Mapping[str, Json]) -> Json:

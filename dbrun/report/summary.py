@@ -133,8 +133,12 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
 def _versions(endpoint: Mapping[str, Any]) -> Iterator[str]:
     """Said only where one endpoint's answers come of several versions of its model."""
     models = endpoint.get("models", {})
-    if len(models) > 1:
+    others = endpoint.get("reused_of_other_versions", 0)
+    if len(models) > 1 or others:
         yield "answers of " + ", ".join(f"{name} ({count:,})" for name, count in models.items())
+    if others:
+        answers = counted(others, "reused answer")
+        yield f"{answers} of a version that answers no more; --fresh asks anew"
 
 
 def _requests(requests: Mapping[str, int]) -> str:

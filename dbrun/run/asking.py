@@ -108,6 +108,8 @@ class Asker:
         self._reached = False
         self.models: Counter[str] = Counter()
         """Answers by the served model or version that gave them, where the endpoint tells."""
+        self.reused: Counter[str] = Counter()
+        """Those among them that were there before this run."""
 
     async def ask(self, questions: Sequence[Question]) -> list[Reply | EndpointError | Unanswered]:
         """A reply or an error for each question, in order.
@@ -154,9 +156,12 @@ class Asker:
         return reply
 
     def _count(self, reply: Reply) -> None:
+        model = reply.response.model
         if reply.reused:
             self._counters.count_reused()
-        if (model := reply.response.model) is not None:
+            if model is not None:
+                self._counters.count_in(self.reused, model)
+        if model is not None:
             self._counters.count_in(self.models, model)
 
     def _known(self, question: Question) -> Reply | EndpointError | Unanswered | None:

@@ -231,4 +231,5 @@ class _Recalling:
                 self._counters.reused -= 1
                 if reply.response.model is not None:
                     self._asker.models[reply.response.model] -= 1
+                    self._asker.reused[reply.response.model] -= 1
         return replies

@@ -132,6 +132,8 @@ class Recorder:
         replay: bool,
     ) -> Mapping[str, Json]:
         """Put the manifest in place, unless nothing was sent and no record changed."""
+        if counters.sent:
+            _learn(parts)
         self._conclude("finished", exit_code, tally, counters, parts)
         self.manifest["digests"]["source"] = source.digest()
         self.manifest["mode"] = "replay" if replay else "run"
@@ -281,7 +283,26 @@ def _described(asker: Asker) -> dict[str, Json]:
     said = dict(asker.adapter.describe())
     if asker.models:
         said["models"] = dict(sorted(asker.models.items()))
+    if (others := of_other_versions(asker)) > 0:
+        said["reused_of_other_versions"] = others
     return said
+
+
+def of_other_versions(asker: Asker) -> int:
+    """Reused answers that a version gave which answers no more: it gave none of this run's own,
+    or, where there are none, is not among those that the endpoint is known to serve."""
+    current = set(asker.models - asker.reused) or set(getattr(asker.adapter, "serves", ()))
+    if not current:
+        return 0
+    return sum(count for model, count in asker.reused.items() if model not in current)
+
+
+def _learn(parts: Opened) -> None:
+    """Have adapters find out what the manifest tells of their endpoints, as far as that goes."""
+    for asker in parts.askers:
+        learn = getattr(asker.adapter, "learn", None)
+        if learn is not None:
+            learn()
 
 
 def _name(description: Mapping[str, Json]) -> Json:

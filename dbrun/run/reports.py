@@ -55,6 +55,7 @@ def report_of(tally: PartTally, counters: Counters, askers: Sequence[Asker]) -> 
         "endpoints": [
             {
                 "models": dict(+asker.models),
+                "reused": dict(+asker.reused),
                 "history": [list(change) for change in asker.limiter.history],
                 "waited": asker.limiter.waited,
                 "held_for": asker.limiter.held_for,

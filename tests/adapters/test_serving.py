@@ -64,5 +64,19 @@ def test_the_manifest_keeps_what_is_served_and_its_version() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("routes", "traffic"),
+    [
+        ([("a", 90), ("b", 10)], {"a": 90, "b": 10}),
+        ([("a", 100)], None),
+        ([], None),
+    ],
+)
+def test_a_traffic_split_is_kept(routes: list[tuple[str, int]], traffic: Any) -> None:
+    told = [{"served_entity_name": name, "traffic_percentage": share} for name, share in routes]
+    detail = {"config": {"traffic_config": {"routes": [*told, "odd", {}]}}}
+    assert describe_endpoint(detail).get("traffic") == traffic
+
+
 def test_what_is_not_told_is_absent() -> None:
     assert describe_endpoint({}) == {}

@@ -36,7 +36,8 @@ class Refusal(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One serving endpoint. *kind* is one of `KINDS`; *task*, *endpoint_type* and *entity* are
-    what the workspace tells of it, None for what it does not tell; *told* goes over all that."""
+    what the workspace tells of it, None for what it does not tell; *told* goes over all that.
+    *served* are its served entities, among which the traffic is split."""
 
     kind: str
     task: str | None = None
@@ -46,6 +47,7 @@ class Endpoint:
     ready: bool = True
     model: str = "fake-model-1"
     told: Mapping[str, Any] = field(default_factory=dict)
+    served: tuple[str, ...] = ("1",)
 
     def detail(self, name: str) -> dict[str, Any]:
         """The answer to GET /api/2.0/serving-endpoints/{name}."""
@@ -59,7 +61,16 @@ class Endpoint:
             "permission_level": "CAN_QUERY",
             "config": {
                 "config_version": 3,
-                "served_entities": [{"name": f"{name}-1", **(self.entity or {})}],
+                "served_entities": [self._entity(name, version) for version in self.served],
+                "traffic_config": {
+                    "routes": [
+                        {
+                            "served_entity_name": f"{name}-{version}",
+                            "traffic_percentage": 100 // len(self.served),
+                        }
+                        for version in self.served
+                    ]
+                },
             },
         }
         if self.task is not None:
@@ -67,6 +78,16 @@ class Endpoint:
         if self.endpoint_type is not None:
             told["endpoint_type"] = self.endpoint_type
         return {**told, **self.told}
+
+    def serving(self, name: str, body: bytes) -> str:
+        """The served entity that answers *body*."""
+        return f"{name}-{self.served[hashlib.sha256(body).digest()[0] % len(self.served)]}"
+
+    def _entity(self, name: str, version: str) -> dict[str, Any]:
+        entity = {"name": f"{name}-{version}", **(self.entity or {})}
+        if self.served != ("1",) and "entity_name" in entity:
+            entity["entity_version"] = version
+        return entity
 
 
 def speak(prompt: str, stop: Any = None, max_tokens: int | None = None) -> tuple[str, str]:

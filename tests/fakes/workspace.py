@@ -272,7 +272,7 @@ class FakeWorkspace:
             message = "The given endpoint does not exist, please retry after checking."
             raise Refusal(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": message})
         reply = KINDS[endpoint.kind](endpoint, body)
-        reply.headers.update(headers or {"served-model-name": f"{name}-1"})
+        reply.headers.update(headers or {"served-model-name": endpoint.serving(name, request.body)})
         return reply
 
     def _drive(self, request: Received, parts: list[str]) -> Reply:

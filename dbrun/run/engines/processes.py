@@ -55,7 +55,7 @@ class ProcessRun(LocalRun):
             grace=self._options.grace,
             counters=self._counters,
             standings=standings,
-            models=[asker.models for asker in parts.askers],
+            models=[one for asker in parts.askers for one in (asker.models, asker.reused)],
             purse=self._recorder.purse if self._recorder is not None else None,
         )
         write = sink.write if write_line is None else _writing(write_line)

@@ -333,6 +333,7 @@ class SparkRun(LocalRun):
             own = [report["endpoints"][number] for report in reports]
             for endpoint in own:
                 asker.models.update(endpoint["models"])
+                asker.reused.update(endpoint["reused"])
             (named,) = limit_history([asker])
             told += [{**named, "history": endpoint["history"]} for endpoint in own]
         if self._recorder is not None and told:

@@ -34,8 +34,9 @@ class Crew:
 
     Like an `Executor`: results come in order, a slow item holds up nobody until the *window* is
     full, *halt* is set when feeding must stop, and *grace* is what is in flight then allowed. What
-    processes count goes to *counters*, *standings* and *models* (these for each endpoint); *purse*
-    is what they may spend. *segments* are those of the journal that they have written.
+    processes count goes to *counters*, *standings* and *models* (for each endpoint one of the
+    former, two of the latter); *purse* is what they may spend. *segments* are those of the
+    journal that they have written.
     """
 
     def __init__(

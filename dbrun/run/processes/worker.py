@@ -170,7 +170,8 @@ class Worker:
                 (number, told(record, encode_line(record.to_json(add, omit))))
                 for number, record in done
             ]
-        counts = self._counters.take_out(*(asker.models for asker in askers))
+        models = [one for asker in askers for one in (asker.models, asker.reused)]
+        counts = self._counters.take_out(*models)
         self._channel.send(("told", said, counts, self._paces(askers)))
 
     def _paces(self, askers: Sequence[Asker]) -> list[Pace]:

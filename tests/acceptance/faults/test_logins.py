@@ -161,7 +161,10 @@ def test_a_token_out_of_the_workspace_s_secrets(
     assert ended.code == 0, ended.err
     sent = {call.request.headers["authorization"] for call in ended.given}
     assert sent == {"Bearer dapi-kept-as-a-secret"}
-    assert [call.request.path for call in ended.others] == ["/api/2.0/secrets/get"]
+    assert [call.request.path for call in ended.others] == [
+        "/api/2.0/secrets/get",
+        "/api/2.0/serving-endpoints/chat",  # what the manifest tells of it
+    ]
     assert bench.holders_of("dapi-kept-as-a-secret") == []
     bench.spec(base=spec.replace("team/token", "team/tokne"))
     bench.rows([{"id": "new", "text": "new"}])
