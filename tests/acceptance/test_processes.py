@@ -128,6 +128,9 @@ def several(row):
 
 def shout(text):
     return text.upper()
+
+def vowels(record):
+    return sum(letter in "AEIOU" for letter in record["output"]) / len(record["output"])
 """
 MORE = """\
 steps:
@@ -140,7 +143,10 @@ steps:
     response_schema: {schema: {type: object}, reask: 1}
 repeats: 2
 transforms: {row: "functions:several"}
-gates: {success: {min: 0}}
+scores:
+  - {type: contains, name: said, expected: SAME}
+  - {type: python, name: vowels, function: "functions:vowels"}
+gates: {success: {min: 0}, said: {min: 0}}
 """
 
 
@@ -154,7 +160,7 @@ def test_what_comes_of_it_is_what_one_process_makes(project: Project, chat: Chat
     assert both(project) == expected
     assert len(chat.bodies) == 2 * sent
     told, alone = project.manifest(), project.manifest("one/tickets.run.json")
-    for part in ("counts", "requests", "tokens", "status", "exit_code"):
+    for part in ("counts", "requests", "tokens", "scores", "status", "exit_code"):
         assert told[part] == alone[part], part
     assert told["counts"]["error"] > told["counts"]["filtered"] > 0
     assert [limit["history"] for limit in told["limits"]] == [[[0.0, 8, "start"]]]

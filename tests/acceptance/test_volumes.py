@@ -190,6 +190,24 @@ def test_results_and_answers_come_to_lie_on_a_volume(
     assert counting.total == paid
 
 
+def test_several_processes_answer_into_one_journal_on_a_volume(
+    there: There, counting: Counting
+) -> None:
+    there.project.rows(200)
+    several = ("--quiet", "--set", "limits.processes=2")
+    process = there.start(*several)
+    until(lambda: counting.total >= 60 or process.poll() is not None)
+    process.kill()
+    there.project.end(process)
+    assert there.run(*several).code == 0
+    assert len(counting.paid) == 200
+    assert counting.total <= 200 + CONCURRENCY, "only what was in flight is paid for again"
+    assert (there.out / "tickets.jsonl").read_bytes() == there.undisturbed()
+    (answers,) = there.journal.glob("*.jsonl")
+    assert answers.name.startswith("answers-")
+    assert not list(there.spool.rglob("*.*"))
+
+
 def test_a_replay_that_knows_too_little_leaves_everything_alone(
     there: There, counting: Counting
 ) -> None:

@@ -60,7 +60,7 @@ def run(
         Interrupted: it was told to stop; the same command continues it.
     """
     kind = LocalRun
-    if max((step.endpoint.limits.processes for step in spec.steps), default=1) > 1:
+    if max((step.endpoint.limits.processes for step in spec.asked), default=1) > 1:
         from .processes import ProcessRun
 
         kind = ProcessRun

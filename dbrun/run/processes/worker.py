@@ -157,6 +157,9 @@ class Worker:
         if not self._is_over:
             # Whoever deals is gone, by a kill for instance. What was answered is journalled;
             # the same command asks for the rest, and must not find us at it, too.
+            if self._task.claims is not None:
+                with suppress(OSError):
+                    os.unlink(self._task.claims)
             os._exit(EXIT_INCOMPLETE)
 
     def _tell(self, done: Sequence[tuple[int, Record]], askers: Sequence[Asker]) -> None:
