@@ -21,6 +21,7 @@ from .asking import ask_check
 from .folders import folder_check
 from .installation import installation_checks
 from .looking import carry_out
+from .rows import rows_check
 
 SECONDS = 8.0
 """What one check may take unless told otherwise; one request takes five at the most."""
@@ -54,10 +55,11 @@ def examine_login(around: Surroundings, seconds: float = SECONDS) -> Iterator[Fi
 def examine_spec(
     pipeline: Pipeline, around: Surroundings, seconds: float = SECONDS, *, ask: bool = False
 ) -> Iterator[Finding]:
-    """Endpoints, folders, journal of one spec. No model is asked, unless *ask*."""
+    """Rows, endpoints, folders, journal of one spec. No model is asked, unless *ask*."""
     spec = pipeline.spec
     with ExitStack() as stack:
         context, _ = make_context(spec, around, NoMemory())
+        yield from carry_out([rows_check(spec, context, around)], seconds)
         for endpoint in _endpoints(spec):
             adapter = create_adapter(endpoint, around.registry, context)
             stack.callback(adapter.close)

@@ -41,6 +41,7 @@ def test_a_project_that_is_well(project: Project, workspace: FakeWorkspace) -> N
     assert extras.startswith("ok    extras: ")
     folder = project.folder / "out"
     assert [line.partition(" in 0.")[0] for line in rest if "free" not in line] == [
+        "ok    source: rows.jsonl:1 can be read; columns id, text",
         f"ok    host: {workspace.url} answers",
         "ok    clock: agrees with the server's",
         "ok    login: someone@example.com, by DATABRICKS_TOKEN",
@@ -464,7 +465,31 @@ def test_steps_on_one_endpoint_are_one(project: Project, workspace: FakeWorkspac
     assert len(lines(said, "host")) == 1
 
 
-# --- storage ------------------------------------------------------------------------------------
+# --- rows and storage ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (None, "fail  source: rows.jsonl: there is no such file"),
+        ("", "warn  source: has no rows; look whether it is the right one"),
+        ("{broken\n", "fail  source: rows.jsonl:1: not JSON"),
+    ],
+)
+def test_rows(project: Project, workspace: FakeWorkspace, text: str | None, line: str) -> None:
+    (project.folder / "rows.jsonl").unlink()
+    if text is not None:
+        project.write("rows.jsonl", text)
+    said = project.run("doctor", "tickets.yaml")
+    assert lines(said, "source")[0].startswith(line)
+
+
+def test_rows_that_somebody_has_yet_to_give_are_not_waited_for(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("tickets.yaml", SPEC.replace("path: rows.jsonl", "path: '-'"))
+    said = project.run("doctor", "tickets.yaml")
+    assert lines(said, "source") == ["ok    source: jsonl, which is not read before there is a run"]
 
 
 def test_the_journal_and_the_results(project: Project, workspace: FakeWorkspace) -> None:
