@@ -54,6 +54,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "json_schema": "dbrun.scores.json:JsonSchema",
         "length": "dbrun.scores.text:Length",
         "similarity": "dbrun.scores.similarity:Similarity",
+        "judge": "dbrun.scores.judge:Judge",
         "python": "dbrun.scores.python:Python",
     },
 }

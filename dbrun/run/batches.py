@@ -96,10 +96,10 @@ def batch_urls(survey: Survey) -> list[str]:
         UserError: a step's requests have a form of their own.
     """
     urls = []
-    for step, adapter in zip(survey.spec.steps, survey.adapters, strict=True):
+    for step, adapter in zip(survey.spec.asked, survey.adapters, strict=True):
         url = batch_url(adapter)
         if url is None:
-            where = f" (step '{step.name}')" if len(survey.spec.steps) > 1 else ""
+            where = f" (step '{step.name}')" if len(survey.spec.asked) > 1 else ""
             raise UserError(
                 f"{survey.spec.file}: what the adapter '{step.endpoint.adapter}'{where} sends is "
                 "no request of a batch API",

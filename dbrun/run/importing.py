@@ -177,7 +177,7 @@ class _Import:
     def _ids(self) -> dict[str, bytes | None]:
         """The request of each row id; None where it is not the only one."""
         found: dict[str, bytes | None] = {}
-        if len(self._survey.spec.steps) > 1:
+        if len(self._survey.spec.asked) > 1:
             return found
         for asked in self._survey.asked():
             if asked.turn == 0:
@@ -191,7 +191,7 @@ class _Import:
             return f"no row asks for {custom_id}"
         if self._by_id and custom_id in self._by_id:
             return f"{said} is the id of several requests; only their keys tell them apart"
-        if len(self._survey.spec.steps) > 1:
+        if len(self._survey.spec.asked) > 1:
             return f"{said} is no key of a request (ids of rows do with one step only)"
         return f"{said} is neither the key of a request nor the id of a row"
 

@@ -80,7 +80,7 @@ def make_plan(
         SourceError: the rows cannot be read.
     """
     with surveying(spec, around, journal) as survey:
-        found = [_Found(step, survey, number) for number, step in enumerate(spec.steps)]
+        found = [_Found(step, survey, number) for number, step in enumerate(spec.asked)]
         seen: set[int] = set()
         for asked in survey.asked(selection):
             key = short_key(asked.key)
@@ -146,7 +146,9 @@ def _summed(spec: Spec, survey: Survey, found: Sequence[_Found], mode: str) -> P
     size = 0.0
     for number, step in enumerate(found):
         known = step.to_send(mode)
-        more = NOTHING if mode == "replay" else _yet_to_come(found[:number], step, survey.rows)
+        # A judge waits for the steps, not for other judges.
+        earlier = found[: min(number, len(spec.steps))]
+        more = NOTHING if mode == "replay" else _yet_to_come(earlier, step, survey.rows)
         size = step.demand.size_of_one or size
         into, out = _tokens(step, known, more, size)
         send, inputs, outputs = send + known + more, inputs + into, outputs + out

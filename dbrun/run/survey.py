@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import cast
 
 from ..adapters.base import Adapter
@@ -23,7 +24,9 @@ from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
+from .processing import make_processor
 from .processor import Processor, Story
+from .steps import Step
 
 MOST_NAMED = 20
 
@@ -99,21 +102,32 @@ class Survey:
         self._parts = parts
         self._watch = watch
         self._noted: list[tuple[int, Question, bool, Usage | None]] = []
-        self._steps = tuple(
-            # To a processor an asker is whatever answers questions.
-            replace(step, asker=cast(Asker, _Noting(step.asker, number, self._noted)))
-            for number, step in enumerate(parts.steps)
+        self._steps = tuple(self._noting(step, number) for number, step in enumerate(parts.steps))
+        judges = count(len(self._steps))
+        self._scores = tuple(
+            score
+            if score.judge is None
+            else replace(score, judge=self._noting(score.judge, next(judges)))
+            for score in parts.scores
         )
+        self._judges = [score.judge for score in self._scores if score.judge is not None]
+
+    def _noting(self, step: Step, number: int) -> Step:
+        # To a processor an asker is whatever answers questions.
+        return replace(step, asker=cast(Asker, _Noting(step.asker, number, self._noted)))
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
-        """The adapter of each step."""
-        return tuple(step.asker.adapter for step in self._parts.steps)
+        """The adapter of each step, then of each judge."""
+        return tuple(step.asker.adapter for step in (*self._steps, *self._judges))
 
     @property
     def asks_in_turn(self) -> bool:
-        """Whether an answer may bring further requests: those of a later step, or a reask."""
-        return len(self._steps) > 1 or any(step.reasks for step in self._steps)
+        """Whether an answer may bring further requests: those of a later step, of a judge, or a
+        reask."""
+        return (
+            len(self._steps) > 1 or bool(self._judges) or any(step.reasks for step in self._steps)
+        )
 
     def asked(self, selection: Selection = Selection()) -> Iterator[Asked]:  # noqa: B008 - frozen
         """Every request of every row that *selection* takes, in order; can be called again.
@@ -123,15 +137,18 @@ class Survey:
         """
         self.rows, self.unrendered, self.unfinished = 0, Trouble(), Trouble()
         source = create_source(self.spec.source, self._parts.context, self._around.registry)
-        processor = Processor(
-            self._steps, variables=self.spec.vars, images_folder=source.folder, send=False
+        processor = make_processor(
+            self.spec,
+            replace(self._parts, steps=self._steps, scores=self._scores),
+            images_folder=source.folder,
+            send=False,
         )
         for item in feed(self.spec, self._parts, source, selection=selection):
             self.rows += 1
             if self.rows % _WATCHED == 0:
                 self._watch(self.rows)
             self._note(processor, item)
-            turns = [0] * len(self._steps)
+            turns = [0] * (len(self._steps) + len(self._judges))
             for step, question, answered, usage in self._noted:
                 yield Asked(
                     id=item.id,
@@ -167,7 +184,7 @@ class Survey:
         results = record.steps.values()
         if record.last is None or any(result is record.last for result in results):
             self.unrendered.add(_said(record.id, failure))
-        elif len(record.steps) < len(self._steps) - 1:
+        elif len(record.steps) < len(self._steps) - 1 or self._judges:
             self.unfinished.add(_said(record.id, failure))
 
 

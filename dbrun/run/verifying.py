@@ -23,6 +23,7 @@ from ..types import Json, Record
 from .counters import Counters
 from .feeding import feed
 from .manifest import manifest_path
+from .measures import is_unanswered
 from .opening import Surroundings, create_sink, create_source, opened
 from .pairing import Pair, pairs
 from .processing import make_processor
@@ -141,9 +142,19 @@ def _essence(record: Mapping[str, Json]) -> _Essence:
     return _Essence(
         id=str(record.get("id")),
         whole=digest(steady),
-        error=error.get("class") if isinstance(error, Mapping) else None,
+        error=_error_of(record),
         asked=digest([record.get(name) for name in _ASKED]) if failed else None,
     )
+
+
+def _error_of(record: Mapping[str, Json]) -> str | None:
+    """The class of a record's error; that its judge has no answer counts as one here."""
+    error = record.get("error")
+    if isinstance(error, Mapping):
+        return str(error.get("class"))
+    scores = record.get("scores")
+    judged = scores.values() if isinstance(scores, Mapping) else ()
+    return "unanswered" if any(is_unanswered(one.get("explanation")) for one in judged) else None
 
 
 def _judge(pair: Pair[_Essence], verification: Verification) -> None:

@@ -110,6 +110,12 @@ def _with_step(
     prompt = build_prompt(site, node, path)
     if endpoint is None or prompt is None:
         return None
+    if prompt.text is None:
+        written = node.get("prompt")
+        assert written is not None
+        message = "wants a template or {file: path}"
+        site.findings.add(written.place, (*path, "prompt"), message)
+        return None
     step = StepSpec(
         name=f"scores.{made.name}",
         endpoint=endpoint,

@@ -135,3 +135,74 @@ def test_worker_processes_judge_alike(project: Project, workspace: FakeWorkspace
     assert said.code == 0
     assert project.bytes() == before
     assert project.manifest()["scores"] == scores
+
+
+JUDGED = (
+    SPEC
+    + """\
+scores:
+  - type: judge
+    name: liked
+    endpoint: {adapter: python, function: "judges:like"}
+    prompt: "{{ output }} for {{ id }}?"
+    params: {temperature: 0}
+    value: score
+"""
+)
+JUDGES = """\
+def like(prompt, temperature):
+    return "no idea" if "T-4" in prompt else '{"score": 0.5, "reason": "fair"}'
+"""
+
+
+def judged(project: Project, more: str = "") -> None:
+    project.write("tickets.yaml", JUDGED + more)
+    project.write("judges.py", JUDGES)
+
+
+def test_judges_are_asked_once_and_for_all(project: Project, workspace: FakeWorkspace) -> None:
+    judged(project, "gates: {liked: {min: 0.5}}\n")
+    said = project.run("run", "tickets.yaml")
+    assert said.code == 1  # of one row it has no idea
+    assert "20 sent, 0 reused" in said.err
+    records = project.records()
+    assert records[0]["scores"] == {"liked": {"value": 0.5, "explanation": "fair"}}
+    assert records[4]["status"] == "ok"
+    assert records[4]["scores"]["liked"]["value"] is None
+    before = project.bytes()
+    assert "0 sent, 20 reused" in project.run("run", "tickets.yaml").err
+    assert "0 sent, 20 reused" in project.run("run", "tickets.yaml", "--replay").err
+    assert project.run("verify", "tickets.yaml").code == 0
+    assert project.bytes() == before
+    # Its answers are among those that are asked for.
+    assert project.run("journal", "tickets.yaml", "--prune").code == 0
+    assert "0 sent, 20 reused" in project.run("run", "tickets.yaml").err
+    assert "to reuse              20\n" in project.run("plan", "tickets.yaml").out
+
+
+def test_an_edited_judge_is_all_that_is_asked(project: Project, workspace: FakeWorkspace) -> None:
+    judged(project)
+    project.run("run", "tickets.yaml")
+    project.write("tickets.yaml", JUDGED.replace("?", "!"))
+    before = project.bytes()
+    replayed = project.run("run", "tickets.yaml", "--replay")
+    assert replayed.code == 1
+    assert "left as they are" in replayed.err
+    assert project.bytes() == before
+    assert project.run("verify", "tickets.yaml").code == 1
+    assert "10 sent, 10 reused" in project.run("run", "tickets.yaml").err
+
+
+def test_what_a_judge_costs_is_spent_and_is_none_of_the_answers(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    chat = "{adapter: databricks, name: chat, task: chat, price: {input_per_million: 1000}}"
+    spec = JUDGED.replace("{adapter: databricks, name: chat, task: chat}", chat)
+    spec = spec.replace('{adapter: python, function: "judges:like"}', chat)
+    project.write("tickets.yaml", spec.replace("    value: score\n", ""))
+    project.run("run", "tickets.yaml")
+    cost = project.manifest()["cost"]
+    assert cost["spent"] > cost["answers"] > 0
+    assert "limits.max_cost" in project.run(
+        "run", "tickets.yaml", "--fresh", "--set", "limits.max_cost=0.00001"
+    ).err  # fmt: skip
