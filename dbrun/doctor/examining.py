@@ -75,6 +75,11 @@ def _storage(spec: Spec) -> Sequence[Check]:
     checks = [folder_check("sink", sink)]
     if os.path.dirname(journal) != sink:
         checks.append(folder_check("journal", journal))
+    table = spec.sink.table
+    if table is not None and table.kind == "delta":
+        checks.append(folder_check("table", os.path.dirname(table.name)))
+    if table is not None and table.errors is not None:
+        checks.append(folder_check("errors", os.path.dirname(table.errors)))
     return [*checks, *answer_checks(spec)]
 
 

@@ -520,6 +520,20 @@ def test_a_journal_of_its_own_or_none(project: Project, workspace: FakeWorkspace
     assert lines(said, "journal")[-1].startswith("warn  journal: is off")
 
 
+def test_the_folders_of_a_table(project: Project, workspace: FakeWorkspace) -> None:
+    sink = "sink: {path: lake/tickets, format: delta, errors: bad/tickets.jsonl}"
+    project.write("tickets.yaml", SPEC.replace("sink: out/tickets.jsonl", sink))
+    project.write("bad", "a file in the way")
+    said = project.run("doctor", "tickets.yaml")
+    assert said.code == 3
+    assert lines(said, "table")[0] == (
+        f"ok    table: {project.folder / 'lake'} (to be made) takes new files, appends and renames"
+    )
+    assert failing(said) == [
+        f"fail  errors: {project.folder / 'bad'} is no folder; name another path"
+    ]
+
+
 def test_a_volume(project: Project, workspace: FakeWorkspace, tmp_path: Path) -> None:
     with volume(tmp_path / "volume") as there:
         project.write("tickets.yaml", SPEC.replace("out/tickets", f"{there.path}/out/tickets"))
