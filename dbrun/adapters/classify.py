@@ -106,6 +106,11 @@ _UNKNOWN_FIELD = re.compile(
     r"additional properties are not allowed \(\W(?P<f>\w+)\W",
     re.I,
 )
+_NO_LISTS = re.compile(
+    # MLflow, a column that is an array within `instances` or a mapping of `inputs`.
+    r"only handle 1-dimensional arrays|setting an array element with a sequence",
+    re.I,
+)
 _SCHEMA_KEYWORD = re.compile(
     # Databricks, gpt-oss: `Invalid JSON schema - the "pattern" keyword is not supported`.
     r"\bschema\b.{0,40}\W(\w+)\W? keyword is not supported",
@@ -217,6 +222,8 @@ def _mend(complaint: Complaint) -> str:
     """What to do about a field that the endpoint does not know, or one that it misses."""
     if missing := _MISSING_INPUTS.search(complaint.message):
         return f"; the model's inputs {missing.group(1)} are given by endpoint.columns"
+    if _NO_LISTS.search(complaint.message):
+        return "; set endpoint.format: dataframe_split, which takes lists such as stop"
     if keyword := _SCHEMA_KEYWORD.search(complaint.message):
         return f"; remove '{keyword.group(1)}' from response_schema, or its mode: native"
     name = unknown_field(complaint)

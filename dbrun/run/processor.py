@@ -8,7 +8,7 @@ once for each step; trouble with a row at any stage becomes its record's `error`
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import InvalidOutput, Rejected, RowError
@@ -214,7 +214,7 @@ class Processor:
             output, was_cut = cut(output, stop)
             finish_reason = "stop" if was_cut else finish_reason
         if step.check is not None:
-            output = parse_json(output, step.check)
+            output = _checked(output, step.check, finish_reason)
         return StepResult(
             output=output,
             finish_reason=finish_reason,
@@ -247,6 +247,17 @@ class Processor:
             request=asking.question.body,
         )
         asking.story.fail(error, step)
+
+
+def _checked(output: Json, check: Callable[[Json], str | None], finish_reason: str | None) -> Json:
+    """*output* as `parse_json` reads it; of an answer that was cut short that is said first."""
+    try:
+        return parse_json(output, check)
+    except InvalidOutput as error:
+        if finish_reason != "length":
+            raise
+        said = f"the answer was cut by max_tokens, so {error.message}"
+        raise InvalidOutput(said, error.where) from error
 
 
 def _unsendable(body: Json, error: Exception) -> str:
