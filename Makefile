@@ -10,7 +10,7 @@ SOAK   ?= 20000
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check lint types schemas test test-bundle soak fix wheel bench clean
+.PHONY: help quickstart setup check lint types schemas test test-bundle test-mlflow soak fix wheel bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: setup ## the tests, in parallel (one room: make test TESTS=tests/spec)
 
 test-bundle: $(VENV)/.bundle ## jobs and bundles against Databricks' own package, in an environment of its own
 	$(VENV)/bundle/bin/python -m pytest tests_heavy/bundle
+
+test-mlflow: $(VENV)/.mlflow ## logging, prompts and scoring against MLflow's own servers, in an environment of its own
+	$(VENV)/mlflow/bin/python -m pytest --timeout 600 tests_heavy/mlflow
 
 soak: $(VENV)/.dev ## faults and kills at random for minutes (make soak SOAK=20000 SEED=1)
 	DBRUN_SOAK=$(SOAK) DBRUN_SEED=$(SEED) $(BIN)/python -m pytest -s tests/acceptance/faults/test_soak.py
@@ -96,4 +99,11 @@ $(VENV)/.bundle: $(VENV)/.venv pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/bundle
 	@$(VENV)/bundle/bin/python -m pip --quiet --disable-pip-version-check install --editable . \
 		databricks-bundles pytest pytest-timeout
+	@touch $@
+
+$(VENV)/.mlflow: $(VENV)/.venv pyproject.toml
+	@echo "installing MLflow and its servers into $(VENV)/mlflow"
+	@$(PYTHON) -m venv $(VENV)/mlflow
+	@$(VENV)/mlflow/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[mlflow]' \
+		mlflow pytest pytest-timeout
 	@touch $@
