@@ -111,7 +111,7 @@ def test_texts_travel_as_lists_and_their_tokens_are_told_together(
 ) -> None:
     write(project, name, "batch_size: 4", "params: {instruction: x}\n" * (name == "embeddings"))
     assert project.run("tickets.yaml").code == 0
-    assert [len(body[field]) for body in workspace.bodies()] == [4, 4, 2]
+    assert sorted(len(body[field]) for body in workspace.bodies()) == [2, 4, 4]
     assert not any("usage" in record for record in project.records())
     assert project.manifest()["tokens"]["spent"]["input_tokens"] == 30
 
