@@ -16,6 +16,7 @@ from ...types import Record
 from ..items import Item
 
 _TICK = 0.1  # seconds
+_TOGETHER = 32  # records
 _PACE = 0.008  # seconds: what is done within them is handed over together
 
 
@@ -111,6 +112,8 @@ class Bench:
                         self._keeper.open()
                     for (number, _), record in zip(batch, records, strict=True):
                         self._done.append((number, record))
+                    if len(self._done) >= _TOGETHER:  # the keeper is late: there is much to do
+                        self._flush()
                     rounds += 1
                     if rounds % 4 == 0 or self._hands < 4:
                         self._add_hands()  # the limit may have grown

@@ -19,7 +19,7 @@ _START = (
     "import sys; sys.path[:] = sys.argv[1:]; from dbrun.run.processes.worker import main; main()"
 )
 _LEAST = 2.0  # items that a process has at hand beside those it works at
-_AHEAD = 0.1  # seconds of work that a process has at hand
+_AHEAD = 0.2  # seconds of work that a process has at hand
 _SHORTEST = 0.001  # seconds
 _PATIENCE = 5.0  # seconds
 

@@ -127,11 +127,12 @@ class Worker:
             halt=self._halt,
             clock=self._clock,
         )
-        self._listener = threading.Thread(
+        listener = threading.Thread(
             target=self._listen, args=(bench, till), name="dbrun-listener", daemon=True
         )
+        listener.start()
+        self._listener = listener
         self._channel.send(("ready", parts.calls_at_once()))
-        self._listener.start()
         try:
             with _syncing(journal, bench):
                 bench.run()
