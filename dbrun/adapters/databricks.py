@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ..client.auth import Sender, token_refused
@@ -22,20 +21,17 @@ from ..errors import (
     RunError,
     UserError,
 )
-from ..findings import FAIL, WARN, Check, Finding
+from ..findings import Check
 from ..spec.model import EndpointSpec
 from ..types import Json
 from .classify import Place, error_of, redirected, refused
 from .complaint import read
 from .http import HttpAdapter, make_transport
 from .mlflow import SIGNATURE_OPTIONS, column_templates, wire_of
-from .serving import describe_endpoint, entities, task_of
+from .serving import describe_endpoint, task_of
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from .wires.responses import RESPONSES
-
-if TYPE_CHECKING:
-    from ..client.checkup import WorkspaceCheckup
 
 TASKS = ("auto", "chat", "completions", "embeddings", "responses", "model")
 WIRES: Mapping[str, Wire] = {
@@ -66,7 +62,7 @@ LOOKS = 3
 LEARN_FOR = 10.0
 """Seconds that the workspace has to tell of an endpoint what only the manifest wants to know."""
 
-_SET_TASK = "set endpoint.task to one of chat, completions, embeddings, responses, model"
+SET_TASK = "set endpoint.task to one of chat, completions, embeddings, responses, model"
 
 
 class DatabricksAdapter(HttpAdapter):
@@ -163,50 +159,9 @@ class DatabricksAdapter(HttpAdapter):
 
     def checkup(self, timeout: float) -> list[Check]:
         """What `dbrun doctor` looks at: the workspace, then the endpoint."""
-        about = workspace_checkup(self, self.workspace, timeout)
-        look = partial(self._examine, about)
-        return [*about.checks(), Check(subject="endpoint", look=look, after=("host", "login"))]
+        from .checkups import serving_checks
 
-    def _examine(self, about: WorkspaceCheckup) -> Iterable[Finding]:
-        options = self.spec.options
-        name, task = options["name"], options.get("task", "auto")
-        host = host_name(self.workspace.url)
-        path = f"/api/2.0/serving-endpoints/{quote(name, safe='')}"
-        response = self.workspace.get(path, about.timeout)
-        if response.status == 404:
-            raise self._no_such_endpoint(host, name)
-        if response.status == 403:
-            said = f"'{name}' may not be looked at, but perhaps be queried"
-            mend = "--ask finds out" if task != "auto" else f"{_SET_TASK}; --ask finds out"
-            state = WARN if task != "auto" else FAIL
-            return [Finding(state=state, subject="endpoint", said=said, mend=mend)]
-        detail = _object(response.body)
-        if response.status != 200 or not detail:
-            said = f"{host} does not tell of '{name}' ({response.status})"
-            return [Finding(state=FAIL, subject="endpoint", said=said, mend="try again")]
-        from .serving_state import examine
-
-        return examine(detail, name, task, options.get("served_model"))
-
-    @property
-    def serves(self) -> tuple[str, ...]:
-        """The served entities by name, where answers bear it: those of custom models."""
-        if self.task != "model" or self.detail is None:
-            return ()
-        return tuple(str(entity["name"]) for entity in entities(self.detail) if "name" in entity)
-
-    def learn(self) -> None:
-        """Find out for `describe` what the endpoint serves, unless that is known. Whoever may
-        query an endpoint need not be allowed to look at it: trouble is no matter."""
-        if self.detail is not None or self.context.offline:
-            return
-        name = quote(self.spec.options["name"], safe="")
-        try:
-            response = self.workspace.get(f"/api/2.0/serving-endpoints/{name}", LEARN_FOR)
-        except DbrunError:
-            return
-        if response.status == 200:
-            self.detail = _object(response.body) or None
+        return serving_checks(self, timeout)
 
     def _find_task(self, host: str, name: str, place: Place) -> str:
         """What the endpoint does: as the workspace says, and as was remembered if it does not."""
@@ -215,7 +170,7 @@ class DatabricksAdapter(HttpAdapter):
         known = _task_in(self.context.memory.recall(fact))
         if self.context.offline:
             if known is None:
-                raise UserError(f"{option}: what '{name}' does is not known offline", _SET_TASK)
+                raise UserError(f"{option}: what '{name}' does is not known offline", SET_TASK)
             return known
         try:
             self.detail = self._look(host, name, place)
@@ -226,11 +181,11 @@ class DatabricksAdapter(HttpAdapter):
                 return known
             if isinstance(error, EndpointError):
                 said = f"cannot ask {host} what '{name}' does: {error.message}"
-                raise RunError(said, _SET_TASK) from error
+                raise RunError(said, SET_TASK) from error
             raise
         task = task_of(self.detail)
         if task is None:
-            raise UserError(f"{option}: {host} does not say what '{name}' does", _SET_TASK)
+            raise UserError(f"{option}: {host} does not say what '{name}' does", SET_TASK)
         if task != known:
             self.context.memory.remember(fact, {"task": task})
         return task
@@ -241,7 +196,7 @@ class DatabricksAdapter(HttpAdapter):
             try:
                 response = self.workspace.get(f"/api/2.0/serving-endpoints/{quote(name, safe='')}")
                 if response.status == 404:
-                    raise self._no_such_endpoint(host, name)
+                    raise self.no_such_endpoint(host, name)
                 return self._read(response, host, place)
             except EndpointError as error:
                 if not error.retryable or look == LOOKS:
@@ -261,10 +216,11 @@ class DatabricksAdapter(HttpAdapter):
             raise refused(status, complaint, place, self.workspace.source)
         if status in (200, 403):
             said = f"{host} does not tell what {place.url} does ({status}: {complaint.message})"
-            raise RunError(said, _SET_TASK)
+            raise RunError(said, SET_TASK)
         raise error_of(status, complaint, place)
 
-    def _no_such_endpoint(self, host: str, name: str) -> EndpointMissing:
+    def no_such_endpoint(self, host: str, name: str) -> EndpointMissing:
+        """The error for a *name* that the workspace does not have, with those near to it."""
         response = self.workspace.get("/api/2.0/serving-endpoints")
         told = _object(response.body) if response.status == 200 else {}
         listed = told.get("endpoints")
@@ -280,16 +236,6 @@ class DatabricksAdapter(HttpAdapter):
         elif names:
             hint += f"; there are {', '.join(sorted(names)[:10])}" + (", …" if names[10:] else "")
         return EndpointMissing(f"there is no serving endpoint '{name}' on {host}", hint)
-
-
-def workspace_checkup(
-    adapter: HttpAdapter, workspace: Workspace, timeout: float
-) -> WorkspaceCheckup:
-    """What looks at the workspace of *adapter*."""
-    from ..client.checkup import WorkspaceCheckup
-
-    context = adapter.context
-    return WorkspaceCheckup(workspace, adapter.transport, context.environ, context.clock, timeout)
 
 
 def login_of(spec: EndpointSpec) -> Login:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote
 
 from ..client.auth import Sender
 from ..client.hosts import host_name, org_in
 from ..client.workspace import Workspace
 from ..context import Context
-from ..findings import FAIL, OK, WARN, Check, Finding
+from ..findings import Check
 from ..spec.model import Concurrency, EndpointSpec
 from ..types import Json
 from .classify import Place
-from .complaint import read
 from .databricks import (
     LOGIN_OPTIONS,
     login_of,
     remember_host,
     settle_host,
-    workspace_checkup,
 )
 from .http import HttpAdapter, make_transport
 from .wires.base import Wire
 from .wires.driver_proxy import PROMPT
 from .wires.openai import CHAT, COMPLETIONS
-
-if TYPE_CHECKING:
-    from ..client.checkup import WorkspaceCheckup
 
 TASKS: Mapping[str, tuple[Wire, str]] = {
     "model": (PROMPT, ""),
@@ -116,7 +110,7 @@ class DriverProxyAdapter(HttpAdapter):
         fact = f"databricks-proxy:{cluster}:{port}"
         base = settle_host(self.workspace, self.context, fact, option)
         remember_host(base, self.context, fact)
-        org = str(options.get("org_id") or self._org(base))
+        org = str(options.get("org_id") or self.org_of(base))
         url = f"{base}/driver-proxy-api/o/{quote(org, safe='')}/{quote(cluster, safe='')}/{port}"
         url += f"/{quote(path, safe='/')}" if path else ""
         place = Place(
@@ -135,7 +129,7 @@ class DriverProxyAdapter(HttpAdapter):
             "path": path,
         }
 
-    def _org(self, base: str) -> str:
+    def org_of(self, base: str) -> str:
         """The workspace's id as its address tells it, now or when it was last told."""
         fact = f"databricks-proxy:{base}:org"
         told = self.workspace.org_id
@@ -148,41 +142,9 @@ class DriverProxyAdapter(HttpAdapter):
     def checkup(self, timeout: float) -> list[Check]:
         """What `dbrun doctor` looks at: the workspace, then the cluster; not the application,
         which only a request can reach."""
-        about = workspace_checkup(self, self.workspace, timeout)
-        after = ("host", "login")
-        return [
-            *about.checks(),
-            Check(subject="cluster", look=partial(self._cluster, about), after=after),
-            Check(subject="org id", look=partial(self._same_org, about), after=after),
-        ]
+        from .checkups import cluster_checks
 
-    def _cluster(self, about: WorkspaceCheckup) -> Iterable[Finding]:
-        """Databricks REST API: `GET /api/2.1/clusters/get`."""
-        cluster = self.spec.options["cluster_id"]
-        path = f"/api/2.1/clusters/get?cluster_id={quote(cluster, safe='')}"
-        response = self.workspace.get(path, about.timeout)
-        complaint = read(response.status, response.body)
-        told = complaint.body if isinstance(complaint.body, dict) else {}
-        if response.status == 200:
-            state = told.get("state")
-            said = f"{cluster} is {str(state).lower()}"
-            runs = state in ("RUNNING", "RESIZING")
-            mend = "" if runs else "start it, and the application on it"
-            return [Finding(state=OK if runs else FAIL, subject="cluster", said=said, mend=mend)]
-        if response.status == 403:
-            said, mend = f"{cluster} may not be looked at", "ask for *Can Attach To* on it"
-        else:
-            said, mend = complaint.message, f"check {self.spec.path}.cluster_id"
-        return [Finding(state=FAIL, subject="cluster", said=said, mend=mend)]
-
-    def _same_org(self, about: WorkspaceCheckup) -> Iterable[Finding]:
-        """0 stands for the workspace of the host, where hosts have but one."""
-        org = str(self.spec.options.get("org_id") or self._org(self.workspace.url))
-        if about.org is None or org in ("0", about.org):
-            return []
-        said = f"is {org}, and the workspace's is {about.org}"
-        mend = f"set {self.spec.path}.org_id to '{about.org}'"
-        return [Finding(state=WARN, subject="org id", said=said, mend=mend)]
+        return cluster_checks(self, timeout)
 
     def describe(self) -> Mapping[str, Json]:
         """Host, org, cluster, port and path."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
 from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth, token_refused
 from ..client.credentials import Headers, SecretReader, mask, read_credential
@@ -15,7 +14,7 @@ from ..client.waiting import Aside, Wait, blocking
 from ..client.workspace import Login, Workspace
 from ..context import Context
 from ..errors import DbrunError, EndpointError, Malformed, Rejected, RunError
-from ..findings import OK, Check, Finding
+from ..findings import Check
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
 from .base import Answer, AnswerStream, Request
@@ -158,25 +157,9 @@ class HttpAdapter:
     def checkup(self, timeout: float) -> list[Check]:
         """What `dbrun doctor` looks at: whether the server answers, and that the credentials that
         the spec names are there. It is asked nothing."""
-        return [
-            Check(subject="server", look=lambda: self._answers(timeout)),
-            Check(subject="credentials", look=self._has_credentials),
-        ]
+        from .checkups import server_checks
 
-    def _answers(self, timeout: float) -> Iterable[Finding]:
-        from ..client.checkup import reach
-
-        url = urlunsplit(urlsplit(self.url)._replace(path="/", query="", fragment=""))
-        environ, clock = self.context.environ, self.context.clock
-        return reach("server", self.transport, url, timeout, environ, clock)
-
-    def _has_credentials(self) -> Iterable[Finding]:
-        named = [f"headers.{name}" for name in self.spec.headers]
-        self._own_headers()
-        if self.auth.headers():
-            named.insert(0, self.auth.source.removeprefix(f"{self.spec.path}."))
-        said = f"{', '.join(named)} {'is' if len(named) == 1 else 'are'} set" if named else "none"
-        return [Finding(state=OK, subject="credentials", said=said)]
+        return server_checks(self, timeout)
 
     def close(self) -> None:
         """Let go of the sockets."""
@@ -217,7 +200,7 @@ class HttpAdapter:
     async def heads(self) -> tuple[Mapping[str, str], tuple[bytes, ...]]:
         """The headers of a request, and the credentials among them."""
         if self._headers is None:
-            self._headers = await Aside(self._own_headers)
+            self._headers = await Aside(self.own_headers)
         auth = await Aside(self.auth.headers) if self.auth.is_due else self.auth.headers()
         return {**auth, **self._headers}, self._credentials(auth)
 
@@ -225,7 +208,7 @@ class HttpAdapter:
         try:
             own = self._headers
             if own is None:
-                own = self._headers = await Aside(self._own_headers)
+                own = self._headers = await Aside(self.own_headers)
             auth = await Aside(self.auth.headers) if self.auth.is_due else self.auth.headers()
         except EndpointError as error:
             error.before_asking()
@@ -246,7 +229,8 @@ class HttpAdapter:
         # Stand-ins such as `EMPTY` or `not-needed` are words that an answer may hold.
         return tuple(value.encode() for value in sent if len(value) >= _SHORTEST_KEY)
 
-    def _own_headers(self) -> Mapping[str, str]:
+    def own_headers(self) -> Mapping[str, str]:
+        """The headers that the spec declares, and those of every request. Raises `AuthError`."""
         declared = self._declared.resolve()
         taken = {name.lower() for name in declared}
         own = {"Content-Type": "application/json", "Accept": "application/json"}

@@ -109,7 +109,7 @@ class MlflowAdapter(HttpAdapter):
     def _is_loaded(self, timeout: float) -> Iterable[Finding]:
         from ..client.checkup import ask
 
-        headers = {**self.auth.headers(), **self._own_headers()}
+        headers = {**self.auth.headers(), **self.own_headers()}
         response = ask(self.transport, below(self.spec.options["url"], "ping"), timeout, headers)
         if response.status == 200:
             return [Finding(state=OK, subject="model", said="is loaded (/ping)")]

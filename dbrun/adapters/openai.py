@@ -102,7 +102,7 @@ class OpenAIAdapter(HttpAdapter):
     def _is_listed(self, timeout: float) -> Iterator[Finding]:
         from ..client.checkup import ask
 
-        headers = {**self.auth.headers(), **self._own_headers()}
+        headers = {**self.auth.headers(), **self.own_headers()}
         url = below(self.spec.options["base_url"], "models")
         response = ask(self.transport, url, timeout, headers)
         complaint = read(response.status, response.body)
