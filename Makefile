@@ -10,7 +10,7 @@ SOAK   ?= 20000
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check lint types schemas test test-bundle test-mlflow soak fix wheel bench clean
+.PHONY: help quickstart setup check lint types schemas test test-bundle test-mlflow test-spark soak fix wheel bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-bundle: $(VENV)/.bundle ## jobs and bundles against Databricks' own package
 
 test-mlflow: $(VENV)/.mlflow ## logging, prompts and scoring against MLflow's own servers, in an environment of its own
 	$(VENV)/mlflow/bin/python -m pytest --timeout 600 tests_heavy/mlflow
+
+test-spark: $(VENV)/.spark ## the Spark engine on a Spark of this machine (needs Java 17), in an environment of its own
+	$(VENV)/spark/bin/python -m pytest -W default --timeout 300 tests_heavy/spark
 
 soak: $(VENV)/.dev ## faults and kills at random for minutes (make soak SOAK=20000 SEED=1)
 	DBRUN_SOAK=$(SOAK) DBRUN_SEED=$(SEED) $(BIN)/python -m pytest -s tests/acceptance/faults/test_soak.py
@@ -106,4 +109,11 @@ $(VENV)/.mlflow: $(VENV)/.venv pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/mlflow
 	@$(VENV)/mlflow/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[mlflow]' \
 		mlflow pytest pytest-timeout
+	@touch $@
+
+$(VENV)/.spark: $(VENV)/.venv pyproject.toml
+	@echo "installing pyspark into $(VENV)/spark"
+	@$(PYTHON) -m venv $(VENV)/spark
+	@$(VENV)/spark/bin/python -m pip --quiet --disable-pip-version-check install --editable '.[spark]' \
+		'pandas<3' pytest pytest-timeout
 	@touch $@

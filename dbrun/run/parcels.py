@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from ..encoding import encoder
-from ..frozen import frozen
+from ..spec.model import SinkSpec
 from ..types import Failure, Json, Record
 from .items import Item
 
 _encode = encoder(escape_all=True)
+_ON_REQUEST = frozenset({"index", "text", "raw", "request", "timing"})
 
 
 def packed(item: Item) -> bytes:
@@ -39,23 +39,35 @@ def unpacked(line: bytes | str) -> Item:
 _FAILURE = ("kind", "message", "status", "retryable", "where")
 
 
-def record_line(record: Record, add: frozenset[str], omit: frozenset[str]) -> bytes:
-    """*record* as a line of the results file, without its end."""
-    return _encode_record(record.to_json(add, omit))
+def record_line(record: Record, sink: SinkSpec) -> bytes:
+    """*record* as a line of JSON, without its end: with all that *sink* may ask for."""
+    if sink.table is not None:  # its columns may be made of anything
+        return _encode_record(record.to_json(_ON_REQUEST))
+    return _encode_record(record.to_json(sink.add, sink.omit))
 
 
 _encode_record = encoder(allow_nan=False, escape_all=True)
 
 
-@frozen
 class Returned:
     """A record that was made elsewhere, as far as sinks ask for it."""
 
-    line: bytes
+    def __init__(self, line: bytes) -> None:
+        self._said: dict[str, Any] = json.loads(line)
+
+    @property
+    def id(self) -> str:
+        """As `Record.id`."""
+        return str(self._said["id"])
+
+    @property
+    def status(self) -> str:
+        """As `Record.status`."""
+        return str(self._said["status"])
 
     def to_json(
         self, add: frozenset[str] = frozenset(), omit: frozenset[str] = frozenset()
-    ) -> Mapping[str, Json]:
-        """The fields, chosen already where the record was made."""
-        said: Mapping[str, Json] = json.loads(self.line)
-        return said
+    ) -> dict[str, Json]:
+        """As `Record.to_json`."""
+        left_out = (_ON_REQUEST - add) | omit
+        return {name: value for name, value in self._said.items() if name not in left_out}

@@ -130,7 +130,7 @@ def run_partition(
             for item, record, key in executor.run(tick):
                 if key is None:
                     tally.add(record)
-                    line = record_line(record, spec.sink.add, spec.sink.omit)
+                    line = record_line(record, spec.sink)
                     made.add(index=record.index, id=record.id, result=line.decode())
                 else:
                     made.add(index=record.index, id=record.id, key=key, item=packed(item))

@@ -292,14 +292,13 @@ class SparkRun(LocalRun):
         written = 0
         measures = Measures()
         for line in self._unless_stopped(exchange.merged(files)):
-            record = Returned(line=line)
+            record = Returned(line)
             sink.write(cast(Record, record))
             written += 1
             if self._spec.scores:
                 measures.add_line(record.to_json())
             if self._missing_ids:
-                row_id = str(record.to_json()["id"])
-                self._missing_ids -= {row_id, row_id.partition("#")[0]}
+                self._missing_ids -= {record.id, record.id.partition("#")[0]}
         if written != total:
             raise RunError(
                 f"of {total} records {written} came back from Spark's partitions",
