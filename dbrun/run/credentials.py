@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..client.travel import Luggage, Travelling, for_workers
-from ..spec.model import Spec
+from ..spec.model import Spec, StepSpec
 from .opening import Opened, Surroundings
+from .steps import Step
 
 _log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ def with_credentials(
     Raises:
         AuthError: some cannot travel; says why.
     """
-    environ, steps, ready = Luggage(), [], dict[int, Travelling]()
-    for step, opened in zip(spec.steps, parts.steps, strict=True):
+    environ, ready = Luggage(), dict[int, Travelling]()
+
+    def with_own(step: StepSpec, opened: Step) -> StepSpec:
         adapter = opened.asker.adapter
         made = ready.get(id(adapter))
         if made is None:
@@ -42,7 +44,15 @@ def with_credentials(
         endpoint = replace(
             step.endpoint, options=made.endpoint.options, headers=made.endpoint.headers
         )
-        steps.append(replace(step, endpoint=endpoint))
+        return replace(step, endpoint=endpoint)
+
+    steps = [with_own(*pair) for pair in zip(spec.steps, parts.steps, strict=True)]
+    scores = [
+        replace(score, step=with_own(score.step, opened.judge))
+        if score.step is not None and opened.judge is not None
+        else score
+        for score, opened in zip(spec.scores, parts.scores, strict=True)
+    ]
     lifetimes = [made.lifetime for made in ready.values() if made.lifetime is not None]
     if lifetimes:
         _log.warning(
@@ -51,4 +61,4 @@ def with_credentials(
             "principal in DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
             min(lifetimes) / 60,
         )
-    return replace(spec, steps=tuple(steps)), environ
+    return replace(spec, steps=tuple(steps), scores=tuple(scores)), environ

@@ -5,7 +5,8 @@ each is made beside (or on local disk) and put in place when it is complete. A p
 workers are at, because Spark repeats it, is done by one of them at a time.
 
     in-<round>-<part>.jsonl     rows for a part, each line an item
-    out-<round>-<part>-*.jsonl  records of it: the number of the row, a space, the line
+    out-<round>-<part>-*.jsonl  records of it: the number of the row, a space, the record; only
+                                what has the digest that its worker told Spark is unpickled
     next-<round>-<part>-*.jsonl rows that go on: the key of the next request, the number, the item
     done-<round>-<part>.json    the report of the worker that finished it
     live-<round>-<part>-*.json  what each worker has counted so far
@@ -14,20 +15,21 @@ workers are at, because Spark repeats it, is done by one of them at a time.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import IO, Any
 
 from ..client.journal import SinkLock
 from ..errors import Interrupted, SinkError, SinkInUse, UserError
-from ..files import copy_whole, move, spool_path, write_whole
+from ..files import copy_whole, file_digest, move, spool_path, write_whole
 from ..storage import clear_spool, make_spool, wants_whole_files
 
 _PREFIX = "spark-"
@@ -84,10 +86,22 @@ class Exchange:
         """The rows of a part that go on, in the making."""
         return self.file(self._path("next", number, part, f"-{attempt}.jsonl"))
 
-    def merged(self, done: Iterable[tuple[int, int, str]]) -> Iterator[bytes]:
-        """The records of all parts that are *done* (round, part, attempt), in source order."""
+    def merged(self, done: Sequence[tuple[int, int, str, str]]) -> Iterator[bytes]:
+        """The records of all parts that are *done* (round, part, attempt, digest), in source order.
+
+        Raises:
+            SinkError: a file does not hold what its worker wrote, or cannot be read.
+        """
+        for number, part, attempt, digest in done:
+            path = self._path("out", number, part, f"-{attempt}.jsonl")
+            with self._reading():
+                if file_digest(path) != digest:
+                    raise SinkError(f"{path} does not hold what a worker wrote", _MEND)
         yield from (
-            line for _, line in self._merged("out", done, lambda line: line.partition(b" ")[::2])
+            line
+            for _, line in self._merged(
+                "out", [one[:3] for one in done], lambda line: line.partition(b" ")[::2]
+            )
         )
 
     def going_on(self, done: Iterable[tuple[int, int, str]]) -> Iterator[tuple[str, int, bytes]]:
@@ -248,16 +262,24 @@ class WholeFile:
         self._beside = spool_path(path) if self._is_spooled else path + ".partial"
         if self._is_spooled:
             make_spool(os.path.dirname(self._beside))
+        self._digest = hashlib.sha256()
         self._stream = open(self._beside, "wb")  # noqa: SIM115 - closed by `commit` or `close`
 
     def write(self, *parts: bytes) -> None:
         """Add a line of these parts, one space between them. Raises `SinkError`."""
         try:
-            self._stream.write(b" ".join(parts) + b"\n")
+            line = b" ".join(parts) + b"\n"
+            self._stream.write(line)
+            self._digest.update(line)
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise SinkError(f"{self._beside} cannot be written: {why}", _MEND) from error
         self.lines += 1
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what was written."""
+        return self._digest.hexdigest()
 
     def commit(self) -> None:
         """Put it in place. Raises `SinkError`."""

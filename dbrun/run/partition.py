@@ -18,6 +18,7 @@ from ..client.journal import Journal
 from ..clock import Clock
 from ..errors import EndpointError, Interrupted, Unanswered
 from ..frozen import frozen
+from ..sinks.base import encode_line
 from ..types import Json, Record
 from .asking import Asker, Question, Reply
 from .counters import Counters
@@ -25,7 +26,7 @@ from .executor import Executor
 from .inline import Inline
 from .items import Item
 from .opening import Opened, Surroundings, opened
-from .parcels import packed, record_line, unpacked
+from .parcels import packed, unpacked
 from .pipeline import Pipeline
 from .processing import make_scores
 from .processor import Processor, Story
@@ -36,7 +37,7 @@ from .steps import Step
 Frame = Mapping[str, Sequence[Any]]
 """Columns by name, all of one length: a batch of rows."""
 
-_COLUMNS = ("index", "id", "result", "key", "item")
+_COLUMNS = ("index", "id", "result", "record", "key", "item")
 _FRAME = 256  # rows of a frame that is given
 _Done: TypeAlias = "tuple[Item, Record, str | None]"
 
@@ -71,9 +72,9 @@ def run_partition(
 ) -> Iterator[Frame]:
     """Process the items of *frames* (column `item`, as `packed`) and give their records.
 
-    A frame that is given has the columns `index`, `id` and `result`, a line of the results file.
-    A row that has further steps to go has None there, but `key`, that of its next request ("" if
-    it makes none), and `item`, to be handed on.
+    A frame that is given has the columns `index`, `id`, `result`, which is a line of the results
+    file, and `record`, the same whole. A row that has further steps to go has None there, but
+    `key`, that of its next request ("" if it makes none), and `item`, to be handed on.
 
     Args:
         environ: where credentials are looked up; the process's environment unless given.
@@ -130,8 +131,8 @@ def run_partition(
             for item, record, key in executor.run(tick):
                 if key is None:
                     tally.add(record)
-                    line = record_line(record, spec.sink)
-                    made.add(index=record.index, id=record.id, result=line.decode())
+                    line = encode_line(record.to_json(spec.sink.add, spec.sink.omit)).decode()
+                    made.add(index=record.index, id=record.id, result=line, record=record)
                 else:
                     made.add(index=record.index, id=record.id, key=key, item=packed(item))
                 if len(made) >= _FRAME:
@@ -183,6 +184,11 @@ class _Work:
             variables=variables,
             images_folder=share.images_folder,
             since=share.since,
+            scores=make_scores(
+                parts, variables, images_folder=share.images_folder, since=share.since
+            )
+            if count >= len(steps)
+            else None,
         )
         self._next: Step | None = steps[count] if count < len(steps) else None
         self._scores = make_scores(

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.sparkless import ThreadSession, sparkless
+from fakes.workspace import FakeWorkspace
 
 import dbrun
-from dbrun.errors import UserError
+from dbrun.errors import AuthError, Interrupted, RunError, TooManyFailures, UserError
 from dbrun.run.engines.local import conduct
+from dbrun.run.engines.spark_session import Job, in_words
+from dbrun.run.engines.spark_tasks import Order
 from dbrun.run.items import Selection
 from dbrun.run.opening import Surroundings
 from dbrun.run.options import RunOptions
+from dbrun.run.recipe import packed
 from dbrun.run.result import Run
+from dbrun.spec.model import JournalSpec
 
 SPEC = """\
 name: shout
@@ -28,6 +37,7 @@ prompt: "{{ text }}"
 sink: out/shout.jsonl
 engine: {type: spark, partitions: 3}
 """
+ENDPOINT = '{adapter: python, function: "functions:shout"}'
 STEPS = """\
 name: shout
 source: {path: rows.jsonl, id: id}
@@ -58,7 +68,7 @@ def twice(row):
     return [row, {{**row, "text": row["text"] + "!"}}] if row["text"] == "text 2" else row
 """
 
-Start = Callable[..., Run]
+ENDINGS = (".jsonl", ".csv")
 
 
 class Project:
@@ -96,8 +106,14 @@ class Project:
         return Counter(lines)
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """That of a run that did not finish."""
+        return dict(json.loads((self.folder / "out/shout.run.json.partial").read_text()))
+
+    @property
     def results(self) -> bytes:
-        return (self.folder / "out/shout.jsonl").read_bytes()
+        (path,) = (path for path in (self.folder / "out").glob("shout.*") if path.suffix in ENDINGS)
+        return path.read_bytes()
 
     def clear(self) -> None:
         for path in sorted((self.folder / "out").rglob("*"), reverse=True):
@@ -122,6 +138,8 @@ VARIANTS = {
     "steps": STEPS,
     "repeats": SPEC + "repeats: 2\n",
     "no sharing": SPEC + "journal: {share: false}\n",
+    "scores": SPEC + "scores: [{type: contains, name: five, expected: '5'}]\n",
+    "csv": SPEC.replace("shout.jsonl", "shout.csv"),
     "fields": SPEC.replace("out/shout.jsonl", "{path: out/shout.jsonl, add: [index, text]}"),
 }
 
@@ -138,8 +156,8 @@ def test_results_and_requests_are_those_of_the_local_engine(project: Project, te
     assert project.calls() == asked
     assert run.exit_code == local.exit_code
     assert run.first_failures == local.first_failures
-    for part in ("counts", "requests", "tokens"):
-        assert run.manifest[part] == local.manifest[part], part
+    for part in ("counts", "requests", "tokens", "scores"):
+        assert run.manifest.get(part) == local.manifest.get(part), part
 
 
 def test_nothing_is_left_behind_but_the_journal(project: Project) -> None:
@@ -194,3 +212,129 @@ def test_there_are_no_more_partitions_than_limits_allow(
     project.run(SPEC + "limits: {concurrency: 2}\n", session)
     assert [order.share.parts for order in session.orders] == [2, 2]
     assert "2 partitions instead of 3" in caplog.text
+
+
+def test_a_pipeline_that_travelled_needs_nothing_from_home(project: Project) -> None:
+    """Pickled, sent to a fresh interpreter, with the folder gone; the key is that of home."""
+    spec = project.spec(SPEC)
+    local = next(iter(spec.stream([{"id": "r1", "text": "one"}], environ={})))
+    home = str(project.folder / "out/journal")
+    recipe = packed(replace(spec, spec=replace(spec.spec, journal=JournalSpec(path=home))), {})
+    sent = project.folder.parent / "recipe"
+    sent.write_bytes(pickle.dumps(recipe))
+    for name in ("functions.py", "helper.py", "spec.yaml"):
+        (project.folder / name).unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(sent)], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == local
+
+
+ELSEWHERE = """
+import pickle, sys
+from dbrun.run.items import Item
+from dbrun.run.parcels import packed
+from dbrun.run.partition import Share, run_partition
+from dbrun.run.recipe import unpacked
+
+recipe = pickle.load(open(sys.argv[1], "rb"))
+item = Item(id="r1", index=0, values={"id": "r1", "text": "one"})
+frames = run_partition(unpacked(recipe), Share(), [{"item": [packed(item)]}])
+for frame in frames:
+    for line in frame["result"]:
+        print(line, end="")
+"""
+
+
+def test_credentials_reach_partitions_and_no_file(project: Project) -> None:
+    with FakeWorkspace() as workspace:
+        spec = project.spec(SPEC.replace(ENDPOINT, "{adapter: databricks, name: chat, task: chat}"))
+        session = ThreadSession()
+        run = conduct(sparkless(session), spec.spec, RunOptions(), around(workspace.environ))
+        assert run.manifest["counts"]["ok"] == 40
+        assert len(workspace.calls) == 25
+        assert dict(session.orders[0].environ) == workspace.environ
+        assert workspace.token not in repr(session.orders)
+        for path in project.folder.rglob("*"):
+            assert path.is_dir() or workspace.token.encode() not in path.read_bytes()
+
+
+def test_what_is_missing_on_the_workers_is_said_before_anything_is_sent(project: Project) -> None:
+    with pytest.raises(UserError, match="the driver has dbrun .* and Spark's workers have"):
+        project.run(session=Elsewhere(version="0.0.1"))
+    with pytest.raises(UserError, match=r"the driver runs Python 3.1 and Spark's workers Python"):
+        project.run(session=Elsewhere(python="3.1"))
+    with pytest.raises(UserError, match=r"cannot use the journal's folder .*set journal.path to"):
+        project.run(session=Elsewhere(folder=str(project.folder / "other/spark-1")))
+    assert not project.calls()
+
+
+class Elsewhere(ThreadSession):
+    """Workers that are not like the driver."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__()
+        self._changes = changes
+
+    def start(self, do: Any, order: Order, parts: int) -> Job:
+        return super().start(do, replace(order, **self._changes), parts)
+
+
+def test_trouble_with_every_row_ends_all_partitions(project: Project) -> None:
+    with FakeWorkspace() as workspace:
+        spec = project.spec(SPEC.replace(ENDPOINT, "{adapter: databricks, name: chat, task: chat}"))
+        workspace.tokens.clear()
+        with pytest.raises(AuthError):
+            conduct(sparkless(ThreadSession()), spec.spec, RunOptions(), around(workspace.environ))
+    assert not (project.folder / "out/shout.jsonl").exists()
+
+
+def test_an_interrupt_reaches_partitions_and_the_same_command_continues(
+    project: Project,
+) -> None:
+    project.rows(400, texts=400)
+    slow = SPEC + "limits: {concurrency: 3}\n"
+    spec = project.spec(slow).spec
+
+    class Stopped(sparkless(ThreadSession())):  # type: ignore[misc]
+        def _look_at_live(self, exchange: Any, parts: Any, total: int) -> None:
+            super()._look_at_live(exchange, parts, total)
+            self._interrupt(Interrupted("interrupted by a test"))
+
+    (project.folder / "functions.py").write_text(
+        FUNCTIONS.format(calls=str(project.calls_file)).replace(
+            "def shout(prompt):", "def shout(prompt):\n    __import__('time').sleep(0.02)"
+        )
+    )
+    with pytest.raises(Interrupted, match="by a test"):
+        conduct(Stopped, spec, RunOptions(), around())
+    first = project.calls()
+    assert 0 < first.total() < 400
+    assert project.manifest["status"] == "interrupted"
+    assert project.manifest["requests"]["sent"] == first.total()
+    project.run(slow)
+    again = project.calls()
+    assert set(first) & set(again) <= {"text 20"}  # which fails, and so is asked again
+    assert len(set(first) | set(again)) == 400
+
+
+def test_failures_over_all_partitions_are_counted(project: Project) -> None:
+    text = SPEC.replace("endpoint:", "limits: {max_failures: 0}\nendpoint:")
+    with pytest.raises(TooManyFailures, match=r"1 of \d+ rows failed"):
+        project.run(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "means"),
+    [
+        ("ModuleNotFoundError: No module named 'dbrun'", UserError, "no module 'dbrun'"),
+        ("x: Python worker exited unexpectedly (crashed)", RunError, "lost more often than"),
+        ("a\n  File x\nValueError: bad\n SQLSTATE: 38000", RunError, "ValueError: bad"),
+        ("", RunError, "no reason given"),
+    ],
+)
+def test_what_spark_says_in_plain_words(said: str, kind: type[Exception], means: str) -> None:
+    error = in_words(Exception(said))
+    assert type(error) is kind
+    assert means in str(error)

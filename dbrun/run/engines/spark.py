@@ -17,24 +17,25 @@ from ...errors import DbrunError, Interrupted, RunError, UserError
 from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
-from ...types import Json, Record
+from ...types import Json
 from ..asking import Asker
 from ..credentials import with_credentials
 from ..dealing import deal, first_round
 from ..exchange import Exchange
 from ..feeding import feed
-from ..measures import Measures
 from ..opening import Opened, Surroundings
 from ..options import Observer, Progress, RunOptions
-from ..parcels import Returned
+from ..parcels import received
 from ..partition import Share
 from ..pipeline import Pipeline
+from ..processes.messages import Outline
 from ..recipe import packed
 from ..recording import limit_history
 from ..reports import Remote, add_counters, joined_tally, latest
 from ..result import Run
 from ..shares import most_parts
 from ..signals import stopping_on_signals
+from ..tally import Tally
 from .local import LocalRun, conduct
 from .spark_session import Job, Session, SparkSession, require
 from .spark_tasks import Order, do_part, heard, look_around, python_version
@@ -143,6 +144,7 @@ class SparkRun(LocalRun):
             ),
             environ=environ,
             python=python_version(),
+            whole=not hasattr(sink, "write_line"),
         )
         self._look_around(session, exchange, order)
         items = feed(spec, parts, source, selection=options.selection, ask_again=ask_again)
@@ -162,7 +164,7 @@ class SparkRun(LocalRun):
                 break
             number, steps = number + 1, steps + 1
             rows = self._deal_again(exchange, number, count, done)
-        self._collect(exchange, sink, total)
+        self._collect(exchange, sink, total, order.whole)
 
     def _interrupt(self, reason: Interrupted) -> None:
         self._ending = self._ending or reason
@@ -286,27 +288,29 @@ class SparkRun(LocalRun):
             dealing.close()
         return dealing.rows
 
-    def _collect(self, exchange: Exchange, sink: Sink, total: int) -> None:
+    def _collect(self, exchange: Exchange, sink: Sink, total: int, whole: bool) -> None:
         """Write the records of all partitions in source order."""
-        files = [(report["round"], report["part"], report["attempt"]) for report in self._finished]
-        written = 0
-        measures = Measures()
-        for line in self._unless_stopped(exchange.merged(files)):
-            record = Returned(line)
-            sink.write(cast(Record, record))
-            written += 1
-            if self._spec.scores:
-                measures.add_line(record.to_json())
+        files = [
+            (report["round"], report["part"], report["attempt"], report["digest"])
+            for report in self._finished
+        ]
+        self._tally = Tally()
+        for data in self._unless_stopped(exchange.merged(files)):
+            record = received(data, whole)
+            if whole:
+                sink.write(record)
+            else:
+                sink.write_line(cast(Outline, record).line)  # type: ignore[attr-defined]
+            self._tally.add(record)
             if self._missing_ids:
                 self._missing_ids -= {record.id, record.id.partition("#")[0]}
-        if written != total:
+            if record.status == "error":
+                self._check_failures()
+        if self._tally.rows != total:
             raise RunError(
-                f"of {total} records {written} came back from Spark's partitions",
+                f"of {total} records {self._tally.rows} came back from Spark's partitions",
                 "run the same command again; all answers are in the journal",
             )
-        self._tally = joined_tally(self._finished)
-        self._tally.measures = measures
-        self._check_failures()
 
     def _count(self, exchange: Exchange) -> None:
         """Add up what all workers counted, those that were lost on the way included."""
@@ -318,7 +322,7 @@ class SparkRun(LocalRun):
             live = []
         known = {report["attempt"] for report in self._finished}
         lost = [report for report in live if report["attempt"] not in known]
-        if not self._finished or lost:
+        if not self._tally.rows:
             measures = self._tally.measures
             self._tally = joined_tally(latest([*self._finished, *lost]))
             self._tally.measures = measures

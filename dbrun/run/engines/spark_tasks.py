@@ -22,6 +22,7 @@ from ...types import Json
 from ..counters import Counters
 from ..exchange import Exchange
 from ..opening import Surroundings, opened
+from ..parcels import sent
 from ..partition import Share, run_partition
 from ..pipeline import Pipeline
 from ..recipe import Recipe, unpacked
@@ -33,7 +34,10 @@ _WORKSPACE = "DATABRICKS_"
 
 @frozen
 class Order:
-    """What the workers of one Spark job are to do. *environ* is where they find credentials."""
+    """What the workers of one Spark job are to do.
+
+    *environ* is where they find credentials; *whole* asks for whole records, not just lines.
+    """
 
     recipe: Recipe
     folder: str
@@ -41,6 +45,7 @@ class Order:
     share: Share
     environ: Mapping[str, str]
     python: str
+    whole: bool = False
     version: str = __version__
 
 
@@ -102,15 +107,15 @@ def _do(order: Order, part: int, exchange: Exchange, attempt: str) -> dict[str, 
             watch=watch,
         )
         for frame in frames:
-            columns = (frame[name] for name in ("index", "result", "key", "item"))
-            for index, line, key, item in zip(*columns, strict=True):
-                if line is not None:
-                    results.write(b"%d" % index, line.encode())
+            columns = (frame[name] for name in ("index", "result", "record", "key", "item"))
+            for index, line, record, key, item in zip(*columns, strict=True):
+                if record is not None:
+                    results.write(b"%d" % index, sent(record, line.encode(), order.whole))
                 else:
                     further.write(key.encode(), b"%d" % index, item)
         results.commit()
         further.commit()
-    watch({**last, "over": True})
+    watch({**last, "over": True, "digest": results.digest})
     return last
 
 
