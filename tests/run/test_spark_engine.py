@@ -261,7 +261,7 @@ def test_credentials_reach_partitions_and_no_file(project: Project) -> None:
 
 
 def test_what_is_missing_on_the_workers_is_said_before_anything_is_sent(project: Project) -> None:
-    with pytest.raises(UserError, match="the driver has dbrun .* and Spark's workers have"):
+    with pytest.raises(UserError, match=r"the driver has dbrun .* and Spark's workers have"):
         project.run(session=Elsewhere(version="0.0.1"))
     with pytest.raises(UserError, match=r"the driver runs Python 3.1 and Spark's workers Python"):
         project.run(session=Elsewhere(python="3.1"))
