@@ -83,7 +83,7 @@ def _load(
         registry=registry,
     )
     spec, warnings = loaded.spec, loaded.warnings
-    if any(step.prompt.registered for step in spec.steps):
+    if any(step.prompt.registered for step in spec.asked):
         from .tracking.prompts import read_prompts
 
         spec, more = read_prompts(

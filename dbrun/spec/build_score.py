@@ -110,10 +110,10 @@ def _with_step(
     prompt = build_prompt(site, node, path)
     if endpoint is None or prompt is None:
         return None
-    if prompt.text is None:
+    if prompt.text is None and prompt.registered is None:
         written = node.get("prompt")
         assert written is not None
-        message = "wants a template or {file: path}"
+        message = "wants a template, {file: path} or {mlflow: uri}"
         site.findings.add(written.place, (*path, "prompt"), message)
         return None
     step = StepSpec(

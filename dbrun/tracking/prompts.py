@@ -70,10 +70,14 @@ def read_prompts(
     asked = registry or Server(mlflow.tracking_uri, mlflow.registry_uri)
     reading = _Reading(asked, kept, mode, must_have)
     steps = tuple(reading.step(step) for step in spec.steps)
+    scores = tuple(
+        replace(score, step=reading.step(score.step)) if score.step is not None else score
+        for score in spec.scores
+    )
     kept.write()
     if reading.problems:
         raise SpecError(reading.problems)
-    return replace(spec, steps=steps), tuple(reading.warnings)
+    return replace(spec, steps=steps, scores=scores), tuple(reading.warnings)
 
 
 class _Reading:

@@ -105,6 +105,22 @@ def test_each_step_has_its_own_and_each_is_read_once(folder: Path) -> None:
     assert registry.asked == ["prompts:/sum/1", "prompts:/sum/2"]
 
 
+def test_a_judge_may_have_one_too(folder: Path) -> None:
+    judge = {
+        "type": "judge",
+        "name": "good",
+        "endpoint": {"adapter": "local"},
+        "prompt": {"mlflow": "prompts:/judge/1"},
+        "value": "good",
+    }
+    wanted = spec_of(folder, scores=[judge])
+    spec, _ = read_prompts(wanted, {}, registry=Prompts("Is it good?"))
+    assert [step.prompt.text and step.prompt.text.source for step in spec.asked] == [
+        "Is it good?",
+        "Is it good?",
+    ]
+
+
 def test_a_version_is_read_once_and_kept(folder: Path) -> None:
     read_prompts(spec_of(folder), {}, registry=Prompts("one"))
     later = Prompts("another")
