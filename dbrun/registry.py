@@ -32,6 +32,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "text": "dbrun.sources.text:TextSource",
         "parquet": "dbrun.sources.parquet:ParquetSource",
         "delta": "dbrun.sources.delta:DeltaSource",
+        "table": "dbrun.sources.sql:TableSource",
+        "query": "dbrun.sources.sql:QuerySource",
         "rows": "dbrun.sources.rows:RowsSource",
         "function": "dbrun.sources.function:FunctionSource",
     },
@@ -40,6 +42,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "csv": "dbrun.sinks.csv:CsvSink",
         "parquet": "dbrun.sinks.parquet:ParquetSink",
         "delta": "dbrun.sinks.delta:DeltaSink",
+        "table": "dbrun.sinks.unity:UnityTableSink",
         "stream": "dbrun.sinks.stream:StreamSink",
     },
     "engines": {

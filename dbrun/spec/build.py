@@ -29,7 +29,8 @@ def build(
     """The spec; None if a problem was noted."""
     limits = build_limits(site, ("limits",), root.get("limits"))
     endpoints = Endpoints(site, root, registry, limits)
-    source = build_source(site, root.get("source"), registry)
+    variables = value_of(site.sound(("vars",), root.get("vars")), {})
+    source = build_source(site, root.get("source"), variables, registry)
     steps = build_steps(site, root, endpoints)
     mlflow = _mlflow(site, root.get("mlflow"))
     scores = build_scores(site, root.get("scores"), endpoints, registry)

@@ -13,8 +13,11 @@ from .model import SinkSpec, StepSpec, TableSpec, Text
 from .nodes import Node, Place, entries
 from .site import Site, value_of
 
-_NAME = re.compile(r"(`[^`]+`|[^.`\s/]+)(\.(`[^`]+`|[^.`\s/]+)){2}")
+TABLE_NAME = re.compile(r"(`[^`]+`|[^.`\s/]+)(\.(`[^`]+`|[^.`\s/]+)){2}")
 _OF_TABLES = ("mode", "key", "where", "columns", "errors", "warehouse_id")
+_NO_FORMATS = ("stream", "table")
+"""Sinks that a `format` does not name: `--out -`, and `table: catalog.schema.name`."""
+
 _FIELDS = ("id", "status", "output")
 _TOLD = ("finish_reason", "usage", "cost", "error", "row", "key")
 _IDENTITY = ("id", "variant", "repeat")
@@ -69,9 +72,10 @@ def _kind(site: Site, named: Node | None, path: str, registry: Registry) -> str 
     if named is None:
         told = format_of(path)
         return told if told is not None and registry.knows("sinks", told) else "jsonl"
-    if registry.knows("sinks", named.value):
+    if registry.knows("sinks", named.value) and named.value not in _NO_FORMATS:
         return str(named.value)
-    hint = hints.for_name(named.value, registry.names("sinks"))
+    known = [name for name in registry.names("sinks") if name not in _NO_FORMATS]
+    hint = hints.for_name(named.value, known)
     message = f"there is no sink '{named.value}'"
     site.findings.add(named.place, ("sink", "format"), message, hint)
     return None
@@ -144,7 +148,7 @@ class _Table:
         for key in ("path", "format"):
             if (other := node.get(key)) is not None:
                 self._say(other.key_place, key, "does not go with `table`", "keep one of them")
-        if not _NAME.fullmatch(table.value):
+        if not TABLE_NAME.fullmatch(table.value):
             hint = "write catalog.schema.name; `…` around a part with dots or spaces"
             self._say(table.place, "table", f"'{table.value}' names no table", hint)
         return str(table.value)

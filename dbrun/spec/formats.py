@@ -55,7 +55,7 @@ def source_kind(node: Node) -> str | None:
     """The plug-in that reads a source; None if that cannot be told."""
     if isinstance(node.value, str):
         return _kind_of_path(node)
-    for key in ("rows", "function"):
+    for key in ("table", "query", "rows", "function"):
         if node.get(key) is not None:
             return key
     named = node.get("format")

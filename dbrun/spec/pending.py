@@ -31,11 +31,6 @@ class Pending:
 PENDING = (
     Pending(("matrix",)),
     Pending(("tests",)),
-    Pending(("source", "table")),
-    Pending(("source", "query")),
-    Pending(("source", "warehouse_id")),
-    Pending(("sink", "table")),
-    Pending(("sink", "warehouse_id")),
 )
 
 _BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {

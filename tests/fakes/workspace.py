@@ -23,6 +23,7 @@ they are there):
 | tokens that are taken back | acceptance/faults/test_logins.py::test_a_token_that_is_revoked_in_mid_run |
 | secrets: no scope, no key, no permission | client/test_workspace.py::test_what_is_wrong_with_a_secret_is_told acceptance/faults/test_logins.py::test_a_token_out_of_the_workspace_s_secrets |
 | who asks, the workspace's id, its clock | fakes/test_fake_workspace.py::test_who_am_i_tells_the_workspace_s_id acceptance/test_doctor.py::test_clocks |
+| SQL: statements that are run, parameters, results in parts behind links, failures | client/test_warehouse.py::test_a_result_in_parts client/test_warehouse.py::test_what_fails_is_said sinks/test_unity.py::test_merge_replaces_by_key_but_never_ok_by_not_ok |
 | files of volumes | fakes/test_fake_workspace.py::test_files_of_volumes |
 | faults: each error of the serving API, word for word | acceptance/faults/test_wire_reference.py::test_what_is_waited_for acceptance/faults/test_wire_reference.py::test_what_is_tried_again acceptance/faults/test_wire_reference.py::test_what_is_refused_fails_its_row_and_is_asked_once acceptance/faults/test_throttling.py::test_what_no_request_can_pass_ends_the_run_at_once acceptance/faults/test_logins.py::test_refused_and_good_again |
 | faults: 429 with seconds, a date, seconds in the body, nothing | acceptance/faults/test_throttling.py::test_a_storm_passes_and_nobody_fails adapters/test_http_faults.py::test_a_date_to_wait_for_is_understood |
@@ -46,7 +47,7 @@ from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 # Found from anywhere: as a program, and by tests that import it under whatever name.
@@ -67,6 +68,9 @@ from fakes.faults import (
 )
 from fakes.models import KINDS, Endpoint, Refusal, speak, standard_endpoints
 from fakes.server import Given, Received, Reply, Server, as_json, quoted_parts
+
+if TYPE_CHECKING:
+    from fakes.warehouse import FakeWarehouse
 
 __all__ = [
     "CLUSTER",
@@ -121,6 +125,7 @@ class FakeWorkspace:
         self.me = {"userName": "someone@example.com", "id": "1", "active": True}
         self.ahead = 0.0
         self.files: dict[str, bytes] = {}
+        self.warehouse: FakeWarehouse | None = None
         self.org = "0"
         self.metadata = False
         self.requests: list[Received] = []
@@ -219,6 +224,8 @@ class FakeWorkspace:
             return self._well_known(parts)
         if parts == ["oidc", "v1", "token"]:
             return self._give_token(request)
+        if parts[:1] == ["external"] and self.warehouse is not None:
+            return self.warehouse.link(request, parts[1:])
         if refusal := self._refused(request):
             return refusal
         try:
@@ -242,6 +249,8 @@ class FakeWorkspace:
             return as_json(self.me)
         if parts == ["api", "2.1", "clusters", "get"]:
             return self._tell_cluster(request)
+        if parts[:4] == ["api", "2.0", "sql", "statements"] and self.warehouse is not None:
+            return self.warehouse.answer(request, parts[4:], self.url)
         if parts[:4] == ["api", "2.0", "fs", "files"]:
             return self._store(request, "/" + "/".join(parts[4:]))
         return as_json({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}, 404)

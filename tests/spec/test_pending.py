@@ -36,12 +36,6 @@ def message(label: str) -> str:
         ({"matrix": {"endpoint.name": ["a"]}}, ["matrix"]),
         ({"matrix": 5}, ["matrix"]),
         ({"tests": []}, ["tests"]),
-        ({"source": {"table": "a.b.c", "id": "i"}}, ["source.table"]),
-        (
-            {"source": {"query": "SELECT 1", "warehouse_id": "w"}},
-            ["source.query", "source.warehouse_id"],
-        ),
-        ({"sink": {"table": "a.b.c"}}, ["sink.table"]),
     ],
 )
 def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
@@ -53,6 +47,8 @@ def test_is_said(spec: dict[str, Any], labels: list[str]) -> None:
     [
         {"engine": "local"},
         {"source": {"path": "x", "format": "delta", "version": 3}},
+        {"source": {"table": "a.b.c", "id": "i"}, "sink": {"table": "a.b.c"}},
+        {"source": {"query": "SELECT 1", "warehouse_id": "w"}},
         {"engine": {"type": "spark", "partitions": 8}},
         {"limits": {"processes": 2}},
         {"sink": {"path": "x", "format": "delta", "mode": "append"}},
