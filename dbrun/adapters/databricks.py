@@ -28,7 +28,7 @@ from .classify import Place, error_of, redirected, refused
 from .complaint import read
 from .http import HttpAdapter, make_transport
 from .mlflow import SIGNATURE_OPTIONS, column_templates, wire_of
-from .serving import describe_endpoint, task_of
+from .serving import describe_endpoint, entities, task_of
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from .wires.responses import RESPONSES
@@ -162,6 +162,26 @@ class DatabricksAdapter(HttpAdapter):
         from .checkups import serving_checks
 
         return serving_checks(self, timeout)
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        """The served entities by name, where answers bear it: those of custom models."""
+        if self.task != "model" or self.detail is None:
+            return ()
+        return tuple(str(entity["name"]) for entity in entities(self.detail) if "name" in entity)
+
+    def learn(self) -> None:
+        """Find out for `describe` what the endpoint serves, unless that is known. Whoever may
+        query an endpoint need not be allowed to look at it: trouble is no matter."""
+        if self.detail is not None or self.context.offline:
+            return
+        name = quote(self.spec.options["name"], safe="")
+        try:
+            response = self.workspace.get(f"/api/2.0/serving-endpoints/{name}", LEARN_FOR)
+        except DbrunError:
+            return
+        if response.status == 200:
+            self.detail = _object(response.body) or None
 
     def _find_task(self, host: str, name: str, place: Place) -> str:
         """What the endpoint does: as the workspace says, and as was remembered if it does not."""
