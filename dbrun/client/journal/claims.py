@@ -16,12 +16,14 @@ import tempfile
 import threading
 from contextlib import suppress
 
+from ...errors import SinkError
 from .disk import BINARY
 
 _HEADER = 4096
 _COUNTS = 2  # of each process: segments begun, answers journalled
 _SIZE = 8 * _COUNTS
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+_MEND = "set TMPDIR to a folder on a local disk, or limits.processes to 1"
 MOST = _HEADER // _SIZE
 """How many processes can share a file of claims."""
 
@@ -51,12 +53,19 @@ else:
 
 
 def create_claims() -> str:
-    """A new file of claims; gives its path. Whoever made it removes it."""
-    fd, path = tempfile.mkstemp(prefix="dbrun-claims-")
+    """A new file of claims; gives its path. Whoever made it removes it.
+
+    Raises:
+        SinkError: the folder for temporary files cannot be written.
+    """
     try:
-        os.ftruncate(fd, _HEADER)
-    finally:
-        os.close(fd)
+        fd, path = tempfile.mkstemp(prefix="dbrun-claims-")
+        try:
+            os.ftruncate(fd, _HEADER)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise SinkError(f"temporary files cannot be written: {error}", _MEND) from error
     return path
 
 
@@ -82,6 +91,9 @@ class Claims:
         """Claim the request of this *key*; False if another process has it under way.
 
         That this process does not claim it twice is for the caller to see to.
+
+        Raises:
+            SinkError: there are no locks where temporary files are.
         """
         place = _place(key)
         with self._lock:
@@ -91,7 +103,7 @@ class Claims:
                 except OSError as error:
                     if error.errno in _HELD:
                         return False
-                    raise
+                    raise SinkError(f"temporary files cannot be locked: {error}", _MEND) from error
             self._held[place] = self._held.get(place, 0) + 1
         return True
 

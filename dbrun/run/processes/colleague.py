@@ -39,6 +39,7 @@ class Colleague:
         self.number = number
         self.outstanding = 0
         self.limit = 1
+        self.is_assigned = False
         self.is_ready = False
         self.is_done = False
         self.is_gone = False
@@ -74,10 +75,11 @@ class Colleague:
         """
         with suppress(OSError):  # it ended before: that is heard by its silence
             self._channel.send(assignment)
+        self.is_assigned = True
 
     def tell(self, *message: Any) -> None:
         """Send *message*; nothing if the process is gone."""
-        if not self.is_gone:
+        if self.is_assigned and not self.is_gone:
             with suppress(OSError):
                 self._channel.send(message)
 

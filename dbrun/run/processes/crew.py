@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any, cast
 
 from ...client.waiting import blocking
-from ...errors import DbrunError, Interrupted, UserError
+from ...errors import DbrunError, Interrupted, RunError, UserError
 from ...types import Record
 from ..counters import Counters
 from ..items import Item
@@ -25,7 +25,7 @@ from .supply import Supply
 
 _TICK = 0.1  # seconds
 _AT_ONCE = 256  # items in one message
-_LEAVE = 2.0  # seconds in which a process that is to leave says what it has counted
+_LEAVE = 10.0  # seconds for a process that is to leave: to say what it counted, and to publish
 _HURRY = 0.5  # the same after a second interrupt
 
 
@@ -100,8 +100,9 @@ class Crew:
 
         Raises:
             UserError: the pipeline cannot travel to another process.
-            RunError: what a process met, or that it was lost; after all that was in flight has
-                ended (or the grace) and every result before the first gap was handed out.
+            RunError: a process cannot be started; or what one met, or that it was lost: after all
+                that was in flight has ended (or the grace) and every result before the first gap
+                was handed out.
             Interrupted: after `interrupt`.
         """
         try:
@@ -130,7 +131,13 @@ class Crew:
 
     def _start(self) -> None:
         for assignment in self._assignments:
-            self._crew.append(Colleague(assignment.number, self._inbox))
+            try:
+                self._crew.append(Colleague(assignment.number, self._inbox))
+            except OSError as error:
+                raise RunError(
+                    f"worker process {assignment.number + 1} cannot be started: {error}",
+                    "set limits.processes lower",
+                ) from error
         for one, assignment in zip(self._crew, self._assignments, strict=True):
             try:
                 one.assign(assignment)
@@ -250,6 +257,9 @@ class Crew:
         """See every process ended: in good order as far as there is time."""
         self._halt.set()
         try:
+            for one in self._crew:
+                if not one.is_assigned:
+                    one.kill()
             self._tell_all("halt")
             if self._interrupt is None and self._error is None:  # else the grace is over
                 self._hear_out(self._grace)

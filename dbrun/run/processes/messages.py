@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 
 from ...frozen import frozen
 from ...spec.model import Spec
@@ -145,34 +146,15 @@ def told(record: Record, line: bytes) -> Told:
     )
 
 
-Packed = tuple[str, int, Mapping[str, Json], "int | None", "Failure | None", bool, bool]
+_FIELDS = tuple(Item.__dataclass_fields__)
+
+pack: Callable[[Item], tuple[Json, ...]] = attrgetter(*_FIELDS)
+"""An item, to travel: as an object it takes several times as long."""
 
 
-def pack(item: Item) -> Packed:
-    """*item*, to travel: as an object it takes several times as long."""
-    return (
-        item.id,
-        item.index,
-        item.values,
-        item.repeat,
-        item.failure,
-        item.dropped,
-        item.ask_again,
-    )
-
-
-def unpack(packed: Packed) -> Item:
+def unpack(packed: tuple[Json, ...]) -> Item:
     """The item that `pack` made small."""
-    row_id, index, values, repeat, failure, dropped, ask_again = packed
-    return Item(
-        id=row_id,
-        index=index,
-        values=values,
-        repeat=repeat,
-        failure=failure,
-        dropped=dropped,
-        ask_again=ask_again,
-    )
+    return Item(**dict(zip(_FIELDS, packed, strict=True)))
 
 
 # From the run: ("items", first number, [packed, …]) · ("end",) · ("halt",) · ("leave",)
