@@ -55,8 +55,14 @@ class SparkSql:
                 error, "getErrorClass", None
             )
             code = str((condition() if condition is not None else None) or "")
-            first = str(error).strip().split("\n")[0]
-            raise SqlFailed(first[:500] or type(error).__name__, code=code) from error
+            raise SqlFailed(_said(error), code=code) from error
+
+
+def _said(error: Exception) -> str:
+    """The line that says what went wrong: not the one by which the bridge to Java opens."""
+    lines = [line.strip(" :") for line in str(error).splitlines() if line.strip(" :")]
+    told = [line for line in lines if not line.startswith("An error occurred while calling")]
+    return (told or lines or [type(error).__name__])[0][:500]
 
 
 def active_session() -> Any:
