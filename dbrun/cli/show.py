@@ -36,4 +36,6 @@ def command(
         overrides=overlay.overrides,
     )
     write_text(show(loaded.merged))
+    for variant in loaded.spec.variants:
+        write_text(f"# variant {variant.name}\n")
     return 0

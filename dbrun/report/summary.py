@@ -49,6 +49,7 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
         "seconds",
         "stalled_seconds",
         "scores",
+        "variants",
         "table",
     )
     for part in parts:
@@ -115,6 +116,8 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         yield "no row", [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
     if "scores" in manifest:
         yield "scores", score_lines(manifest["scores"])
+    if "variants" in manifest:
+        yield "variants", variant_lines(manifest["variants"], manifest.get("cost"))
     if run.failed_scores:
         yield (
             "unjudged",
@@ -210,6 +213,25 @@ def _verdict(verdict: Verdict) -> list[str]:
         f"wanted {verdict.wanted}",
         f"{said} (a warning)" if verdict.warn else said,
     ]
+
+
+def variant_lines(
+    variants: Mapping[str, Mapping[str, Any]], cost: Mapping[str, Any] | None
+) -> list[str]:
+    """A table that compares variants by their scores, cost, latency and failures."""
+    scores = list(
+        dict.fromkeys(name for one in variants.values() for name in one.get("scores", {}))
+    )
+    rows = [["", "ok", *scores, *(["cost"] if cost else []), "p50", "p90"]]
+    for name, one in variants.items():
+        counts, latency = one["counts"], one["latency"]
+        row = [name, f"{counts['ok']:,}/{counts['rows']:,}"]
+        row += [shown_mean(one["scores"][score]) for score in scores]
+        if cost:
+            row.append(money(one["cost"], cost["currency"]) if "cost" in one else "-")
+        row += [seconds(latency[part]) if part in latency else "-" for part in ("p50", "p90")]
+        rows.append(row)
+    return aligned(rows)
 
 
 def score_lines(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -50,16 +50,21 @@ def check(
     Raises:
         SpecError: with every problem that was found.
     """
-    checks = _Checks(spec, registry, import_functions)
-    problems = [*checks.problems(), *_sink_in_job(spec, environ or {})]
+    columns: Columns = {}
+    problems: list[Problem] = []
+    for branch in spec.branches:
+        checks = _Checks(branch, registry, import_functions)
+        problems += checks.problems()
+        columns.update(checks.columns)
+    problems += _sink_in_job(spec, environ or {})
     if problems:
-        raise SpecError(problems)
-    return checks.columns
+        raise SpecError(list(dict.fromkeys(problems)))
+    return columns
 
 
 def source_columns(spec: Spec, registry: Registry) -> frozenset[str] | None:
     """The columns of the source, where they can be known before reading it."""
-    if spec.row:
+    if any(branch.row for branch in spec.branches):
         return None  # the row transform may make any column
     try:
         columns: frozenset[str] | None = create_source(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from ..sources.base import Source
 from ..spec.model import Spec
 from ..spec.templates import scope
-from .items import Item, Selection, expand, filter_rows, identify, select
+from ..types import Row
+from .items import AskAgain, Item, Selection, expand, filter_rows, identify, select
 from .opening import Opened
 
 
@@ -18,7 +20,7 @@ def feed(
     source: Source,
     *,
     selection: Selection = Selection(),  # noqa: B008 - frozen
-    ask_again: frozenset[str] = frozenset(),
+    ask_again: AskAgain = frozenset(),
 ) -> Iterator[Item]:
     """The items that *selection* takes of *source*, in order; *source* is read as they are taken.
 
@@ -37,5 +39,30 @@ def feed(
     elif wanted.limit is not None:
         rows = islice(rows, wanted.limit)
     rows = select(rows, selection)
-    transform = parts.row.apply if parts.row else None
-    return expand(rows, transform, repeats=spec.repeats, ask_again=ask_again)
+    return expanded(rows, parts, repeats=spec.repeats, ask_again=ask_again)
+
+
+def expanded(
+    rows: Iterator[Row],
+    parts: Opened,
+    *,
+    repeats: int,
+    ask_again: AskAgain = frozenset(),
+) -> Iterator[Item]:
+    """The items of *rows*: for each outcome of the row transform one for each variant, then one
+    for each repeat."""
+    branches = parts.branches
+    if all(branch.spec.row == branches[0].spec.row for branch in branches):
+        transform = parts.row.apply if parts.row else None
+        names = [branch.name for branch in branches]
+        yield from expand(rows, transform, repeats=repeats, ask_again=ask_again, variants=names)
+        return
+    index = 0
+    for row in rows:
+        for branch in branches:
+            own = branch.row.apply if branch.row else None
+            for item in expand(
+                iter([row]), own, repeats=repeats, ask_again=ask_again, variants=[branch.name]
+            ):
+                yield replace(item, index=index)
+                index += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..canonical import digest
 from ..errors import RowError, SourceError
@@ -17,9 +17,13 @@ RowTransform = Callable[
 ]
 
 
+AskAgain: TypeAlias = "frozenset[tuple[str, str | None]]"
+"""Ids of items, with their variants, whose journalled answers are not to be taken."""
+
+
 @frozen
 class Item:
-    """What makes one record: a row after `transforms.row`, times repeat.
+    """What makes one record: a row after `transforms.row`, times variant, times repeat.
 
     *failure* is what went wrong before the item could be processed; *dropped* that the row
     transform dropped it; *ask_again* that its journalled answers are not to be taken.
@@ -29,6 +33,7 @@ class Item:
     index: int
     values: Mapping[str, Json]
     repeat: int | None = None
+    variant: str | None = None
     failure: Failure | None = None
     dropped: bool = False
     ask_again: bool = False
@@ -132,27 +137,32 @@ def expand(
     transform: RowTransform | None,
     *,
     repeats: int = 1,
-    ask_again: frozenset[str] = frozenset(),
+    ask_again: AskAgain = frozenset(),
+    variants: Sequence[str | None] = (None,),
 ) -> Iterator[Item]:
-    """Items in order: each row through the row transform, each outcome *repeats* times.
+    """Items in order: each row through the row transform, each outcome for each of the
+    *variants*, and each of these *repeats* times.
 
     A row that the transform drops is an item too (its record says `filtered`); so is one on
-    which it fails. *ask_again* are ids of items whose journalled answers are not to be taken.
+    which it fails. *ask_again* are ids of
+    items, with their variants, whose journalled answers are not to be taken.
     """
     index = 0
     for row in rows:
         for item_id, values, failure, dropped in _outcomes(row, transform):
-            for repeat in range(1, repeats + 1):
-                yield Item(
-                    id=item_id,
-                    index=index,
-                    values=values,
-                    repeat=repeat if repeats > 1 else None,
-                    failure=failure,
-                    dropped=dropped,
-                    ask_again=item_id in ask_again,
-                )
-                index += 1
+            for variant in variants:
+                for repeat in range(1, repeats + 1):
+                    yield Item(
+                        id=item_id,
+                        index=index,
+                        values=values,
+                        repeat=repeat if repeats > 1 else None,
+                        variant=variant,
+                        failure=failure,
+                        dropped=dropped,
+                        ask_again=(item_id, variant) in ask_again,
+                    )
+                    index += 1
 
 
 def _outcomes(

@@ -157,9 +157,11 @@ def _git(folder: str, *words: str) -> str | None:
 
 def _templates(spec: Spec) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for step in spec.asked:
-        for text in _texts(step.prompt):
-            found.append((f"{step.name}:{text.name}", text.source))
+    names = [f"{variant.name}/" for variant in spec.variants] or [""]
+    for name, branch in zip(names, spec.branches, strict=True):
+        for step in branch.asked:
+            for text in _texts(step.prompt):
+                found.append((f"{name}{step.name}:{text.name}", text.source))
     return found
 
 

@@ -112,6 +112,12 @@ class Measures:
             if score.value is None and is_unanswered(score.explanation):
                 self.unanswered += 1
 
+    def note_failures(self, record_id: str, scores: Mapping[str, Score]) -> None:
+        """Remember the first failure of each score, and how many lack an answer."""
+        failed = {name: score for name, score in scores.items() if score.value is None}
+        if failed:
+            self.add(record_id, None, failed)
+
     def add_line(self, record: Mapping[str, Any]) -> None:
         """Take the scores of a record that was written before."""
         scores = {name: Score(**score) for name, score in (record.get("scores") or {}).items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
 from typing import IO, Any
@@ -56,14 +56,30 @@ class Surroundings:
 
 @frozen
 class Opened:
-    """The parts of an open pipeline."""
+    """The parts of an open pipeline; *name* is that of the variant, where there is a matrix.
 
+    Those of a spec with a matrix are its first variant's, and *variants* has them all.
+    """
+
+    name: str | None = None
+    spec: Spec
     steps: tuple[Step, ...]
     scores: tuple[OpenScore, ...]
     askers: tuple[Asker, ...]
     row: RowTransforms | None
     templates: Templates
     context: Context
+    variants: tuple[Opened, ...] = ()
+
+    @property
+    def branches(self) -> tuple[Opened, ...]:
+        """The parts of each variant of a matrix; these themselves where there is none."""
+        return self.variants or (self,)
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps of all variants."""
+        return tuple(step for branch in self.branches for step in branch.steps)
 
     def calls_at_once(self) -> int:
         """How many calls the limits let through at a time, over all endpoints."""
@@ -133,39 +149,60 @@ def opened(
         context, templates = make_context(spec, around, journal)
         askers: list[tuple[EndpointSpec, Asker]] = []
 
-        def open_step(step: StepSpec) -> Step:
-            asker = _find(askers, step.endpoint)
+        def ask(endpoint: EndpointSpec) -> Asker:
+            asker = _find(askers, endpoint)
             if asker is None:
-                adapter = create_adapter(step.endpoint, around.registry, context)
+                adapter = create_adapter(endpoint, around.registry, context)
                 stack.callback(adapter.close)
                 adapter.prepare()
-                asker = make_asker(
-                    adapter, step.endpoint, journal, counters, halt, around.clock, purse
-                )
-                askers.append((_bare(step.endpoint), asker))
-            return _step(spec, step, asker, context, templates)
+                asker = make_asker(adapter, endpoint, journal, counters, halt, around.clock, purse)
+                askers.append((_bare(endpoint), asker))
+            return asker
 
-        steps = tuple([open_step(step) for step in spec.steps])
-        scores = tuple(
-            OpenScore(
-                name=score.name,
-                of=templates.expression(score.of) if score.of is not None else None,
-                scorer=create_scorer(score, around.registry, context),
-                judge=open_step(score.step) if score.step is not None else None,
-            )
-            for score in spec.scores
+        made = [_branch(one, ask, around, context, templates) for one in spec.branches]
+        known = tuple(asker for _, asker in askers)
+        made = [replace(one, askers=known) for one in made]
+        names = [variant.name for variant in spec.variants]
+        yield replace(
+            made[0],
+            variants=tuple(replace(one, name=name) for name, one in zip(names, made, strict=False)),
         )
-        row = None
-        if spec.row:
-            row = RowTransforms([(reference, context.resolve(reference)) for reference in spec.row])  # type: ignore[misc]
-        yield Opened(
-            steps=steps,
-            scores=scores,
-            askers=tuple(asker for _, asker in askers),
-            row=row,
-            templates=templates,
-            context=context,
+
+
+def _branch(
+    spec: Spec,
+    ask: Callable[[EndpointSpec], Asker],
+    around: Surroundings,
+    context: Context,
+    templates: Templates,
+) -> Opened:
+    """The parts of one variant, or of all there is."""
+
+    def open_step(step: StepSpec) -> Step:
+        return _step(spec, step, ask(step.endpoint), context, templates)
+
+    steps = tuple([open_step(step) for step in spec.steps])
+    scores = tuple(
+        OpenScore(
+            name=score.name,
+            of=templates.expression(score.of) if score.of is not None else None,
+            scorer=create_scorer(score, around.registry, context),
+            judge=open_step(score.step) if score.step is not None else None,
         )
+        for score in spec.scores
+    )
+    row = None
+    if spec.row:
+        row = RowTransforms([(reference, context.resolve(reference)) for reference in spec.row])  # type: ignore[misc]
+    return Opened(
+        spec=spec,
+        steps=steps,
+        scores=scores,
+        askers=(),
+        row=row,
+        templates=templates,
+        context=context,
+    )
 
 
 def create_scorer(score: ScoreSpec, registry: Registry, context: Context) -> Scorer:
@@ -216,11 +253,13 @@ def create_sink(
 
 def function_digests(spec: Spec) -> dict[str, str]:
     """The digests of the modules that the spec's functions come from, by dotted path."""
-    references = [*spec.row, *spec.filters.values()]
+    references = [*spec.filters.values()]
+    for branch in spec.branches:
+        references += branch.row
+        for score in branch.scores:
+            references += [one for one in score.options.values() if isinstance(one, Reference)]
     for step in spec.asked:
         references += [*step.input, *step.output]
-    for score in spec.scores:
-        references += [one for one in score.options.values() if isinstance(one, Reference)]
     resolver = Resolver()
     return {reference.path: resolver.source_digest(reference) for reference in references}
 

@@ -18,10 +18,11 @@ from ..types import Json, Problem, Record
 from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
-from .items import Item, Selection, expand, identify
+from .feeding import expanded
+from .items import Item, Selection, identify
 from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
-from .processing import make_processor
+from .processing import Variants, make_processor
 from .processor import Processor
 from .result import Run
 from .spending import make_purse
@@ -138,10 +139,9 @@ class Pipeline:
         with self._processor(environ, halt) as (processor, parts):
             source = self.registry.get("sources", "rows").create({"rows": rows}, parts.context)
             found = identify(source.rows(), self.spec.source.id)
-            transform = parts.row.apply if parts.row else None
             executor: Executor[Item, Record] = Executor(
                 processor.process,
-                expand(found, transform, repeats=self.spec.repeats),
+                expanded(found, parts, repeats=self.spec.repeats),
                 workers=parts.calls_at_once,
                 window=self.spec.limits.window,
                 group=processor.group,
@@ -170,7 +170,7 @@ class Pipeline:
     @contextmanager
     def _processor(
         self, environ: Mapping[str, str] | None, halt: threading.Event
-    ) -> Iterator[tuple[Processor, Opened]]:
+    ) -> Iterator[tuple[Processor | Variants, Opened]]:
         around = self._around(environ)
         spec = self.spec
         journal = Journal.open(

@@ -91,8 +91,8 @@ def spooled_partial(path: str | None) -> str | None:
     return spooled if os.path.exists(spooled) else None
 
 
-def failed_ids(spec: Spec) -> frozenset[str]:
-    """The ids of the records on disk whose status is `error`.
+def failed_ids(spec: Spec) -> frozenset[tuple[str, str | None]]:
+    """The ids of the records on disk whose status is `error`, with their variants.
 
     Raises:
         UserError: there are no results to look at, or they are not JSON Lines.
@@ -109,7 +109,7 @@ def failed_ids(spec: Spec) -> frozenset[str]:
             if b'"status":"error"' in line:
                 record = _parsed(line, f"{path}:{number}")
                 if record.get("status") == "error":
-                    failed.add(record["id"])
+                    failed.add((record["id"], record.get("variant")))
     return frozenset(failed)
 
 

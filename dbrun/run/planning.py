@@ -147,7 +147,7 @@ def _summed(spec: Spec, survey: Survey, found: Sequence[_Found], mode: str) -> P
     for number, step in enumerate(found):
         known = step.to_send(mode)
         # A judge waits for the steps, not for other judges.
-        earlier = found[: min(number, len(spec.steps))]
+        earlier = _earlier(spec, found, number)
         more = NOTHING if mode == "replay" else _yet_to_come(earlier, step, survey.rows)
         size = step.demand.size_of_one or size
         into, out = _tokens(step, known, more, size)
@@ -172,6 +172,17 @@ def _summed(spec: Spec, survey: Survey, found: Sequence[_Found], mode: str) -> P
         learnt=sum(step.demand.learnt for step in found),
         is_old=any(step.demand.old.count for step in found),
     )
+
+
+def _earlier(spec: Spec, found: Sequence[_Found], number: int) -> Sequence[_Found]:
+    """The steps of the same variant that come before what is asked as number *number*."""
+    first = 0
+    for branch in spec.branches:
+        after = first + len(branch.asked)
+        if number < after:
+            return found[first : min(number, first + len(branch.steps))]
+        first = after
+    return ()
 
 
 def _yet_to_come(earlier: Sequence[_Found], step: _Found, rows: int) -> Range:

@@ -284,6 +284,7 @@ def _record(story: Story, *, stepwise: bool) -> Record:
         output=output,
         row=item.values,
         repeat=item.repeat,
+        variant=item.variant,
         failure=story.failure,
         steps=story.results,
         stepwise=stepwise,

@@ -14,7 +14,7 @@ from ..errors import DbrunError, Interrupted, SinkError
 from ..files import write_whole
 from ..sinks.base import Sink
 from ..sources.base import Source
-from ..spec.model import Spec, better
+from ..spec.model import Spec, VariantSpec, better
 from ..types import Json
 from .asking import Asker
 from .counters import Counters
@@ -170,7 +170,8 @@ class Recorder:
             self._remove_partial()
 
     def _same_outcome(self, earlier: Mapping[str, Any]) -> bool:
-        return all(earlier.get(part) == self.manifest.get(part) for part in _OUTCOME)
+        same = all(earlier.get(part) == self.manifest.get(part) for part in _OUTCOME)
+        return same and _timeless(earlier) == _timeless(self.manifest)
 
     def _conclude(
         self, status: str, exit_code: int, tally: Tally, counters: Counters, parts: Opened
@@ -200,9 +201,15 @@ class Recorder:
         self._tell_cost(gone, spent=counters.cost, answers=tally.cost)
 
     def _scores(self, tally: Tally) -> dict[str, Json]:
-        if not self._spec.scores:
-            return {}
-        return {"scores": tally.measures.to_json(better(self._spec))}
+        directions = better(self._spec)
+        if self._spec.variants:
+            return {
+                "variants": {
+                    variant.name: _variant(variant, tally.by_variant.get(variant.name), directions)
+                    for variant in self._spec.variants
+                }
+            }
+        return {"scores": tally.measures.to_json(directions)} if directions else {}
 
     def _tell_cost(self, run: float, **more: float) -> None:
         """What the whole *run* has spent, and *more*; nothing unless all prices there are speak of
@@ -233,6 +240,33 @@ def limit_history(askers: Iterable[Asker]) -> list[Json]:
         {"endpoint": _name(asker.adapter.describe()), "history": asker.limiter.history}
         for asker in askers
     ]
+
+
+def _timeless(manifest: Mapping[str, Any]) -> Json:
+    """What a manifest tells of variants, without how long calls took."""
+    return {
+        name: {part: value for part, value in one.items() if part != "latency"}
+        for name, one in (manifest.get("variants") or {}).items()
+    }
+
+
+def _variant(
+    variant: VariantSpec, tally: Tally | None, directions: Mapping[str, str]
+) -> dict[str, Json]:
+    """What came of one variant of a matrix."""
+    tally = tally or Tally()
+    latency = {f"p{percent}": tally.latency(percent) for percent in (50, 90, 99)}
+    said: dict[str, Json] = {
+        "values": dict(variant.values),
+        "counts": tally.counts(),
+        "tokens": tally.usage.to_json(),
+        "latency": {name: round(value, 4) for name, value in latency.items() if value is not None},
+    }
+    if any(step.endpoint.price is not None for step in variant.spec.steps):
+        said["cost"] = round(tally.cost, 9)
+    if directions:
+        said["scores"] = tally.measures.to_json(directions)
+    return said
 
 
 def read_manifest(path: str) -> dict[str, Any] | None:

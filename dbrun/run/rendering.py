@@ -19,7 +19,6 @@ from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
-from .processing import make_processor
 from .processor import Processor, Story
 from .steps import Step
 
@@ -32,6 +31,7 @@ class Rendered:
     """
 
     id: str
+    variant: str | None = None
     step: str | None = None
     key: str | None = None
     request: Json = None
@@ -40,6 +40,8 @@ class Rendered:
     def to_json(self) -> dict[str, Json]:
         """The line that `render` prints."""
         said: dict[str, Json] = {"id": self.id}
+        if self.variant is not None:
+            said["variant"] = self.variant
         if self.step is not None:
             said["step"] = self.step
         return {**said, "key": self.key, "request": self.request}
@@ -59,10 +61,20 @@ def render(spec: Spec, around: Surroundings, selection: Selection) -> Iterator[R
         opened(spec, around, journal=journal, counters=Counters(), halt=threading.Event()) as parts,
     ):
         source = create_source(spec.source, parts.context, around.registry)
-        processor = make_processor(spec, parts, images_folder=source.folder, send=False)
+        processors = {
+            branch.name: Processor(
+                branch.steps,
+                variables=branch.spec.vars,
+                images_folder=source.folder,
+                send=False,
+            )
+            for branch in parts.branches
+        }
+        branches = {branch.name: branch for branch in parts.branches}
         for item in feed(spec, parts, source, selection=selection):
             if not item.dropped:
-                yield from _requests(processor, parts, item)
+                for one in _requests(processors[item.variant], branches[item.variant], item):
+                    yield replace(one, variant=item.variant)
 
 
 def _requests(processor: Processor, parts: Opened, item: Item) -> Iterator[Rendered]:

@@ -44,8 +44,13 @@ def divide(limits: Limits, parts: int, part: int, default: Concurrency | None = 
 
 def divide_spec(spec: Spec, parts: int, part: int, registry: Registry) -> Spec:
     """*spec* with its share of every endpoint's limits, and of the run's: see `divide`."""
+    variants = tuple(
+        replace(variant, spec=divide_spec(variant.spec, parts, part, registry))
+        for variant in spec.variants
+    )
     return replace(
         spec,
+        variants=variants,
         limits=divide(spec.limits, parts, part),
         steps=tuple(_step(step, parts, part, registry) for step in spec.steps),
         scores=tuple(

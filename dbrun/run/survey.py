@@ -7,6 +7,7 @@ holds the answers that they build on. Nothing is sent or written.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
-from .processing import make_processor
+from .processing import make_scores
 from .processor import Processor, Story
 from .steps import Step
 
@@ -102,15 +103,19 @@ class Survey:
         self._parts = parts
         self._watch = watch
         self._noted: list[tuple[int, Question, bool, Usage | None]] = []
-        self._steps = tuple(self._noting(step, number) for number, step in enumerate(parts.steps))
-        judges = count(len(self._steps))
-        self._scores = tuple(
+        numbers = count()
+        self._branches = [self._branch(branch, numbers) for branch in parts.branches]
+
+    def _branch(self, parts: Opened, numbers: Iterator[int]) -> Opened:
+        """The parts of one variant, with askers that note what they are asked."""
+        steps = tuple(self._noting(step, next(numbers)) for step in parts.steps)
+        scores = tuple(
             score
             if score.judge is None
-            else replace(score, judge=self._noting(score.judge, next(judges)))
+            else replace(score, judge=self._noting(score.judge, next(numbers)))
             for score in parts.scores
         )
-        self._judges = [score.judge for score in self._scores if score.judge is not None]
+        return replace(parts, steps=steps, scores=scores, variants=())
 
     def _noting(self, step: Step, number: int) -> Step:
         # To a processor an asker is whatever answers questions.
@@ -118,16 +123,18 @@ class Survey:
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
-        """The adapter of each step, then of each judge."""
-        return tuple(step.asker.adapter for step in (*self._steps, *self._judges))
+        """The adapter of each step, then of each judge; of one variant after the other."""
+        return tuple(
+            step.asker.adapter
+            for branch in self._branches
+            for step in (*branch.steps, *_judges(branch))
+        )
 
     @property
     def asks_in_turn(self) -> bool:
         """Whether an answer may bring further requests: those of a later step, of a judge, or a
         reask."""
-        return (
-            len(self._steps) > 1 or bool(self._judges) or any(step.reasks for step in self._steps)
-        )
+        return any(_asks_in_turn(branch) for branch in self._branches)
 
     def asked(self, selection: Selection = Selection()) -> Iterator[Asked]:  # noqa: B008 - frozen
         """Every request of every row that *selection* takes, in order; can be called again.
@@ -136,19 +143,25 @@ class Survey:
             SourceError: the rows cannot be read.
         """
         self.rows, self.unrendered, self.unfinished = 0, Trouble(), Trouble()
-        source = create_source(self.spec.source, self._parts.context, self._around.registry)
-        processor = make_processor(
-            self.spec,
-            replace(self._parts, steps=self._steps, scores=self._scores),
+        for branch in self._branches:
+            yield from self._asked_of(branch, selection)
+
+    def _asked_of(self, parts: Opened, selection: Selection) -> Iterator[Asked]:
+        spec = parts.spec
+        source = create_source(spec.source, parts.context, self._around.registry)
+        processor = Processor(
+            parts.steps,
+            variables=spec.vars,
             images_folder=source.folder,
             send=False,
+            scores=make_scores(parts, spec.vars, images_folder=source.folder, send=False),
         )
-        for item in feed(self.spec, self._parts, source, selection=selection):
+        for item in feed(spec, parts, source, selection=selection):
             self.rows += 1
             if self.rows % _WATCHED == 0:
                 self._watch(self.rows)
-            self._note(processor, item)
-            turns = [0] * (len(self._steps) + len(self._judges))
+            self._note(processor, parts, item)
+            turns: Counter[int] = Counter()
             for step, question, answered, usage in self._noted:
                 yield Asked(
                     id=item.id,
@@ -162,30 +175,39 @@ class Survey:
                 turns[step] += 1
             self._noted.clear()
 
-    def _note(self, processor: Processor, item: Item) -> None:
+    def _note(self, processor: Processor, parts: Opened, item: Item) -> None:
         """Have the requests of *item* noted, and what keeps it from making any, or more."""
-        if self.asks_in_turn:
+        if _asks_in_turn(parts):
             (record,) = blocking(processor.process([item]))
             if record.failure is not None:
-                self._judge(record)
+                self._judge(parts, record)
             return
         # Nothing hangs on the answer to the one request: nothing need be made of it.
-        step, story = self._steps[0], Story(item, failure=item.failure)
+        step, story = parts.steps[0], Story(item, failure=item.failure)
         asking = processor.compose(step, story) if story.is_open else None
         if asking is not None:
             blocking(step.asker.ask([asking.question]))
         elif story.failure is not None:
             self.unrendered.add(_said(item.id, story.failure))
 
-    def _judge(self, record: Record) -> None:
+    def _judge(self, parts: Opened, record: Record) -> None:
         failure = record.failure
         assert failure is not None
         # What was asked last is a step's result, unless it is that step which failed.
         results = record.steps.values()
         if record.last is None or any(result is record.last for result in results):
             self.unrendered.add(_said(record.id, failure))
-        elif len(record.steps) < len(self._steps) - 1 or self._judges:
+        elif len(record.steps) < len(parts.steps) - 1 or _judges(parts):
             self.unfinished.add(_said(record.id, failure))
+
+
+def _judges(parts: Opened) -> list[Step]:
+    return [score.judge for score in parts.scores if score.judge is not None]
+
+
+def _asks_in_turn(parts: Opened) -> bool:
+    several = len(parts.steps) > 1 or bool(_judges(parts))
+    return several or any(step.reasks for step in parts.steps)
 
 
 def _said(row: str, failure: Failure) -> str:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..types import Failure, Json, Record, UsageSum
+from .counters import quantile
 from .measures import Measures
 
 MOST_FAILURES = 5
 """How many failures are told of at the end, each for all that are alike."""
 
+_MOST_LATENCIES = 10_000
 _MOST_KINDS = 200  # of failures that are counted apart; more would only cost memory
 _VARYING = re.compile(r"\b[0-9a-fA-F][0-9a-fA-F-]{7,}\b|\d+")
 
@@ -30,6 +32,9 @@ class Tally:
         self.alike: Counter[str] = Counter()
         """Failures by what is the matter, as `likeness` tells it."""
         self.measures = Measures()
+        self.latencies: list[float] = []
+        self.by_variant: dict[str, Tally] = {}
+        """What came of each variant of a matrix."""
 
     def add(self, record: Record) -> None:
         """Count *record*."""
@@ -40,7 +45,9 @@ class Tally:
         if (usage := record.usage) is not None:
             self.usage.add(usage)
             self.cost += record.cost or 0.0
-        if record.scores is not None:
+        if record.variant is not None:
+            self._add_to_variant(record)
+        elif record.scores is not None:
             self.measures.add(record.id, record.repeat, record.scores)
         failure = record.failure
         if failure is not None:
@@ -63,6 +70,36 @@ class Tally:
     def counts_alike(self) -> tuple[int, ...]:
         """For each of the first failures, how many rows failed like it, itself included."""
         return tuple(self.alike[likeness(*failure[1:])] for failure in self.first_failures)
+
+    def _add_to_variant(self, record: Record) -> None:
+        own = self.by_variant.get(record.variant or "")
+        if own is None:
+            own = self.by_variant[record.variant or ""] = Tally()
+        own.add_own(record)
+        if record.scores is not None:
+            # Over all variants only failures mean anything.
+            self.measures.note_failures(record.id, record.scores)
+
+    def add_own(self, record: Record) -> None:
+        """Count *record* in the tally of its own variant."""
+        self.rows += 1
+        self.by_status[record.status] += 1
+        self.truncated += record.last is not None and record.last.finish_reason == "length"
+        if (usage := record.usage) is not None:
+            self.usage.add(usage)
+            self.cost += record.cost or 0.0
+        timing = record.timing
+        if timing is not None and not timing.reused and len(self.latencies) < _MOST_LATENCIES:
+            self.latencies.append(timing.latency)
+        if record.scores is not None:
+            self.measures.add(record.id, record.repeat, record.scores)
+        if record.failure is not None:
+            self.by_error[record.failure.kind] += 1
+
+    def latency(self, percent: int) -> float | None:
+        """The seconds within which so many of 100 records of a variant were answered; None if
+        none was sent."""
+        return quantile(sorted(self.latencies), percent)
 
     @property
     def ok(self) -> int:

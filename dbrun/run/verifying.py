@@ -45,7 +45,7 @@ _CALLS_FAILED = frozenset(
 """Error classes of calls that brought no answer: the journal, which holds answers, cannot tell."""
 
 
-_ASKED = ("id", "repeat", "row", "key", "status")
+_ASKED = ("id", "variant", "repeat", "row", "key", "status")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class _Order:
     def note(self, records: Iterable[Mapping[str, Json]]) -> Iterator[tuple[Hashable, _Essence]]:
         """Each record's key and essence."""
         for record in records:
-            key = (str(record.get("id")), record.get("repeat"))
+            key = (str(record.get("id")), record.get("variant"), record.get("repeat"))
             self._keys.update(repr(key).encode("utf-8", "backslashreplace"))
             yield key, _essence(record)
 

@@ -20,6 +20,11 @@ def check(root: Node, schemas: Schemas, findings: Findings) -> None:
     _Checker(schemas, findings).value(root, [schemas.top], ())
 
 
+def check_part(node: Node, name: str, schemas: Schemas, findings: Findings) -> None:
+    """Note every problem of the value *node* of the top key *name*."""
+    _Checker(schemas, findings).value(node, schemas.inside([schemas.top], name), (name,))
+
+
 class _Checker:
     def __init__(self, schemas: Schemas, findings: Findings) -> None:
         self._schemas = schemas

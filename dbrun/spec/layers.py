@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from ..errors import SpecError
 from ..types import Json
 from . import hints
 from .document import parse, read
-from .merge import overlay
+from .matrix import covered_by
+from .merge import nested, overlay
 from .nodes import Findings, Node, Path, Place, plain, walk
 from .variables import with_variables
 from .wording import found
@@ -71,6 +72,11 @@ def merge_layers(
         root = base if overlaid is None else overlay(base, overlaid) or base
         for text in overrides:
             root = _override(root, text, findings)
+        for name in dict.fromkeys([*(name for name, _ in given), *typed_variables]):
+            if covered_by(["vars", name], root) is not None:
+                place = Place(file="--var", folder=os.getcwd())
+                message = "every variant of the matrix has a value of its own here"
+                findings.add(place, ("vars", name), message, "leave it out")
         return with_variables(root, given, typed_variables, findings)
 
     others = {
@@ -204,6 +210,12 @@ def _override(root: Node, text: str, findings: Findings) -> Node:
     if parts[0] in _LAYERING:
         findings.add(place, path, "cannot be set", "use --target, or edit the spec")
         return root
+    if (axis := covered_by(parts, root)) is not None:
+        hint = f"--set 'matrix.{axis}=[…]' sets its alternatives"
+        findings.add(place, path, "every variant of the matrix has a value of its own here", hint)
+        return root
+    if parts[0] == "matrix" and len(parts) > 1:
+        parts = ["matrix", ".".join(parts[1:])]  # its keys are paths themselves
     if parts[0] == "steps" and not _has_step(root, parts, place, findings):
         return root
     node = _parsed(value, path, place, findings)
@@ -212,7 +224,7 @@ def _override(root: Node, text: str, findings: Findings) -> Node:
     if parts[0] == "steps" and len(parts) == 2 and not isinstance(node.value, dict):
         findings.add(place, path, f"wants a mapping, found {found(node)}")
         return root
-    return overlay(root, _nested(parts, node, place)) or root
+    return overlay(root, nested(parts, node, place)) or root
 
 
 def _parsed(text: str, path: Path, place: Place, findings: Findings) -> Node | None:
@@ -240,15 +252,3 @@ def _has_step(root: Node, parts: Sequence[str], place: Place, findings: Findings
     hint = hints.for_name(parts[1], names, none="the spec has no steps")
     findings.add(place, tuple(parts), f"there is no step '{parts[1]}'", hint)
     return False
-
-
-def _nested(parts: Sequence[str], node: Node, place: Place) -> Node:
-    """*node* as the only value of mappings within each other, from the top of the spec."""
-    if parts[:1] == ["steps"] and len(parts) > 1:
-        name = Node(value=parts[1], at=place, key=place)
-        step = _nested(parts[2:], node, place)
-        named = step.with_value({"name": name, **step.value})
-        return Node(value={"steps": Node(value=[named], at=place, key=place)}, at=place)
-    for part in reversed(parts):
-        node = Node(value={part: replace(node, key=place)}, at=place)
-    return node

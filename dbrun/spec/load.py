@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..errors import SpecError
 from ..frozen import frozen
 from ..registry import Registry
 from ..types import Json, Problem
+from . import hints
 from .build import build
-from .check import check
+from .check import check, check_part
 from .credentials import check_literals, check_urls
 from .environment import Environment
 from .files import shown
 from .layers import Merged, merge_layers
 from .lint import lint
-from .model import Spec
+from .matrix import Variant, variants
+from .model import Spec, VariantSpec
 from .nodes import Findings, Node, entries, walk
 from .schema import Schemas
 from .site import Site, find_project
@@ -65,21 +68,78 @@ def load_spec(
         findings=findings,
     )
     schemas = Schemas(registry)
-    resolved = _checked(merged.root, schemas, environ, findings)
-    _refuse_missing_variables(resolved, findings)
-    _check_other_targets(merged, schemas, environ, findings)
+    matrix = merged.root.get("matrix")
+    if matrix is not None:
+        check_part(matrix, "matrix", schemas, findings)
+    roots = variants(merged.root, findings) if matrix is not None else []
     project = find_project(os.path.dirname(os.path.abspath(path)))
-    spec = build(
-        resolved,
-        file=shown(path),
-        site=Site(project=project, schemas=schemas, findings=findings),
-        registry=registry,
-        merged=merged.data,
-        target=merged.target,
-    )
-    if spec is None or findings:
+    built: list[tuple[Node, Node, Spec | None]] = []
+    for root in [variant.root for variant in roots] or [_without_matrix(merged.root)]:
+        resolved = _checked(root, schemas, environ, findings)
+        _refuse_missing_variables(resolved, findings)
+        made = build(
+            resolved if matrix is None else _with_matrix(resolved, matrix),
+            file=shown(path),
+            site=Site(project=project, schemas=schemas, findings=findings),
+            registry=registry,
+            merged=merged.data,
+            target=merged.target,
+        )
+        built.append((root, resolved, made))
+    _check_other_targets(merged, schemas, environ, findings)
+    specs = [made for _, _, made in built if made is not None]
+    _refuse_other_rows(specs, roots, matrix, findings)
+    _refuse_unknown_variants(merged.root, [variant.name for variant in roots], findings)
+    if findings or len(specs) < len(built):
         raise SpecError(findings.problems)
-    return Loaded(spec=spec, warnings=tuple(lint(merged.root, resolved, spec)), merged=merged)
+    found = [
+        warning for root, resolved, made in built if made for warning in lint(root, resolved, made)
+    ]
+    spec = replace(
+        specs[0],
+        variants=tuple(
+            VariantSpec(name=variant.name, values=variant.values, spec=one)
+            for variant, one in zip(roots, specs, strict=False)
+        ),
+    )
+    return Loaded(spec=spec, warnings=tuple(dict.fromkeys(found)), merged=merged)
+
+
+def _without_matrix(root: Node) -> Node:
+    return root.with_value({key: one for key, one in root.value.items() if key != "matrix"})
+
+
+def _with_matrix(root: Node, matrix: Node) -> Node:
+    return root.with_value({**root.value, "matrix": matrix})
+
+
+_SHARED = ("source", "sink", "journal", "limits", "engine", "gates", "filters", "mlflow")
+"""What belongs to the run as a whole, and so is the same in all variants."""
+
+
+def _refuse_other_rows(
+    specs: Sequence[Spec], roots: Sequence[Variant], matrix: Node | None, findings: Findings
+) -> None:
+    """A variable of a variant may stand in what the variants share: that would not do."""
+    for name in _SHARED:
+        if matrix is not None and any(
+            getattr(spec, name) != getattr(specs[0], name) for spec in specs
+        ):
+            message = f"the variants differ in '{name}', which they share"
+            hint = "use no variable of the matrix there"
+            findings.add(matrix.place, ("matrix",), message, hint)
+
+
+def _refuse_unknown_variants(root: Node, names: Sequence[str], findings: Findings) -> None:
+    gates = root.get("gates")
+    listed = gates.get("variants") if gates is not None else None
+    if listed is None or not isinstance(listed.value, list):
+        return
+    for index, one in enumerate(listed.value):
+        if isinstance(one.value, str) and one.value not in names:
+            hint = hints.for_name(one.value, names, none="the spec has no matrix")
+            path = ("gates", "variants", index)
+            findings.add(one.place, path, f"there is no variant '{one.value}'", hint)
 
 
 def is_fragment(path: str) -> bool:
@@ -116,6 +176,8 @@ def _check_other_targets(
     """Look over the targets that were not asked for, so that a slip in them is found now."""
     for overlaid, root in merged.others.values():
         found = Findings()
+        if root.get("matrix") is not None:
+            continue  # its variants are looked at when the target is chosen
         _checked(root, schemas, environ, found, strict=False)
         places = {place.mark for _, node in walk(overlaid) for place in (node.at, node.key_place)}
         # What is wrong elsewhere may well be right with the target that was asked for.

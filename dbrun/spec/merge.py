@@ -6,9 +6,10 @@ functions below: kinds, steps, inline response schemas, and prompts of different
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from .nodes import Node, Path
+from .nodes import Node, Path, Place
 
 _KIND_KEYS = ("adapter", "format", "type")
 _KIND_GROUPS = (
@@ -147,3 +148,15 @@ def _is_ours(path: Path) -> bool:
 def _name_of(step: Node) -> str | None:
     name = step.get("name")
     return name.value if name is not None and isinstance(name.value, str) else None
+
+
+def nested(parts: Sequence[str], node: Node, place: Place) -> Node:
+    """*node* as the only value of mappings within each other, from the top of the spec."""
+    if parts[:1] == ["steps"] and len(parts) > 1:
+        name = Node(value=parts[1], at=place, key=place)
+        step = nested(parts[2:], node, place)
+        named = step.with_value({"name": name, **step.value})
+        return Node(value={"steps": Node(value=[named], at=place, key=place)}, at=place)
+    for part in reversed(parts):
+        node = Node(value={part: replace(node, key=place)}, at=place)
+    return node

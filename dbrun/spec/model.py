@@ -338,7 +338,8 @@ class Spec:
     """A pipeline file after merging, with every default applied.
 
     *merged* is the merged data as written, `${NAME}` unresolved: what manifests and digests see.
-    *columns* are the columns that templates may name, where they are known before reading.
+    *columns* are the columns that templates may name, where they are known before reading. With a
+    matrix it is the first variant's, and *variants* has them all.
     """
 
     name: str
@@ -363,13 +364,31 @@ class Spec:
     gated_variants: tuple[str, ...] | None = None
     merged: Mapping[str, Json] = field(default_factory=dict)
     target: str | None = None
+    variants: tuple[VariantSpec, ...] = ()
+
+    @property
+    def branches(self) -> tuple[Spec, ...]:
+        """The spec of each variant; the spec itself where it has no matrix."""
+        return tuple(variant.spec for variant in self.variants) or (self,)
 
     @property
     def asked(self) -> tuple[StepSpec, ...]:
-        """All that is asked for a row: the steps, then the judges among the scores."""
+        """All that is asked for a row: the steps, then the judges among the scores, of each
+        variant."""
+        if self.variants:
+            return tuple(step for variant in self.variants for step in variant.spec.asked)
         if not self.scores:
             return self.steps
         return (*self.steps, *(score.step for score in self.scores if score.step is not None))
+
+
+@frozen
+class VariantSpec:
+    """One variant of a matrix: its *name*, its *values* by dotted path, and its whole *spec*."""
+
+    name: str
+    values: Mapping[str, Json]
+    spec: Spec
 
 
 def better(spec: Spec) -> dict[str, str]:

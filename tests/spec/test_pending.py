@@ -33,8 +33,6 @@ def message(label: str) -> str:
 @pytest.mark.parametrize(
     ("spec", "labels"),
     [
-        ({"matrix": {"endpoint.name": ["a"]}}, ["matrix"]),
-        ({"matrix": 5}, ["matrix"]),
         ({"tests": []}, ["tests"]),
     ],
 )

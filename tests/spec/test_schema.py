@@ -169,7 +169,17 @@ def test_every_field_of_the_classes_is_in_the_schema() -> None:
         return {field.name for field in dataclasses.fields(kind)}
 
     top = set(SCHEMA["properties"])
-    aside = {"file", "folder", "project", "merged", "target", "row", "filters", "gated_variants"}
+    aside = {
+        "file",
+        "folder",
+        "project",
+        "merged",
+        "target",
+        "row",
+        "filters",
+        "gated_variants",
+        "variants",
+    }
     assert fields(model.Spec) - aside <= top
     assert fields(model.Limits) <= set(DEFS["limits"]["properties"])
     assert fields(model.Price) == set(DEFS["price"]["properties"])

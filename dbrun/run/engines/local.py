@@ -20,14 +20,14 @@ from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
 from ..gates import verdicts
-from ..items import Item
+from ..items import AskAgain, Item
 from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
 from ..options import Observer, Progress, RunOptions
 from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
 from ..processing import make_processor
 from ..recording import Recorder
-from ..result import Run
+from ..result import Run, Verdict
 from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..survey import is_read_again
@@ -205,7 +205,12 @@ class LocalRun:
         return digest(self._options.selection.to_json())
 
     def _drive(
-        self, parts: Opened, source: Source, sink: Sink, ask_again: frozenset[str], since: int
+        self,
+        parts: Opened,
+        source: Source,
+        sink: Sink,
+        ask_again: AskAgain,
+        since: int,
     ) -> None:
         processor = make_processor(
             self._spec,
@@ -254,13 +259,18 @@ class LocalRun:
     def _total(self, parts: Opened, source: Source) -> int | None:
         """The records to come, where that can be told before the rows are read."""
         selection, wanted = self._options.selection, self._spec.source
-        if wanted.filter is not None or parts.row is not None or selection.ids is not None:
+        if (
+            wanted.filter is not None
+            or any(branch.row for branch in parts.branches)
+            or selection.ids is not None
+        ):
             return None
         rows = source.count()
         if rows is None:
             return None
         most = (wanted.limit, selection.sample, selection.limit)
-        return min([rows, *(limit for limit in most if limit is not None)]) * self._spec.repeats
+        taken = min([rows, *(limit for limit in most if limit is not None)])
+        return taken * len(parts.branches) * self._spec.repeats
 
     def _ticker(self, parts: Opened, total: int | None) -> Callable[[], None]:
         clock = self._around.clock
@@ -299,12 +309,7 @@ class LocalRun:
     def _finish(
         self, recorder: Recorder, parts: Opened, source: Source, sink: Sink, path: str | None
     ) -> Run:
-        judged = verdicts(
-            self._spec.gates,
-            self._tally,
-            better=better(self._spec),
-            latency=self._counters.latency,
-        )
+        judged = self._verdicts()
         replay = self._mode == "replay"
         manifest: Mapping[str, Json] = {}
         unanswered = self._tally.by_error["unanswered"] + self._tally.measures.unanswered
@@ -343,6 +348,23 @@ class LocalRun:
             failed_scores=self._tally.measures.first_failures(),
             missing_ids=tuple(sorted(self._missing_ids)),
             tracked=None if replay else track(self._spec, manifest, path),
+        )
+
+    def _verdicts(self) -> tuple[Verdict, ...]:
+        spec = self._spec
+        if not spec.variants:
+            return verdicts(
+                spec.gates, self._tally, better=better(spec), latency=self._counters.latency
+            )
+        gated = spec.gated_variants
+        return tuple(
+            verdict
+            for variant in spec.variants
+            if gated is None or variant.name in gated
+            for own in [self._tally.by_variant.get(variant.name) or Tally()]
+            for verdict in verdicts(
+                spec.gates, own, better=better(spec), latency=own.latency, variant=variant.name
+            )
         )
 
     def _track_stopped(self, recorder: Recorder) -> None:

@@ -13,6 +13,7 @@ from ...sinks.base import Sink
 from ...sources.base import Source, may_wait
 from ...types import Record
 from ..feeding import feed
+from ..items import AskAgain
 from ..opening import Opened
 from ..places import sink_spec
 from ..processes.crew import Crew
@@ -28,7 +29,12 @@ class ProcessRun(LocalRun):
     """One run whose asking is done by worker processes."""
 
     def _drive(
-        self, parts: Opened, source: Source, sink: Sink, ask_again: frozenset[str], since: int
+        self,
+        parts: Opened,
+        source: Source,
+        sink: Sink,
+        ask_again: AskAgain,
+        since: int,
     ) -> None:
         count = self._processes()
         if count == 1:
@@ -49,7 +55,7 @@ class ProcessRun(LocalRun):
             ),
             self._assignments(count, source, since, takes_lines=write_line is not None),
             window=self._spec.limits.window,
-            group=max((step.asker.adapter.batch_size for step in parts.steps), default=1),
+            group=max((step.asker.adapter.batch_size for step in parts.all_steps), default=1),
             may_wait=parts.row is not None or may_wait(source),
             halt=self._halt,
             grace=self._options.grace,

@@ -23,6 +23,7 @@ from ..credentials import with_credentials
 from ..dealing import deal, first_round
 from ..exchange import Exchange
 from ..feeding import feed
+from ..items import AskAgain
 from ..opening import Opened, Surroundings
 from ..options import Observer, Progress, RunOptions
 from ..parcels import received
@@ -75,6 +76,10 @@ def check(spec: Spec, options: RunOptions) -> None:
     """
     if options.replay:
         return
+    if spec.variants:
+        raise UserError(
+            "a matrix is not run by engine spark in this version", "run with --engine local"
+        )
     if spec.limits.max_cost is not None:
         raise UserError(
             "limits.max_cost is not kept by engine spark: partitions do not see what the others "
@@ -97,7 +102,12 @@ class SparkRun(LocalRun):
         return SparkSession.open(self._spec.name)
 
     def _drive(
-        self, parts: Opened, source: Source, sink: Sink, ask_again: frozenset[str], since: int
+        self,
+        parts: Opened,
+        source: Source,
+        sink: Sink,
+        ask_again: AskAgain,
+        since: int,
     ) -> None:
         if self._mode == "replay":  # nothing is sent: there is nothing to spread
             super()._drive(parts, source, sink, ask_again, since)
@@ -123,7 +133,7 @@ class SparkRun(LocalRun):
         parts: Opened,
         source: Source,
         sink: Sink,
-        ask_again: frozenset[str],
+        ask_again: AskAgain,
         since: int,
     ) -> None:
         spec, options = self._spec, self._options

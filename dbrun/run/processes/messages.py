@@ -57,6 +57,8 @@ class Outline:
     To whoever counts it looks like the record itself.
     """
 
+    timing = None
+
     __slots__ = (
         "cost",
         "failure",
