@@ -14,7 +14,6 @@ import pickle
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -103,9 +102,12 @@ def _put(root: str, files: Mapping[str, bytes]) -> None:
             os.makedirs(os.path.dirname(place), exist_ok=True)
             with open(place, "wb") as stream:
                 stream.write(content)
-        with suppress(FileNotFoundError):
+        try:
+            os.replace(beside, root)
+        except OSError:
+            if _holds(root, files):  # somebody else was quicker
+                return
             os.replace(root, f"{beside}-old")
-        with suppress(OSError):  # somebody else was quicker, with the same
             os.replace(beside, root)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -178,7 +178,15 @@ def test_what_is_answered_is_not_asked_again_by_either_engine(project: Project) 
     assert project.calls() == {f"text {n}": 1 for n in range(10, 20)}
     project.run()
     assert project.calls() == {f"text {n}": 1 for n in range(20, 25)}
-    assert project.run(replay=True).manifest["requests"]["sent"] == 0
+
+
+def test_a_replay_needs_no_spark(project: Project) -> None:
+    (project.folder / "functions.py").write_text("def shout(prompt):\n    return prompt.upper()\n")
+    project.run()
+    before = project.results
+    replay = project.spec(SPEC).run(replay=True, environ={})
+    assert replay.exit_code == 0
+    assert project.results == before
 
 
 def test_two_workers_at_one_partition_send_nothing_twice(

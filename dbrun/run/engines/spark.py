@@ -63,19 +63,18 @@ def run(
         RunError: the run could not finish; the same command continues it.
         Interrupted: it was told to stop; the same command continues it.
     """
-    check(spec, options)
-    require()
+    if not options.replay:  # which the driver does alone, and without Spark
+        check(spec)
+        require()
     return conduct(SparkRun, spec, options, around, rows=rows, observe=observe)
 
 
-def check(spec: Spec, options: RunOptions) -> None:
+def check(spec: Spec) -> None:
     """Refuse what partitions cannot keep.
 
     Raises:
         UserError: `limits.max_cost`, or a journal that is off.
     """
-    if options.replay:
-        return
     if spec.variants:
         raise UserError(
             "a matrix is not run by engine spark in this version", "run with --engine local"
