@@ -114,10 +114,10 @@ class SparkRun(LocalRun):
         self._ending: DbrunError | None = None
         self._parts = parts
         self._finished: list[dict[str, Any]] = []
+        session = self.open_session()  # Spark takes Ctrl-C for itself as it starts
         with stopping_on_signals(
             self._interrupt, self._options.handle_signals, self._options.grace + _LATE
         ):
-            session = self.open_session()
             exchange = Exchange.make(self._spec.journal.path)
             try:
                 self._work(session, exchange, parts, source, sink, ask_again, since)
