@@ -6,8 +6,9 @@ whatever the wire format; a *response* is what came back, in common terms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from .frozen import frozen
@@ -96,12 +97,14 @@ class Usage:
 
     def to_json(self) -> dict[str, int]:
         """The known counts, unknown ones absent."""
-        said = {}
-        for name in USAGE_FIELDS:
-            count = getattr(self, name)
-            if count is not None:
-                said[name] = count
-        return said
+        return {name: count for name, count in _counts_of(self) if count is not None}
+
+
+_told = attrgetter(*USAGE_FIELDS)
+
+
+def _counts_of(usage: Usage) -> Iterator[tuple[str, int | None]]:
+    return zip(USAGE_FIELDS, _told(usage), strict=True)
 
 
 class UsageSum:
@@ -115,8 +118,7 @@ class UsageSum:
     def add(self, usage: Usage) -> None:
         """Add the known counts of *usage*."""
         counts = self._counts
-        for name in USAGE_FIELDS:
-            count = getattr(usage, name)
+        for name, count in _counts_of(usage):
             if count is not None:
                 counts[name] = counts.get(name, 0) + count
 
@@ -271,6 +273,8 @@ class Record:
     @property
     def usage(self) -> Usage | None:
         """The usage of all steps together; None if no endpoint told any."""
+        if not self.stepwise:
+            return self.last.usage if self.last is not None else None
         total: Usage | None = None
         for step in self._asked():
             if step.usage is not None:
@@ -280,14 +284,14 @@ class Record:
     @property
     def cost(self) -> float | None:
         """What the answers of all steps cost, in the price's currency; None without a price."""
+        if not self.stepwise:
+            return self.last.cost if self.last is not None else None
         costs = [step.cost for step in self._asked() if step.cost is not None]
         return round(sum(costs), 9) if costs else None
 
     def _asked(self) -> Sequence[StepResult]:
-        last, steps = self.last, self.steps
-        if len(steps) <= 1 and (not steps or last is next(iter(steps.values()))):
-            return (last,) if last is not None else ()
-        asked = list(steps.values())
+        last = self.last
+        asked = list(self.steps.values())
         if last is not None and all(step is not last for step in asked):
             asked.append(last)  # a step that was answered and failed all the same
         return asked

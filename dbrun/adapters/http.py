@@ -20,7 +20,7 @@ from ..types import Json, Response
 from .base import Answer, AnswerStream, Request
 from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
-from .payload import dumps, loads, one_line, unsendable
+from .payload import dumps, loads, one_line
 from .wires.base import Wire, malformed
 from .wires.common import usage_of
 
@@ -97,8 +97,6 @@ class HttpAdapter:
         body = self.wire.encode(request)
         if self._fixed:
             body = {**self._fixed, **body}
-        if (place := unsendable(body)) is not None:
-            raise Rejected(f"the request cannot be sent as JSON: {place}")
         return body
 
     def group(self, body: Json) -> Hashable:

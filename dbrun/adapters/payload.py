@@ -6,7 +6,7 @@ import json
 import math
 from codecs import BOM_UTF8
 
-from ..encoding import encoder
+from ..encoding import encoder, is_plain
 from ..types import Json, JsonText
 
 
@@ -32,6 +32,7 @@ def _float_or_null(text: str) -> float | None:
 
 # A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
 _write = encoder(allow_nan=False)
+_write_plain = encoder(allow_nan=False, plain_only=True)
 _read = json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode
 _read_odd = json.JSONDecoder(parse_float=_float_or_null, parse_constant=lambda _: None).decode
 
@@ -42,6 +43,10 @@ def dumps(body: Json) -> bytes:
     Raises:
         ValueError, TypeError, RecursionError: if JSON cannot hold it.
     """
+    if is_plain(body):
+        return _write_plain(body)
+    if (place := unsendable(body)) is not None:
+        raise ValueError(place)
     return _write(body)
 
 
@@ -53,7 +58,7 @@ def loads(raw: bytes) -> tuple[Json, bool]:
     Raises:
         ValueError, RecursionError: if it is no JSON.
     """
-    text = raw.decode("utf-8-sig")
+    text = raw.removeprefix(BOM_UTF8).decode()
     try:
         return _read(text), True
     except _NoJson:

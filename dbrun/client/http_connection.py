@@ -109,7 +109,8 @@ class Connection:
         self.keeps_on = True
         self.deadline = deadline
         try:
-            await self._send(payload)
+            if (sent := self._begin(payload)) < len(payload):
+                await self._send_on(payload, sent)
             self.sent = True
         except TimeoutError:
             raise
@@ -131,19 +132,24 @@ class Connection:
         except (OSError, BadAnswer, TooLarge):
             return None
 
-    async def _send(self, payload: bytes) -> None:
+    def _begin(self, payload: bytes) -> int:
+        """Send what can be sent at once; gives how many bytes that were."""
         if self._now() >= self.deadline:
             raise TimeoutError
         # Large bodies go in pieces, so that the deadline is looked at between them.
-        sent = 0 if len(payload) > _PIECE else self._try_send(payload)
-        if sent == len(payload):
-            return
+        return 0 if len(payload) > _PIECE else self._try_send(payload)
+
+    async def _send_on(self, payload: bytes, sent: int) -> None:
+        """Send what is left of *payload* after *sent* bytes."""
         view = memoryview(payload)
         while sent < len(payload):
             count = self._try_send(view[sent : sent + _PIECE])
             sent += count
             if count == 0 or sent < len(payload):
-                await self._wait(writing=True)
+                ready = self._ready
+                ready.writing, ready.until = True, self.deadline
+                if self._now() >= self.deadline or not await ready:
+                    raise TimeoutError
 
     def _try_send(self, data: bytes | memoryview) -> int:
         """The bytes that could be sent without waiting."""
@@ -158,8 +164,11 @@ class Connection:
         # nearly always be in vain: an answer takes its time.
         if self._eager and (data := self._try_recv()) is not None:
             return data
+        ready = self._ready
+        ready.writing, ready.until = False, self.deadline
         while True:
-            await self._wait(writing=False)
+            if self._now() >= self.deadline or not await ready:
+                raise TimeoutError
             if (data := self._try_recv()) is not None:
                 return data
 
@@ -173,13 +182,6 @@ class Connection:
             raise EOFError
         return data
 
-    async def _wait(self, *, writing: bool) -> None:
-        """Wait for the socket, until the deadline."""
-        ready = self._ready
-        ready.writing, ready.until = writing, self.deadline
-        if self._now() >= self.deadline or not await ready:
-            raise TimeoutError
-
     async def begin(self, payload: bytes, deadline: float) -> tuple[int, dict[str, str], bytes]:
         """Send *payload* and read the head of its answer: status, headers, and what came of the
         body. The rest is for `http_stream` to read. Raises as `exchange`."""
@@ -187,7 +189,8 @@ class Connection:
         self.keeps_on = True
         self.deadline = deadline
         try:
-            await self._send(payload)
+            if (sent := self._begin(payload)) < len(payload):
+                await self._send_on(payload, sent)
             self.sent = True
         except TimeoutError:
             raise

@@ -72,16 +72,30 @@ class Pool:
             Unreachable, EndpointMissing, RunError: a new one could not be made.
         """
         while (idle := await self._idle_one(deadline)) is not None:
-            # The last one used is the likeliest to be open still. The server may have hung up.
-            if self._now() - idle.idle_since < idle.keep_for and idle.is_quiet():
+            if self._is_open(idle):
                 return idle, True
-            idle.close()
-            self.give(idle)
         try:
             return await self._connect(deadline), False
         except BaseException:
             self._leave()
             raise
+
+    def take_idle(self) -> Connection | None:
+        """`take` where a connection is at hand; None where there is none, or somebody waits."""
+        with self._lock:
+            if self._line or not self._idle:
+                return None
+            # The last one used is the likeliest to be open still.
+            idle = self._idle.pop()
+        return idle if self._is_open(idle) else None
+
+    def _is_open(self, idle: Connection) -> bool:
+        """Whether *idle* can be used; it is let go of if not: the server may have hung up."""
+        if self._now() - idle.idle_since < idle.keep_for and idle.is_quiet():
+            return True
+        idle.close()
+        self.give(idle)
+        return False
 
     def give(self, connection: Connection) -> None:
         """Take *connection* back: kept if another exchange may follow on it, else closed."""

@@ -126,6 +126,17 @@ class Limiter:
                 self._take(now, tokens)
             return wait
 
+    def take(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
+        """`acquire` where nobody needs to wait, which is the usual case; else False."""
+        if self._line or stop.is_set():
+            return False
+        with self._lock:
+            now = self._clock.now()
+            if self._line or self._wait(now, tokens):
+                return False
+            self._take(now, tokens)
+            return True
+
     async def acquire(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
         """Wait for a slot, all rates and any `Retry-After`; False if *stop* was set.
 

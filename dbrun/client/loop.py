@@ -84,8 +84,13 @@ class Loop:
         self._tasks.add(task)
         self._ready.append((task, 0, None, None))
 
-    def run(self, tick: Callable[[], None] = lambda: None) -> None:
-        """Carry on until every coroutine has ended; *tick* is called some ten times a second.
+    def run(
+        self, tick: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+    ) -> None:
+        """Carry on until every coroutine has ended.
+
+        *tick* is called some ten times a second, *after* each time that all who could go on have
+        gone on.
 
         Raises:
             BaseException: what a coroutine raised; the others are closed then.
@@ -96,6 +101,7 @@ class Loop:
             while self._tasks and not self._abandoned:
                 for _ in range(len(ready)):
                     self._step(*ready.popleft())
+                after()
                 now = self._now()
                 try:
                     events = select(self._patience(now, look_up))

@@ -177,7 +177,8 @@ class Transport:
         """One exchange over a connection of *pool*."""
         while True:
             try:
-                connection, reused = await pool.take(deadline)
+                idle = pool.take_idle()
+                connection, reused = (idle, True) if idle else await pool.take(deadline)
             except TimeoutError as error:
                 raise translated(error, route.address, timeout, sent=False) from error
             try:

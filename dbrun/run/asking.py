@@ -258,9 +258,11 @@ class Asker:
         tries = waits = 0
         while True:
             tokens = self._tokens.before(bodies) if self._tokens else None
-            reserved = await self._reserve(bodies)
+            reserved = await self._reserve(bodies) if self._purse is not None else 0.0
             try:
-                if not await self.limiter.acquire(self._halt, tokens):
+                if not self.limiter.take(self._halt, tokens) and not await self.limiter.acquire(
+                    self._halt, tokens
+                ):
                     raise Interrupted("stopped before this request was sent")
             except BaseException:
                 self._settle(reserved, 0.0)
@@ -311,8 +313,7 @@ class Asker:
 
     async def _reserve(self, bodies: Sequence[Json]) -> float:
         """Money for a call for *bodies*. Raises `SpendCap` if there is not enough left."""
-        if self._purse is None:
-            return 0.0
+        assert self._purse is not None
 
         def bid() -> tuple[float, float]:
             assert self._tokens is not None

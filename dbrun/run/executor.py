@@ -26,6 +26,7 @@ _TICK = 0.1  # seconds: how often the caller looks up while nothing is ready
 _UNTAKEN = 1024  # results that may wait for the caller; more would only cost memory
 _PACE = 0.01  # seconds: results that come in a burst are handed out together
 _AT_ONCE = 64  # items read aside together
+_AHEAD = 16  # items read at a time where that takes no time
 _PATIENCE = 0.005  # seconds for which reading aside collects them
 
 
@@ -42,6 +43,7 @@ class Executor(Generic[Item, Result]):
         group: how many items one call of *function* takes at the most.
         may_wait: whether the next item may take its time, so that it is read in a thread aside.
         halt: set by this executor when feeding must stop; waiting in *function* should wake.
+        commit: called before results are handed out, once for all that came together.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Executor(Generic[Item, Result]):
         may_wait: bool = True,
         halt: threading.Event | None = None,
         grace: float = 30.0,
+        commit: Callable[[], None] = lambda: None,
     ) -> None:
         self._function = function
         self._items = items
@@ -64,6 +67,7 @@ class Executor(Generic[Item, Result]):
         self._may_wait = may_wait
         self._halt = halt or threading.Event()
         self._grace = grace
+        self._commit = commit
         self._loop = Loop()
         self._thread = threading.Thread(target=self._carry, name="dbrun-loop", daemon=True)
         self._changed = threading.Condition()  # guards what both threads use:
@@ -74,6 +78,7 @@ class Executor(Generic[Item, Result]):
         self._caller_waits = False
         self._held: deque[Gate] = deque()  # opened by either
         # Of the loop's thread alone:
+        self._fresh: list[tuple[int, Sequence[Result]]] = []
         self._taken = 0
         self._finished = 0
         self._look_at = 1
@@ -149,7 +154,7 @@ class Executor(Generic[Item, Result]):
         """The loop's thread."""
         try:
             self._add_workers()
-            self._loop.run(self._add_workers)
+            self._loop.run(self._add_workers, self._hand_in)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -168,9 +173,9 @@ class Executor(Generic[Item, Result]):
 
     async def _work(self) -> None:
         try:
-            while batch := await self._pull():
+            while batch := self._next() or await self._pull():
                 start, items = batch
-                self._hand_in(start, await self._function(items))
+                self._fresh.append((start, await self._function(items)))
                 self._finished += 1
                 if self._finished >= self._look_at:
                     # Once a round is enough: the limit moves with rounds.
@@ -180,6 +185,15 @@ class Executor(Generic[Item, Result]):
             raise
         except BaseException as error:
             self._fail(error)
+
+    def _next(self) -> tuple[int, list[Item]] | None:
+        """The next items if they are read already, which is the usual case."""
+        read = self._read
+        if self._group > 1 or not read or self._reading or self._is_full() or self._halt.is_set():
+            return None
+        start = self._taken
+        self._taken += 1
+        return start, [read.popleft()]
 
     async def _pull(self) -> tuple[int, list[Item]] | None:
         """The next items and the number of the first; None if there are no more."""
@@ -198,7 +212,8 @@ class Executor(Generic[Item, Result]):
             elif self._may_wait:
                 await self._read_aside()
             else:
-                self._exhausted = self._read_on(self._group)
+                room = self._window - (self._taken - self._given)
+                self._exhausted = self._read_on(max(self._group, min(_AHEAD, room)))
         return None
 
     def _take(self) -> tuple[int, list[Item]]:
@@ -254,10 +269,21 @@ class Executor(Generic[Item, Result]):
         ahead = self._taken - self._given
         return ahead >= self._window or (ahead >= _UNTAKEN and self._given in self._results)
 
-    def _hand_in(self, start: int, results: Sequence[Result]) -> None:
+    def _hand_in(self) -> None:
+        """Give the caller what has come since the last time."""
+        if not self._fresh:
+            return
+        try:
+            self._commit()
+        except BaseException as error:
+            self._fresh.clear()
+            self._fail(error)
+            return
         with self._changed:
-            for offset, result in enumerate(results):
-                self._results[start + offset] = result
+            for start, results in self._fresh:
+                for offset, result in enumerate(results):
+                    self._results[start + offset] = result
+            self._fresh.clear()
             if self._caller_waits and self._given in self._results:
                 self._caller_waits = False
                 self._changed.notify_all()

@@ -147,6 +147,11 @@ def expand(
     which it fails. *ask_again* are ids of
     items, with their variants, whose journalled answers are not to be taken.
     """
+    if transform is None and repeats == 1:
+        for index, row in enumerate(rows):
+            again = row.id in ask_again
+            yield Item(id=row.id, index=index, values=row.values, ask_again=again)
+        return
     index = 0
     for row in rows:
         for item_id, values, failure, dropped in _outcomes(row, transform):

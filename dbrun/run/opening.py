@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from typing import IO, Any
 
 from ..adapters.base import Adapter
-from ..client.journal import Journal
+from ..client.journal import Journal, Keys
 from ..client.limits import Limiter
 from ..client.retry import Breaker, RetryPolicy
 from ..clock import Clock
@@ -326,8 +326,7 @@ def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates:
         output=OutputTransforms([(reference, resolve(reference)) for reference in step.output]),
         check=output_check(schema.schema) if schema else None,
         reasks=schema.reask if schema else 0,
-        adapter_name=step.endpoint.adapter,
-        identity=identity,
+        keys=Keys(step.endpoint.adapter, identity),
         share=spec.journal.share,
         has_functions=bool(step.input or step.output or spec.filters),
         price=step.endpoint.price,

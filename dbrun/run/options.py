@@ -33,12 +33,17 @@ class RunOptions:
 
 @frozen
 class Progress:
-    """How far a run has come, for whoever shows it. *total* is the rows to do, where known."""
+    """How far a run has come, for whoever shows it. *count* tells the rows to do, where known."""
 
     tally: Tally
     counters: Counters
     askers: Sequence[Asker]
-    total: int | None = None
+    count: Callable[[], int | None] = lambda: None
+
+    @property
+    def total(self) -> int | None:
+        """The rows to do, where known."""
+        return self.count()
 
     @property
     def in_flight(self) -> int:

@@ -6,18 +6,21 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..adapters.base import Request
-from ..client.journal import request_key
+from ..client.journal import Keys
 from ..errors import InvalidOutput, Rejected, RowError
 from ..frozen import frozen
 from ..spec.model import Price
-from ..spec.templates import CompiledPrompt, Expression, Template
+from ..spec.templates import CompiledPrompt, Template
 from ..types import Json, Mark, Usage
 from .asking import Asker
 from .items import Item
 from .transforms import InputTransforms, OutputTransforms
+
+if TYPE_CHECKING:
+    from ..spec.templates import Expression
 
 _ASK_AGAIN = (
     "This answer is not acceptable: {problem}\n"
@@ -48,8 +51,7 @@ class Step:
     output: OutputTransforms
     check: Callable[[Json], str | None] | None
     reasks: int
-    adapter_name: str
-    identity: Json
+    keys: Keys
     share: bool
     has_functions: bool
     price: Price | None = None
@@ -107,13 +109,7 @@ class Step:
 
     def key(self, body: Json, item: Item) -> str:
         """The request's key in the journal."""
-        return request_key(
-            adapter=self.adapter_name,
-            identity=self.identity,
-            body=body,
-            repeat=item.repeat or 1,
-            row_id=None if self.share else item.id,
-        )
+        return self.keys.key(body, item.repeat or 1, None if self.share else item.id)
 
     def transform_output(
         self, value: Json, *, row: Mapping[str, Json], raw: Json, request: Mapping[str, Json]

@@ -55,13 +55,13 @@ class InputTransforms:
             for hook in (_Hook(reference, function) for reference, function in functions)
         ]
 
-    def apply(self, fields: Mapping[str, Json], row: Mapping[str, Json]) -> dict[str, Json]:
+    def apply(self, fields: Mapping[str, Json], row: Mapping[str, Json]) -> Mapping[str, Json]:
         """The request mapping that the last function returned.
 
         Raises:
             TransformError: a function raised, or returned no mapping.
         """
-        request = dict(fields)
+        request = dict(fields) if self._hooks else fields
         for hook, wants_row in self._hooks:
             given = copied(request)
             if wants_row:
@@ -92,6 +92,8 @@ class OutputTransforms:
         Raises:
             TransformError: a function raised, or returned what JSON cannot hold.
         """
+        if not self._hooks:
+            return value
         around: Mapping[str, Json] = {"row": row, "raw": raw, "request": request}
         for hook, words in self._hooks:
             given = raw if hook.reference.from_raw else value

@@ -69,7 +69,7 @@ def progress(rows: int, failed: int = 0, total: int | None = None, **limiter: An
         status = "error" if failure else "ok"
         tally.add(Record(id=str(number), index=number, status=status, row={}, failure=failure))
     asker: Any = FakeAsker(FakeLimiter(**limiter))
-    return Progress(tally=tally, counters=counters, askers=[asker], total=total)
+    return Progress(tally=tally, counters=counters, askers=[asker], count=lambda: total)
 
 
 def test_the_facts_are_those_that_matter() -> None:

@@ -203,22 +203,22 @@ def test_a_kept_connection_that_ends_before_the_request_left_is_replaced(transpo
         time.sleep(0.05)
         # As if the end came just after the look whether the connection is alive.
         monkeypatch.setattr(http_connection.Connection, "is_quiet", lambda self: True)
-        monkeypatch.setattr(http_connection.Connection, "_send", _broken(times=1))
+        monkeypatch.setattr(http_connection.Connection, "_begin", _broken(times=1))
         assert send(transport, origin).body == b"second"
     assert len(origin.requests) == 2
 
 
 def _broken(times: int):
-    real = http_connection.Connection._send
+    real = http_connection.Connection._begin
 
-    async def send(self, payload):
+    def begin(self, payload):
         nonlocal times
         times -= 1
         if times >= 0:
             raise BrokenPipeError(32, "Broken pipe")
-        await real(self, payload)
+        return real(self, payload)
 
-    return send
+    return begin
 
 
 def test_a_kept_connection_that_ends_after_the_request_left_is_not(transport):

@@ -57,26 +57,28 @@ def usage_of(body: Json) -> Usage | None:
     cached = into.get("cached_tokens") if isinstance(into, dict) else None
     reasoning = out.get("reasoning_tokens") if isinstance(out, dict) else None
     counts = (
-        _count(get("prompt_tokens", get("input_tokens"))),
-        _count(get("completion_tokens", get("output_tokens"))),
-        _count(get("total_tokens")),
-        _count(get("cache_read_input_tokens") if cached is None else cached),
-        _count(get("reasoning_tokens") if reasoning is None else reasoning),
+        get("prompt_tokens", get("input_tokens")),
+        get("completion_tokens", get("output_tokens")),
+        get("total_tokens"),
+        get("cache_read_input_tokens") if cached is None else cached,
+        get("reasoning_tokens") if reasoning is None else reasoning,
     )
-    if counts == (None, None, None, None, None):
+    inputs, outputs, total, cached, reasoning = [
+        count if count is None or (type(count) is int and count >= 0) else _count(count)
+        for count in counts
+    ]
+    if inputs is outputs is total is cached is reasoning is None:
         return None
     return Usage(
-        input_tokens=counts[0],
-        output_tokens=counts[1],
-        total_tokens=counts[2],
-        cached_input_tokens=counts[3],
-        reasoning_tokens=counts[4],
+        input_tokens=inputs,
+        output_tokens=outputs,
+        total_tokens=total,
+        cached_input_tokens=cached,
+        reasoning_tokens=reasoning,
     )
 
 
 def _count(value: Json) -> int | None:
-    if type(value) is int and value >= 0:
-        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

@@ -2,7 +2,7 @@
 
 from .flight import Claim, Flights
 from .journal import MODES, Journal
-from .keys import request_key
+from .keys import Keys, request_key
 from .lines import Answered, Entry
 from .lock import SinkLock
 
@@ -13,6 +13,7 @@ __all__ = [
     "Entry",
     "Flights",
     "Journal",
+    "Keys",
     "SinkLock",
     "request_key",
 ]

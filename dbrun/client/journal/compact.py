@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from .disk import BINARY, reported, sync_file, sync_folder, write_all
 from .index import Spot
-from .lines import PREFIX_DIGITS, is_tidy, key_in, tidy
+from .lines import is_own, key_in, tidy
 from .lock import is_at, locked, try_lock
 from .segment import COMPACTED, Segment, names
 from .store import Store
@@ -169,11 +169,10 @@ def fold(store: Store, beside: Beside, keep: Callable[[str], bool] | None) -> No
 def _line(store: Store, spot: Spot) -> bytes | None:
     """The line to keep of *spot*; None if it is damaged."""
     line = store.read(spot)
-    first = b"%0*x" % (PREFIX_DIGITS, spot.prefix)
-    if store.is_trusted(spot.file) and line.startswith(first, 8) and is_tidy(line):
+    if store.is_trusted(spot.file) and is_own(line, spot.prefix):
         return line
     kept = tidy(line)
-    return kept if kept is not None and key_in(kept).startswith(first) else None
+    return kept if kept is not None and is_own(kept, spot.prefix) else None
 
 
 def _remove(store: Store, free: dict[str, int]) -> None:

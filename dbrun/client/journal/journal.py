@@ -95,7 +95,7 @@ class Journal:
         return self._store.find(key, since)
 
     def record(self, key: str, answer: Answered, extra: Mapping[str, Json] = _NOTHING) -> Entry:
-        """Keep *answer* under *key*: its line is written when this returns.
+        """Keep *answer* under *key*: its line is written when this returns (see `gather`).
 
         *extra* are small further fields of the line (usage, latency). Gives the entry, as `lookup`
         would, to settle a claim with. A kill loses nothing that was recorded; against a power cut
@@ -112,9 +112,26 @@ class Journal:
             raise SinkError(f"journal {self.path} is open for reading only", "open it writable")
         self._store.append(key, generation, encode(key, generation, answer, extra))
         self._wrote = True
+        if not self._store.gathers:
+            self._sync_if_due()
+        return entry
+
+    def gather(self) -> None:
+        """From now on `record` leaves writing to `flush`: one call for what came together."""
+        self._store.gathers = True
+
+    def flush(self) -> None:
+        """Write what was recorded since the last time, which counts as kept only then.
+
+        Raises:
+            SinkError: if the disk refuses; nothing of it stays then.
+        """
+        self._store.flush()
+        self._sync_if_due()
+
+    def _sync_if_due(self) -> None:
         if self._clock.now() - self._synced >= _SYNC_LATEST:
             self.sync()
-        return entry
 
     def flight(self) -> Flights:
         """The calls under way: equal requests share one."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...canonical import digest
+import hashlib
+
+from ...canonical import canonical
 from ...types import Json
 
 
@@ -25,13 +27,22 @@ def request_key(
     Raises:
         ValueError: if a value holds NaN or an infinity.
     """
-    said = {
-        "version": version,
-        "adapter": adapter,
-        "identity": identity,
-        "body": body,
-        "repeat": repeat,
-    }
-    if row_id is not None:
-        said["row"] = row_id
-    return digest(said)
+    return Keys(adapter, identity, version).key(body, repeat, row_id)
+
+
+class Keys:
+    """The keys of requests to one endpoint; see `request_key`."""
+
+    __slots__ = ("_after", "_before", "_version")
+
+    def __init__(self, adapter: str, identity: Json, version: int = 1) -> None:
+        # The members of the canonical object stand in alphabetical order.
+        self._before = b'{"adapter":%b,"body":' % canonical(adapter)
+        self._after = b',"identity":%b,"repeat":' % canonical(identity)
+        self._version = b',"version":%b}' % canonical(version)
+
+    def key(self, body: Json, repeat: int, row_id: str | None = None) -> str:
+        """The key of the request with this *body*."""
+        row = b"" if row_id is None else b',"row":%b' % canonical(row_id)
+        parts = (self._before, canonical(body), self._after, repeat, row, self._version)
+        return hashlib.sha256(b"%b%b%b%d%b%b" % parts).hexdigest()

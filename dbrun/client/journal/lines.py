@@ -8,6 +8,7 @@ parses none. A line that an editor or `jq` has laid out anew is still understood
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -20,13 +21,14 @@ from ...types import Json, JsonText
 
 _BOM = b"\xef\xbb\xbf"  # some editors put it before the first line
 _LAYOUT = re.compile(rb'\{"key":"([0-9a-f]{64})","generation":(\d{1,10}),')
-_KEY = re.compile("[0-9a-f]{64}")
+_DIGITS = "0123456789abcdef"
 _OWN_FIELDS = frozenset({"key", "generation", "model", "body"})
 _MAX_GENERATION = 2**32 - 1
 PREFIX_DIGITS = 16
 """The digits of a key that the index holds."""
 
 _text = encoder(escape_all=True)
+_read = json.JSONDecoder().decode
 
 
 class Answered(Protocol):
@@ -63,6 +65,9 @@ def encode(key: str, generation: int, answer: Answered, extra: Mapping[str, Json
     """The line of *answer*, newline included."""
     if not _is_key(key):
         raise ValueError(f"a request key is 64 hexadecimal digits, not {key!r}")
+    if not extra:
+        between = _between(generation, answer.model)
+        return b'{"key":"%b%b%b}\n' % (key.encode("ascii"), between, _body(answer))
     if not _OWN_FIELDS.isdisjoint(extra):
         raise ValueError(f"names taken by the journal itself: {sorted(_OWN_FIELDS & set(extra))}")
     parts = [b'{"key":"%b","generation":%d' % (key.encode("ascii"), generation)]
@@ -74,10 +79,19 @@ def encode(key: str, generation: int, answer: Answered, extra: Mapping[str, Json
     return b"".join(parts)
 
 
+@functools.lru_cache(maxsize=64)
+def _between(generation: int, model: str | None) -> bytes:
+    """What stands between a key and a body."""
+    said = b'","generation":%d' % generation
+    if model is not None:
+        said += b',"model":' + _text(model)
+    return said + b',"body":'
+
+
 def decode(line: bytes) -> tuple[str, Entry] | None:
     """The key and entry of a line; None if it is damaged."""
     try:
-        said = json.loads(line.removeprefix(_BOM).decode("utf-8"))
+        said = _read(line.removeprefix(_BOM).decode())
     except (ValueError, RecursionError):
         return None
     if type(said) is not dict or "body" not in said:
@@ -94,6 +108,16 @@ def decode(line: bytes) -> tuple[str, Entry] | None:
 def is_tidy(line: bytes) -> bool:
     """Whether a line is whole and laid out as this module does, as far as a glance can tell."""
     return line.endswith(b"}\n") and _LAYOUT.match(line) is not None
+
+
+def is_own(line: bytes, prefix: int) -> bool:
+    """Whether a line that this module wrote is still the one of the key that begins with
+    *prefix*, and whole."""
+    return (
+        line.startswith(b"%016x" % prefix, 8)
+        and line.startswith(b'","generation":', 72)
+        and line.endswith(b"}\n")
+    )
 
 
 def key_in(line: bytes) -> bytes:
@@ -158,7 +182,7 @@ def _is_json(raw: bytes) -> bool:
 
 
 def _is_key(key: Json) -> bool:
-    return type(key) is str and _KEY.fullmatch(key) is not None
+    return type(key) is str and len(key) == 64 and not key.strip(_DIGITS)
 
 
 def _is_generation(value: Json) -> bool:

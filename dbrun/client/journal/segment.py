@@ -205,22 +205,43 @@ class Writer:
             self._fd = create_locked(self.path)
         sync_folder(folder)
         self._dirty = False
+        self._waiting: list[bytes] = []
+        self._end = 0
+        self.flushed = 0
+        """How many bytes are in the file."""
         self.is_sound = True
 
     def append(self, line: bytes) -> int:
-        """Write one line and give its offset.
+        """Write one line and give its offset; see `flush` for what may go wrong."""
+        start = self.put(line)
+        self.flush()
+        return start
 
-        If it fails, nothing of the line stays; where not even that can be had, `is_sound` turns
+    def put(self, line: bytes) -> int:
+        """Take one line, to be written by the next `flush`, and give its offset."""
+        start = self._end
+        self._end += len(line)
+        self._waiting.append(line)
+        return start
+
+    def flush(self) -> None:
+        """Write the lines that wait.
+
+        If it fails, nothing of them stays; where not even that can be had, `is_sound` turns
         False and no further line must follow.
         """
-        start = os.lseek(self._fd, 0, os.SEEK_END)
+        if not self._waiting:
+            return
+        lines = b"".join(self._waiting)
+        self._waiting.clear()
         try:
-            write_all(self._fd, line)
+            write_all(self._fd, lines)
         except BaseException:
-            self._cut_back(start)
+            self._end = self.flushed
+            self._cut_back(self.flushed)
             raise
+        self.flushed = self._end
         self._dirty = True
-        return start
 
     def hold(self) -> int:
         """A descriptor that keeps the segment locked after `close`, until it is closed as well."""

@@ -47,6 +47,9 @@ class Store:
         self._written: set[int] = set()
         self._trusted: set[str] = set()
         self._growing: list[int] = []
+        self.gathers = False
+        """Whether lines that are appended wait for `flush`, to be written together."""
+        self._unwritten: list[int] = []
 
     def refresh(self) -> None:
         """Take in what the folder holds and was not looked at yet.
@@ -137,22 +140,48 @@ class Store:
         return None
 
     def append(self, key: str, generation: int, line: bytes) -> None:
-        """Write *line* to this process's own segment and index it.
+        """Write *line* to this process's own segment (`flush` does, if it *gathers*) and index it.
 
         Raises:
             SinkError: if it cannot be written; nothing of it stays then.
         """
         with self.lock:
             writer = self._writer or self._start()
+            prefix = int(key[:PREFIX_DIGITS], 16)
+            offset = writer.put(line)
+            self._unwritten.append(prefix)
+            if not self.gathers:
+                self.flush()
+            place = (offset, len(line), prefix, key.encode(), generation)
+            self.index.add(self._written_to, (place,), self._gives_way)
+
+    def flush(self) -> None:
+        """Write what was appended since the last time.
+
+        Raises:
+            SinkError: if it cannot be written; nothing of it stays then.
+        """
+        if not self._unwritten:
+            return
+        with self.lock:
+            writer = self._writer
+            assert writer is not None
             try:
-                offset = writer.append(line)
+                writer.flush()
             except OSError as error:
+                self._drop_unwritten(writer.flushed)
                 if not writer.is_sound:
                     self.stop_writing()
                 raise trouble(error, writer.path) from error
-            place = (offset, len(line), int(key[:PREFIX_DIGITS], 16), key.encode(), generation)
-            self.index.add(self._written_to, (place,), self._gives_way)
-            self._segments[self._written_to].scanned = offset + len(line)
+            finally:
+                self._unwritten.clear()
+            self._segments[self._written_to].scanned = writer.flushed
+
+    def _drop_unwritten(self, flushed: int) -> None:
+        for prefix in self._unwritten:
+            for spot in self.index.find(prefix):
+                if spot.file == self._written_to and spot.offset >= flushed:
+                    self.index.drop(spot)
 
     def sync(self) -> None:
         """Have the disk hold all that was appended."""
@@ -166,7 +195,10 @@ class Store:
     def stop_writing(self) -> None:
         """Close this process's segment; the next line starts another."""
         with self.lock:
-            writer, self._writer = self._writer, None
+            try:
+                self.flush()
+            finally:
+                writer, self._writer = self._writer, None
         if writer is not None:
             with self._closing, reported(writer.path):
                 writer.close()
@@ -200,6 +232,8 @@ class Store:
 
     def read(self, spot: Spot) -> bytes:
         """The line at *spot*, possibly damaged; nothing if its file is gone."""
+        if self._unwritten:
+            self.flush()
         segment = self._segments[spot.file]
         try:
             return segment.read(spot.offset, spot.size)

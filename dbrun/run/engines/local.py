@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -234,7 +235,9 @@ class LocalRun:
             may_wait=parts.row is not None or may_wait(source),
             halt=self._halt,
             grace=self._options.grace,
+            commit=self._journal.flush,
         )
+        self._journal.gather()
         self._write_all(executor, parts, source, sink.write)
 
     def _write_all(
@@ -245,7 +248,8 @@ class LocalRun:
         write: Callable[[Record], None],
     ) -> None:
         """Take what comes of all items, in order, until there is no more or the run must end."""
-        tick = self._ticker(parts, self._total(parts, source))
+        # Counted when somebody wants to know: it means looking through the source.
+        tick = self._ticker(parts, functools.cache(lambda: self._total(parts, source)))
         options = self._options
         with stopping_on_signals(executor.interrupt, options.handle_signals, options.grace):
             for record in executor.run(tick):
@@ -272,10 +276,10 @@ class LocalRun:
         taken = min([rows, *(limit for limit in most if limit is not None)])
         return taken * len(parts.branches) * self._spec.repeats
 
-    def _ticker(self, parts: Opened, total: int | None) -> Callable[[], None]:
+    def _ticker(self, parts: Opened, count: Callable[[], int | None]) -> Callable[[], None]:
         clock = self._around.clock
         progress = Progress(
-            tally=self._tally, counters=self._counters, askers=parts.askers, total=total
+            tally=self._tally, counters=self._counters, askers=parts.askers, count=count
         )
         synced = seen = clock.now()
 

@@ -281,7 +281,12 @@ class SparkRun(LocalRun):
         add_counters(counters, reports)
         remote = [cast(Asker, Remote(reports))]
         self._observe(
-            Progress(tally=self._tally, counters=counters, askers=remote, total=total or None)
+            Progress(
+                tally=self._tally,
+                counters=counters,
+                askers=remote,
+                count=lambda: total or None,
+            )
         )
 
     def _deal_again(

@@ -14,7 +14,12 @@ Three things differ from Jinja's defaults:
 
 from __future__ import annotations
 
-from .compiled import Expression, Template, Templates, scope
+from typing import TYPE_CHECKING
+
+from .front import Template, Templates, scope
 from .prompts import CompiledPrompt, compile_prompt
 
-__all__ = ["CompiledPrompt", "Expression", "Template", "Templates", "compile_prompt", "scope"]
+if TYPE_CHECKING:
+    from .compiled import Expression as Expression
+
+__all__ = ["CompiledPrompt", "Template", "Templates", "compile_prompt", "scope"]

@@ -28,21 +28,8 @@ _ONE_EXPRESSION = re.compile(r"\s*\{\{(?:(?!\{\{|\}\}).)*\}\}\s*", re.DOTALL)
 _BRACES = re.compile(r"(\s*)(\{\{[-+]?)(.*?)[-+]?\}\}\s*", re.DOTALL)
 
 
-def scope(
-    values: Mapping[str, Any], vars: Mapping[str, Any], steps: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What templates see for one row: its columns by name, and `row`, `vars` and `steps`, which
-    win over columns of these names. Any column is also `row["its name"]`."""
-    return {**values, "row": values, "vars": vars, "steps": steps}
-
-
-class Templates:
-    """Compiles the templates of one pipeline.
-
-    *project* is the folder whose files templates may name, *folder* that of the pipeline file,
-    *filters* the user's functions by name, *known* the text of files by their path from the
-    project's root, for a machine that has no copy of them.
-    """
+class Compiler:
+    """Compiles templates by Jinja; see `front.Templates`, which takes the same."""
 
     def __init__(
         self,
@@ -150,14 +137,9 @@ class Templates:
 
 
 class _Compiled:
-    """What templates and expressions have in common.
+    """What templates and expressions have in common; see `front.Template`."""
 
-    *names* are the names that are looked up in the scope, those of files included under a fixed
-    name among them. *columns* are the row's columns that it cannot do without, as far as the
-    text tells: named on their own or as `row.name`, and nowhere under `is defined` or `default`.
-    """
-
-    def __init__(self, templates: Templates, text: Text, tree: nodes.Template) -> None:
+    def __init__(self, templates: Compiler, text: Text, tree: nodes.Template) -> None:
         names, columns = templates._names(text, tree)
         self.text = text
         self.names = frozenset(names)
@@ -175,7 +157,7 @@ class _Compiled:
 
 
 class Template(_Compiled):
-    """A compiled template: renders values to text. Used by several threads at once."""
+    """A template that Jinja compiled; see `front.Template`."""
 
     def render(self, scope: dict[str, Any]) -> str:
         """The text for one row.

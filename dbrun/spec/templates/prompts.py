@@ -17,7 +17,7 @@ from .images import image_url
 from .places import missing_item
 
 if TYPE_CHECKING:
-    from .compiled import Template, Templates
+    from .front import Template, Templates
 
 _IMAGE_KEYS = ("detail",)
 """Keys of an image part that stand beside `url` on the wire (OpenAI API reference, image parts);
