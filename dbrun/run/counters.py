@@ -57,8 +57,8 @@ class Counters:
                 self.retried += 1
             self.maybe_paid += maybe_paid
 
-    def count_lost(self, maybe_paid: bool) -> None:
-        """A call failed for good."""
+    def count_lost(self, maybe_paid: int) -> None:
+        """Calls failed for good, so many of which may have been served."""
         with self._lock:
             self.maybe_paid += maybe_paid
 

@@ -6,21 +6,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..adapters.base import Request
 from ..client.journal import Keys
 from ..errors import InvalidOutput, Rejected, RowError
 from ..frozen import frozen
 from ..spec.model import Price
-from ..spec.templates import CompiledPrompt, Template
+from ..spec.templates import CompiledPrompt, Expression, Template
 from ..types import Json, Mark, Usage
 from .asking import Asker
 from .items import Item
 from .transforms import InputTransforms, OutputTransforms
-
-if TYPE_CHECKING:
-    from ..spec.templates import Expression
 
 _ASK_AGAIN = (
     "This answer is not acceptable: {problem}\n"

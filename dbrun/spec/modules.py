@@ -28,6 +28,7 @@ from ..frames import innermost_below
 _PREFIX = "_dbrun_"
 _PACKAGES = {"site-packages", "dist-packages"}
 _LOCK = threading.Lock()
+_LOOKING = threading.Lock()
 
 
 def is_installed(module: str) -> bool:
@@ -49,7 +50,8 @@ def is_installed(module: str) -> bool:
 def find(module: str, folder: str | None) -> ModuleSpec | None:
     """The spec of *module* among all that can be imported (*folder* None), or in *folder* under
     its private name. Nothing is imported."""
-    importlib.invalidate_caches()  # a file written a moment ago counts
+    with _LOOKING:  # of two threads at it, one would meet what the other has taken away
+        importlib.invalidate_caches()  # a file written a moment ago counts
     if folder is not None:
         return _in_folders(f"{_package(folder)}.{module}", module, [os.path.realpath(folder)])
     name, *rest = module.split(".")

@@ -124,7 +124,7 @@ class Journal:
         """Write what was recorded since the last time, which counts as kept only then.
 
         Raises:
-            SinkError: if the disk refuses; nothing of it stays then.
+            SinkError: if the disk refuses; `refused` tells how many answers are lost thereby.
         """
         self._store.flush()
         self._sync_if_due()
@@ -132,6 +132,11 @@ class Journal:
     def _sync_if_due(self) -> None:
         if self._clock.now() - self._synced >= _SYNC_LATEST:
             self.sync()
+
+    @property
+    def refused(self) -> int:
+        """How many answers the disk refused to keep."""
+        return self._store.refused
 
     def flight(self) -> Flights:
         """The calls under way: equal requests share one."""

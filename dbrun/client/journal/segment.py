@@ -227,20 +227,30 @@ class Writer:
     def flush(self) -> None:
         """Write the lines that wait.
 
-        If it fails, nothing of them stays; where not even that can be had, `is_sound` turns
-        False and no further line must follow.
+        If it fails, as many whole lines stay as the disk takes (see `flushed`) and the others are
+        forgotten; where not even that can be had, `is_sound` turns False and no further line must
+        follow.
         """
         if not self._waiting:
             return
-        lines = b"".join(self._waiting)
-        self._waiting.clear()
+        lines, self._waiting = self._waiting, []
         try:
-            write_all(self._fd, lines)
-        except BaseException:
+            self._write(b"".join(lines))
+        except OSError:
+            for line in lines if len(lines) > 1 else ():
+                if self.is_sound:
+                    self._write(line)
+            raise
+        finally:
             self._end = self.flushed
+
+    def _write(self, data: bytes) -> None:
+        try:
+            write_all(self._fd, data)
+        except BaseException:
             self._cut_back(self.flushed)
             raise
-        self.flushed = self._end
+        self.flushed += len(data)
         self._dirty = True
 
     def hold(self) -> int:

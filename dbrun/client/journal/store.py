@@ -50,6 +50,8 @@ class Store:
         self.gathers = False
         """Whether lines that are appended wait for `flush`, to be written together."""
         self._unwritten: list[int] = []
+        self.refused = 0
+        """How many lines the disk refused."""
 
     def refresh(self) -> None:
         """Take in what the folder holds and was not looked at yet.
@@ -159,7 +161,7 @@ class Store:
         """Write what was appended since the last time.
 
         Raises:
-            SinkError: if it cannot be written; nothing of it stays then.
+            SinkError: if it cannot be written; what is lost thereby is forgotten.
         """
         if not self._unwritten:
             return
@@ -175,13 +177,14 @@ class Store:
                 raise trouble(error, writer.path) from error
             finally:
                 self._unwritten.clear()
-            self._segments[self._written_to].scanned = writer.flushed
+                self._segments[self._written_to].scanned = writer.flushed
 
     def _drop_unwritten(self, flushed: int) -> None:
         for prefix in self._unwritten:
             for spot in self.index.find(prefix):
                 if spot.file == self._written_to and spot.offset >= flushed:
                     self.index.drop(spot)
+                    self.refused += 1
 
     def sync(self) -> None:
         """Have the disk hold all that was appended."""

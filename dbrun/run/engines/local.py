@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
-from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
+from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, SinkError, TooManyFailures
 from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, may_wait, pin
 from ...spec.model import Spec, better
@@ -235,10 +235,19 @@ class LocalRun:
             may_wait=parts.row is not None or may_wait(source),
             halt=self._halt,
             grace=self._options.grace,
-            commit=self._journal.flush,
+            commit=self._keep_answers,
         )
         self._journal.gather()
         self._write_all(executor, parts, source, sink.write)
+
+    def _keep_answers(self) -> None:
+        """Have the journal hold what was answered. Raises `SinkError`."""
+        refused = self._journal.refused
+        try:
+            self._journal.flush()
+        except SinkError:
+            self._counters.count_lost(self._journal.refused - refused)
+            raise
 
     def _write_all(
         self,

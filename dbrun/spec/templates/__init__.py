@@ -14,12 +14,7 @@ Three things differ from Jinja's defaults:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .front import Template, Templates, scope
+from .front import Expression, Template, Templates, scope
 from .prompts import CompiledPrompt, compile_prompt
 
-if TYPE_CHECKING:
-    from .compiled import Expression as Expression
-
-__all__ = ["CompiledPrompt", "Template", "Templates", "compile_prompt", "scope"]
+__all__ = ["CompiledPrompt", "Expression", "Template", "Templates", "compile_prompt", "scope"]

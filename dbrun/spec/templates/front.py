@@ -10,7 +10,7 @@ from ..model import Text
 from .plain import PlainTemplate, split
 
 if TYPE_CHECKING:
-    from .compiled import Compiler, Expression
+    from .compiled import Compiler
 
 
 def scope(
@@ -54,6 +54,31 @@ class Template(Protocol):
 
         Raises:
             SpecError: it is no expression.
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+
+
+class Expression(Protocol):
+    """A compiled expression: evaluates to a value. Used by several threads at once. See
+    `Template` for its *names* and *columns*."""
+
+    @property
+    def text(self) -> Text: ...
+
+    @property
+    def names(self) -> frozenset[str]: ...
+
+    @property
+    def columns(self) -> frozenset[str]: ...
+
+    @property
+    def place(self) -> str:
+        """Where the expression begins, as messages name it."""
+
+    def evaluate(self, scope: dict[str, Any]) -> Any:
+        """The value for one row.
+
+        Raises:
             RenderError: anything that fails, with file, line and column in `where`.
         """
 

@@ -157,7 +157,7 @@ def ended_by_itself(process: subprocess.Popen[str]) -> int | None:
 
 AT = [
     "import dbrun.api",
-    "import dbrun.run.engines.local",
+    "import dbrun.run.signals",
     "open rows.jsonl",
     "open out/tickets.jsonl.partial",
     "socket.connect",
