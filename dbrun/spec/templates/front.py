@@ -57,6 +57,14 @@ class Template(Protocol):
             RenderError: anything that fails, with file, line and column in `where`.
         """
 
+    def value(self, scope: dict[str, Any]) -> Any:
+        """What the template stands for in one row: where it is just one `{{ … }}`, the value of
+        that, whatever its type; else the text.
+
+        Raises:
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+
 
 class Expression(Protocol):
     """A compiled expression: evaluates to a value. Used by several threads at once. See

@@ -59,6 +59,7 @@ class PlainTemplate:
         self._slots = [
             (2 * number + 1, path[0], tuple(path[1:])) for number, path in enumerate(paths)
         ]
+        self._is_one = len(paths) == 1 and not "".join(pieces[::2]).strip()
         self._compiled = compiled
 
     @property
@@ -87,3 +88,7 @@ class PlainTemplate:
             RenderError: it fails.
         """
         return self._compiled().evaluate(scope)
+
+    def value(self, scope: dict[str, Any]) -> Any:
+        """What the template stands for in one row; see `front.Template`. Raises `RenderError`."""
+        return self._compiled().value(scope) if self._is_one else self.render(scope)
