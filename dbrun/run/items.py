@@ -147,10 +147,11 @@ def expand(
     which it fails. *ask_again* are ids of
     items, with their variants, whose journalled answers are not to be taken.
     """
-    if transform is None and repeats == 1:
+    if transform is None and repeats == 1 and len(variants) == 1:  # the usual case
+        (variant,) = variants
         for index, row in enumerate(rows):
-            again = row.id in ask_again
-            yield Item(id=row.id, index=index, values=row.values, ask_again=again)
+            again = (row.id, variant) in ask_again
+            yield Item(id=row.id, index=index, values=row.values, variant=variant, ask_again=again)
         return
     index = 0
     for row in rows:

@@ -106,7 +106,9 @@ def test_output_transforms_that_go_wrong(bench: Bench) -> None:
         assert says in error["message"], name
         assert "functions.py:" in error["where"], name
     ended.says(
-        "2 ok, 10 failed", "raises: transform: functions:output", "mend the spec or the rows"
+        "2 ok, 10 failed",
+        r"raises: transform: functions\.py:12: functions:output",
+        "mend the spec or the rows",
     )
     bench.mend(code=1, lacking=0)
     bench.spec()
