@@ -27,11 +27,12 @@ from .http_message import (
 )
 from .http_pool import Pool
 from .http_proxied import ProxiedClient
-from .http_stream import HttpStream, SocketSource, Source
 from .waiting import Aside, blocking
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from .http_stream import HttpStream, SocketSource, Source
 
 __all__ = ["HttpRequest", "HttpResponse", "Transport"]
 
@@ -131,6 +132,8 @@ class Transport:
         """Send *request* once and give its answer as soon as the head is there; reading the body
         takes what remains of the *timeout*. Raises as `exchange`.
         """
+        from .http_stream import HttpStream
+
         deadline = self._now() + timeout
         route = self._routes.get(request.url) or self._route(request.url)
         source: Source
@@ -154,6 +157,8 @@ class Transport:
         self, route: _Route, pool: Pool, payload: bytes, deadline: float, timeout: float
     ) -> tuple[int, Mapping[str, str], SocketSource]:
         """The head of an answer that comes over a connection of *pool*."""
+        from .http_stream import SocketSource
+
         while True:
             try:
                 connection, reused = await pool.take(deadline)

@@ -7,7 +7,7 @@ Databricks Foundation Model API reference; endpoints of agents (MLflow ChatAgent
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...canonical import canonical
 from ...errors import ContentFilter, Malformed, Rejected
@@ -15,7 +15,9 @@ from ...types import Json, Response
 from ..base import Request
 from .base import Alone, Unconstrained, malformed, sendable, text_of, unexpected
 from .common import finish_reason, text_of_parts, usage_of
-from .streamed import Streamed, StreamedChat, StreamedCompletion
+
+if TYPE_CHECKING:
+    from .streamed import Streamed
 
 
 class Chat(Alone):
@@ -65,6 +67,8 @@ class Chat(Alone):
 
     def streamed(self) -> Streamed | None:
         """Chunks with a `delta`."""
+        from .streamed import StreamedChat
+
         return StreamedChat()
 
 
@@ -102,6 +106,8 @@ class Completions(Unconstrained):
 
     def streamed(self) -> Streamed | None:
         """Chunks with a `text`."""
+        from .streamed import StreamedCompletion
+
         return StreamedCompletion()
 
     def group(self, body: Json) -> Hashable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ...errors import ContentFilter, Rejected
 from ...types import Json, Response
@@ -10,7 +11,9 @@ from ..base import Request
 from .base import Alone, sendable, unexpected
 from .common import finish_reason, text_of_parts, usage_of
 from .openai import model_of
-from .streamed import Streamed, StreamedResponse
+
+if TYPE_CHECKING:
+    from .streamed import Streamed
 
 
 class Responses(Alone):
@@ -45,6 +48,8 @@ class Responses(Alone):
 
     def streamed(self) -> Streamed | None:
         """Events with a `type`."""
+        from .streamed import StreamedResponse
+
         return StreamedResponse()
 
     def decode(self, body: Json) -> Response:
