@@ -43,7 +43,8 @@ class Executor(Generic[Item, Result]):
         group: how many items one call of *function* takes at the most.
         may_wait: whether the next item may take its time, so that it is read in a thread aside.
         halt: set by this executor when feeding must stop; waiting in *function* should wake.
-        commit: called before results are handed out, once for all that came together.
+        commit: called whenever all that could go on has gone on, and before results that came
+            of it are handed out.
     """
 
     def __init__(
@@ -271,13 +272,13 @@ class Executor(Generic[Item, Result]):
 
     def _hand_in(self) -> None:
         """Give the caller what has come since the last time."""
-        if not self._fresh:
-            return
         try:
-            self._commit()
+            self._commit()  # also what is no result yet: one step's answer of several
         except BaseException as error:
             self._fresh.clear()
             self._fail(error)
+            return
+        if not self._fresh:
             return
         with self._changed:
             for start, results in self._fresh:
