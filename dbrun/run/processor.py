@@ -79,6 +79,11 @@ class Processor:
         self._send = send
 
     @property
+    def calls_users(self) -> bool:
+        """Whether functions of the user's are called, which may take their time or never end."""
+        return bool(self._inline) or self._scores is not None
+
+    @property
     def group(self) -> int:
         """How many items are best processed together (the largest batch of any step)."""
         return max((step.asker.adapter.batch_size for step in self._steps), default=1)

@@ -237,7 +237,8 @@ class LocalRun:
             grace=self._options.grace,
             commit=self._keep_answers,
         )
-        self._journal.gather()
+        if not processor.calls_users:  # who could keep the loop from writing for long
+            self._journal.gather()
         self._write_all(executor, parts, source, sink.write)
 
     def _keep_answers(self) -> None:
