@@ -19,6 +19,11 @@ class Variants:
         self._processors = processors
 
     @property
+    def calls_users(self) -> bool:
+        """Whether functions of the user's are called in any of them."""
+        return any(processor.calls_users for processor in self._processors.values())
+
+    @property
     def group(self) -> int:
         """How many items are best processed together: a batch for each variant."""
         largest = max(processor.group for processor in self._processors.values())
