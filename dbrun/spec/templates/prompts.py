@@ -7,10 +7,10 @@ can add neither a turn nor a role.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RenderError, SpecError
+from ...frozen import frozen
 from ...types import Json, Problem
 from ..model import MessageTemplate, Part, Prompt, Text
 from .images import image_url
@@ -24,7 +24,7 @@ _IMAGE_KEYS = ("detail",)
 further keys stand beside `type`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompiledPrompt:
     """A prompt, ready to be rendered for any row.
 
@@ -35,8 +35,8 @@ class CompiledPrompt:
     text: Template | None = None
     messages: tuple[_Message, ...] | None = None
     column: str | None = None
-    names: frozenset[str] = field(default=frozenset())
-    columns: frozenset[str] = field(default=frozenset())
+    names: frozenset[str] = frozenset()
+    columns: frozenset[str] = frozenset()
 
     def fields(self, scope: dict[str, Any], images_folder: str | None) -> dict[str, Json]:
         """`{"prompt": text}` or `{"messages": [...]}` for one row.
@@ -54,7 +54,7 @@ class CompiledPrompt:
         return {"messages": _own_messages(scope, self.column or "")}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Message:
     role: str
     content: Template | tuple[_Part, ...]
@@ -66,7 +66,7 @@ class _Message:
         return {"role": self.role, "content": self.content.render(scope)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Part:
     text: Template | None
     image: Template | None
@@ -126,8 +126,9 @@ def _texts(prompt: Prompt) -> Iterator[Text]:
 
 def _message(given: MessageTemplate, made: Mapping[int, Template]) -> _Message:
     if isinstance(given.content, Text):
-        return _Message(given.role, made[id(given.content)])
-    return _Message(given.role, tuple(_part(part, made) for part in given.content))
+        return _Message(role=given.role, content=made[id(given.content)])
+    parts = tuple(_part(part, made) for part in given.content)
+    return _Message(role=given.role, content=parts)
 
 
 def _part(given: Part, made: Mapping[int, Template]) -> _Part:
