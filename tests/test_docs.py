@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
-    *(f"docs/{path.name}" for path in (ROOT / "docs").iterdir()),
+    *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BASE = "name: base\nsource: {rows: []}\nendpoint: {adapter: local}\nprompt: hello\n"

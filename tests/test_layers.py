@@ -28,7 +28,8 @@ PLUGIN_ROOMS = ("adapters", "sources", "sinks", "scores")
 DOORS = {
     "yaml": {"spec/document", "spec/nodes", "spec/show", "deploy/resource"},
     "jsonschema": {"spec/schema", "spec/response"},
-    "jinja2": {"spec/"},
+    "jinja2": {"spec/", "report/html"},
+    "markupsafe": {"report/html"},
     "requests": {"client/"},
     "databricks": {"client/auth", "client/spark_sql", "bundle", "deploy/task_values"},
     "pyarrow": {"client/delta", "sources/", "sinks/", "run/engines/spark_tasks"},

@@ -26,6 +26,7 @@ COMMANDS: CommandTable = {
     },
     "Look after a run": {
         "verify": "Check results against their manifest, or against their spec.",
+        "report": "Make one HTML page of results, to read, search and compare.",
         "journal": "Show the journal of answers; prune, compact, export or fill it.",
     },
     "Set up": {
