@@ -47,13 +47,13 @@ function columnsNow() {
   columns.push(base === null
     ? { name: "status", width: "96px", least: 96, key: (record) => record.status, cell: (record) => state(record.status) }
     : { name: "change", width: "110px", least: 110, key: (record) => change(record, base), cell: (record) => state(change(record, base)) });
-  if (many) columns.push({ name: "variant", width: "minmax(120px, 0.9fr)", least: 120, key: (record) => about.sides[record.side].label, cell: (record) => sideCell(record) });
+  if (many) columns.push({ name: "variant", width: "minmax(120px, 0.9fr)", least: 120, key: (record) => shortLabel(record.side), cell: (record) => sideCell(record) });
   columns.push({ name: "output", width: "minmax(220px, 4fr)", least: 220, key: (record) => shown(answerOf(record)).slice(0, 80), cell: (record, words) => outputCell(record, words, base) });
   for (const name of scoreNames.slice(0, 5)) {
     columns.push({ name, number: true, width: "minmax(84px, max-content)", least: 84, key: (record) => scoreKey(record, name, base), cell: (record) => scoreCell(record, name, base) });
     columns[columns.length - 1].width = "96px";
   }
-  for (const [name, read, say] of [["tokens", tokensOf, figure], ["cost", (record) => record.cost, figure], ["latency", latencyOf, duration]]) {
+  for (const [name, read, say] of [["tokens", tokensOf, figure], ["cost", (record) => record.cost, (value) => rough.format(value)], ["latency", latencyOf, duration]]) {
     if (records.some((record) => typeof read(record) === "number")) {
       columns.push({ name, number: true, width: "88px", least: 88, key: read, cell: (record) => typeof read(record) === "number" ? say(read(record)) : "" });
     }
@@ -64,7 +64,7 @@ function columnsNow() {
 function sideCell(record) {
   const dot = element("i", { class: "dot" });
   dot.style.background = colour(record.side);
-  return element("span", {}, dot, isolated(about.sides[record.side].label));
+  return element("span", {}, dot, isolated(shortLabel(record.side)));
 }
 
 function other(record, base) { return sidesOf(record).get(base); }
@@ -137,11 +137,11 @@ function options(select, pairs) { select.replaceChildren(...pairs.map(([value, s
 function fillControls() {
   const many = about.sides.length > 1;
   const statuses = new Set(records.map((record) => record.status));
-  options(by("status"), [["", "every status"], ...["ok", "error", "filtered"].filter((one) => statuses.has(one)).map((one) => [one, one]), ...(many ? [["differs", "differs from the other side"]] : [])]);
+  options(by("status"), [["", "every status"], ...["ok", "error", "filtered"].filter((one) => statuses.has(one)).map((one) => [one, one]), ...(many ? [["differs", "not the same"]] : [])]);
   const kinds = [...new Set(records.filter((record) => record.status === "error").map((record) => String(errorOf(record).class)))].sort();
   options(by("class"), [["", "every error"], ...kinds.map((kind) => [kind, kind])]);
   by("class").hidden = kinds.length < 2;
-  const sides = about.sides.map((side, place) => [String(place), side.label]);
+  const sides = about.sides.map((_, place) => [String(place), shortLabel(place)]);
   options(by("side"), [["", "every variant"], ...sides]);
   options(by("against"), [["", "–"], ...sides]);
   by("side").hidden = by("against-label").hidden = !many;

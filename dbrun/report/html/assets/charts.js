@@ -45,10 +45,10 @@ function scoreChart(name, draw) {
   const lower = about.better[name] === "lower" ? "lower is better" : "";
   if (!isYes) { distribution(name, `score${lower && `, ${lower}`}`, read, draw); return; }
   const sides = valuesBySide(read);
-  const lines = sides.map((values, side) => [about.sides[side].label, values.length ? mean(values) : null, side]);
+  const lines = sides.map((values, side) => [shortLabel(side), values.length ? mean(values) : null, side]);
   draw(name, `share of records that meet it${lower && `; ${lower}`}`, bars(lines
     .filter((line) => line[1] !== null)
-    .map(([label, share, side]) => ({ label, share, said: `${fine.format(share * 100)} %`, colour: colour(side) }))));
+    .map(([label, share, side]) => ({ label, share, said: `${(Math.round(share * 1000) / 10)} %`, colour: colour(side) }))));
 }
 
 // Lines of a bar chart; a line that can be pressed chooses its records.
@@ -99,7 +99,7 @@ function distribution(title, unit, read, draw) {
   });
   all.sort((one, other) => one - other);
   const middle = all[Math.floor((all.length - 1) / 2)];
-  const note = `median ${fine.format(middle)}, mean ${fine.format(mean(all))}`;
+  const note = `median ${rough.format(middle)}, mean ${rough.format(mean(all))}`;
   const drawn = sides.map((values, side) => ({ side, counts: heights[side] })).filter(({ side }) => sides[side].length);
   const body = element("div", { role: "img", "aria-label": `${title}: ${unit}; ${note}, from ${fine.format(all[0])} to ${fine.format(all[all.length - 1])}` });
   draw(title, note, body);
@@ -120,7 +120,7 @@ function quantiles(draw) {
   if (!sides.length) return;
   const most = Math.max(...sides.flatMap(([side]) => Object.values(side.latency))) || 1;
   const lines = sides.flatMap(([side, place]) => ["p50", "p90", "p99"].filter((name) => name in side.latency).map((name) => ({
-    label: sides.length > 1 ? `${name} ${side.label}` : name,
+    label: sides.length > 1 ? `${name} ${shortLabel(place)}` : name,
     share: side.latency[name] / most,
     said: duration(side.latency[name]),
     colour: colour(place),
@@ -153,7 +153,7 @@ function plot(body, data, series, { x, unit }) {
     legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
     scales: { x: { time: false, range: x ? () => x : undefined }, y: { range: (_, __, most) => [0, most * 1.08 || 1] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 36, label: unit, labelSize: 16, labelGap: -2, labelFont: font, space: 46, values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
+      { ...axis, grid: { show: false }, size: 26, gap: 3, label: unit, labelSize: 15, labelGap: 0, labelFont: font, space: 46, values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
       { ...axis, size: 42, space: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000], values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
     ],
     series: [{}, ...series],

@@ -38,6 +38,14 @@ function take(record, seen) {
 
 function pause() { return new Promise((resume) => setTimeout(resume)); }
 
+// Labels without what all of them have in common: `prompt=brief,endpoint.name=small` → `endpoint.name=small`.
+const shortLabels = (() => {
+  const parts = about.sides.map((side) => side.label.split(/, ?| · /));
+  const kept = parts.map((mine) => mine.filter((part) => !parts.every((theirs) => theirs.includes(part))).join(","));
+  return new Set(kept).size === kept.length && kept.every(Boolean) ? kept : about.sides.map((side) => side.label);
+})();
+function shortLabel(side) { return shortLabels[side]; }
+
 // The records of the same row, by side.
 function sidesOf(record) {
   const found = new Map();

@@ -25,7 +25,7 @@ function answerCard(record, base, isNamed) {
   const card = element("article", { class: "answer" });
   if (isNamed) card.style.setProperty("--side", colour(record.side));
   card.append(element("header", {},
-    isNamed ? addText(element("h3"), about.sides[record.side].label) : null,
+    isNamed ? addText(element("h3"), shortLabel(record.side)) : null,
     state(record.status),
     record.finish_reason === "length" ? element("span", { class: "failure" }, "cut by max_tokens") : null,
     base ? element("small", { class: "number" }, shown(answerOf(base)) === shown(answerOf(record)) ? "the same answer" : "differs") : null));

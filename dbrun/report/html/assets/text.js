@@ -67,6 +67,7 @@ function oneLine(value, words = []) {
 }
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const rough = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const fine = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 
 function count(amount, noun) { return `${number.format(amount)} ${noun}${amount === 1 ? "" : "s"}`; }
