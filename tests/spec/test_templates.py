@@ -187,6 +187,12 @@ def test_truncation_is_a_prefix_of_bounded_size(value: str, count: int) -> None:
         ("{{ text + 1 }}", "TypeError: can only concatenate str", "prompt:1:1"),
         ("{{ text.title }}", "'title' is a function, not a column; call it", "prompt:1:9"),
         ("{{ row.values }}", "'values' is a function, not a column; call it", "prompt:1:8"),
+        ("{{ row['values']|upper }}", "'values' is a function, not a column", "prompt:1:9"),
+        ("{{ self }}", "'self' is the template, not a column", "prompt:1:4"),
+        ("{{ text.title|upper }}", "'title' is a function, not a column; call it", "prompt:1:9"),
+        ("{{ range|upper }}", "'range' is a function, not a column; call it", "prompt:1:4"),
+        ("{{ [dict]|join }}", "'dict' is a function, not a column; call it", "prompt:1:5"),
+        ("{{ text ~ range }}", "'range' is a function, not a column; call it", "prompt:1:11"),
         (
             "{{ items|map('string') }}",
             "a generator has no text; put |list or |join(', ') behind it",
@@ -211,7 +217,7 @@ def test_truncation_is_a_prefix_of_bounded_size(value: str, count: int) -> None:
             "prompt:1",
         ),
         (
-            "{{ (1.0).real|tojson }}{{ row.get|tojson }}",
+            "{{ (1.0).real|tojson }}{{ row.keys()|tojson }}",
             "TypeError: tojson cannot spell",
             "prompt:1:1",
         ),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import posixpath
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.runtime import Context, StrictUndefined, Undefined
+from jinja2.runtime import Context, StrictUndefined, TemplateReference, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
@@ -18,6 +19,8 @@ from . import bounds, filters
 from .loading import ProjectFiles
 
 _PLAIN = frozenset({str, int, float, bool, list, tuple, dict, range, type(None)})
+_NO_COLUMNS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "self"})
+_FUNCTION_KINDS = (types.BuiltinFunctionType, types.FunctionType, types.MethodType, type)
 _SIZED = ("batch", "center", "indent", "round", "slice")
 
 
@@ -97,6 +100,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             truncate_tokens=filters.truncate_tokens,
             _turns=self.budget.turns,
             _fitting=bounds.fitting,
+            _value=no_function,
         )
         for name, function in own.items():
             self.filters[name] = filters.user_filter(name, function, project)
@@ -126,7 +130,32 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Bounding(NodeTransformer):
-    """Counts the turns of every loop and measures every text joined by `~`."""
+    """Counts the turns of every loop, measures every text joined by `~`, and has functions
+    called: a filter would take them for values, and find an address in memory."""
+
+    _called: nodes.Node | None = None
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        self._called = node.node  # the next to be visited
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:
+        if node.name not in _NO_COLUMNS or node.ctx != "load":
+            return node
+        return self._as_value(node)
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
+        return self._as_value(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        return self._as_value(node)
+
+    def _as_value(self, node: nodes.Name | nodes.Getattr | nodes.Getitem) -> nodes.Node:
+        is_called = node is self._called
+        if not isinstance(node, nodes.Name):
+            self._called = node.node  # one that is looked into may be anything
+        self.generic_visit(node)
+        return node if is_called or node.ctx != "load" else _filtered(node, "_value")
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)
@@ -153,9 +182,22 @@ def printable(value: Any) -> Any:
     if isinstance(value, Iterator):
         raise bounds.Refused("a generator has no text; put |list or |join(', ') behind it")
     if callable(value):
-        name = getattr(value, "__name__", None) or getattr(value, "name", None) or "it"
-        raise bounds.Refused(f"'{name}' is a function, not a column; call it", str(name))
+        raise _not_called(value)
     kind: Any = type(value)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         raise bounds.Refused(f"a {kind.__name__} has no text")
     return value
+
+
+def no_function(value: Any) -> Any:
+    """*value*, refused if it is a function: whatever is made of it would hold an address."""
+    if isinstance(value, TemplateReference):
+        raise bounds.Refused("'self' is the template, not a column", "self")
+    if isinstance(value, _FUNCTION_KINDS):
+        raise _not_called(value)
+    return value
+
+
+def _not_called(function: Any) -> bounds.Refused:
+    name = getattr(function, "__name__", None) or getattr(function, "name", None) or "it"
+    return bounds.Refused(f"'{name}' is a function, not a column; call it", str(name))
