@@ -66,6 +66,8 @@ def merge_layers(
     parts.pop("extends", None)
     targets = _targets(parts.pop("targets", None), findings)
     name = _chosen(target, parts.pop("default_target", None), targets, findings)
+    if name is not None and name not in targets:
+        raise SpecError(findings.problems)  # what else is wrong depends on what is laid over it
     base, given = root.with_value(parts), list(variables)
 
     def laid(overlaid: Node | None, findings: Findings) -> Node:

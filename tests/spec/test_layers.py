@@ -108,8 +108,11 @@ def test_targets(tmp_path: Path) -> None:
     assert (found.data, found.target) == ({"stop": ["s"], "repeats": 2}, "a")
     found, _ = merge(tmp_path, files, target="b")
     assert (found.data, found.target) == ({"repeats": 3}, "b")
-    found, said = merge(tmp_path, files, target="c")
-    assert said == ["--target: there is no target 'c'; there are a, b"]
+    with pytest.raises(SpecError) as caught:
+        merge(tmp_path, files, target="c")
+    assert [str(one) for one in caught.value.problems] == [
+        "--target: there is no target 'c'; there are a, b"
+    ]
 
 
 @pytest.mark.parametrize(
