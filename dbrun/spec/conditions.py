@@ -30,6 +30,8 @@ def holds(schema: Json, node: Node, root: Mapping[str, Json]) -> bool:
         return False
     if "enum" in schema and not any(same(plain(node), item) for item in schema["enum"]):
         return False
+    if "minimum" in schema and is_type(value, ["number"]) and value < schema["minimum"]:
+        return False
     if "not" in schema and holds(schema["not"], node, root):
         return False
     if "anyOf" in schema and not any(holds(inner, node, root) for inner in schema["anyOf"]):
