@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..adapters.base import Adapter
 from ..client.journal import Journal, Keys
@@ -18,7 +18,6 @@ from ..context import Context, Memory
 from ..errors import SpecError
 from ..frozen import frozen
 from ..registry import Registry
-from ..scores.base import Scorer
 from ..sinks.base import Sink, SinkAround
 from ..sources.base import Source
 from ..spec.model import (
@@ -41,6 +40,9 @@ from .scoring import OpenScore
 from .spending import Purse
 from .steps import Step
 from .transforms import InputTransforms, OutputTransforms, RowTransforms
+
+if TYPE_CHECKING:
+    from ..scores.base import Scorer
 
 
 @frozen

@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Rejected, RowError
 from ..frozen import frozen
-from ..scores.base import Scorer, Subject
 from ..spec.templates import Expression, scope
 from ..types import Json, Record, Score
 from .asking import Question, Reply
@@ -20,6 +19,9 @@ from .inline import Inline
 from .items import Item
 from .outputs import cut, stop_of
 from .steps import Step
+
+if TYPE_CHECKING:
+    from ..scores.base import Scorer, Subject
 
 
 @frozen
@@ -75,7 +77,7 @@ class Scores:
             if score.judge is not None:
                 return await self._asked(score.judge, score.scorer, item, seen)
             value = seen["output"] if score.of is None else score.of.evaluate(seen)
-            subject = Subject(value=value, scope=seen, record=line)
+            subject = _subject(value, seen, line)
             return await self._inline[score.name].call(
                 functools.partial(score.scorer.score, subject)
             )
@@ -98,7 +100,7 @@ class Scores:
         value = reply.response.value
         if isinstance(value, str):
             value, _ = cut(value, stop_of(fields))
-        return scorer.score(Subject(value=value, scope=seen))
+        return scorer.score(_subject(value, seen))
 
 
 def failed(error: RowError) -> Score:
@@ -106,3 +108,9 @@ def failed(error: RowError) -> Score:
     failure = error.failure()
     where = f" ({failure.where})" if failure.where else ""
     return Score(value=None, explanation=f"{failure.kind}: {failure.message}{where}")
+
+
+def _subject(value: Json, seen: dict[str, Any], line: Mapping[str, Json] | None = None) -> Subject:
+    from ..scores.base import Subject  # nobody else needs the room
+
+    return Subject(value=value, scope=seen, record=line or {})

@@ -35,6 +35,41 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
     assert done.stderr.strip() == "[]"
 
 
+UNUSED = (
+    *("jsonschema", "requests", "pyarrow", "asyncio", "databricks", "mlflow", "pyspark"),
+    *("deltalake", "dbrun.doctor", "dbrun.scores", "dbrun.tracking", "dbrun.run.processes"),
+)
+
+
+def test_a_plain_run_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def say(prompt):\n    return prompt\n")
+    (tmp_path / "a.yaml").write_text(
+        "name: a\nsource: {rows: [{x: hello}]}\nprompt: '{{ x }}'\n"
+        "endpoint: {adapter: python, function: 'mine:say'}\n"
+    )
+    code = (
+        "import sys, dbrun.cli.main as it; print(it.main(['a.yaml', '--quiet']), "
+        f"[name for name in {UNUSED!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0 []"
+
+
+def test_an_interrupt_is_no_traceback_while_modules_load() -> None:
+    code = (
+        "import runpy, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "runpy.run_module('dbrun', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "dbrun: interrupted by Ctrl-C\n")
+
+
 def test_help_shows_every_command_under_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
