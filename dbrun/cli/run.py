@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,8 @@ def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
     """Refuse options that contradict each other."""
     if (most := given["max_cost"]) is not None and not math.isfinite(most):
         raise click.UsageError("--max-cost wants a finite amount", context)
+    if math.isnan(given["grace"]):
+        raise click.UsageError("--grace wants a number of seconds", context)
     for one, other, why in _EXCLUDE:
         if given[one] and given[other]:
             names = f"--{one} and --{other}".replace("_", "-")
@@ -132,7 +135,7 @@ def _run_options(given: Mapping[str, Any]) -> RunOptions:
         stream=sys.stdout.buffer if given["out"] == "-" else None,
         fresh=given["fresh"],
         replay=given["replay"],
-        grace=given["grace"],
+        grace=min(given["grace"], threading.TIMEOUT_MAX),
         handle_signals=True,
     )
 

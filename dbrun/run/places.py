@@ -17,6 +17,9 @@ from ..types import Json
 from .manifest import EXTENSIONS, manifest_path, part_path
 from .options import RunOptions
 
+_ONE_FILE = frozenset({"jsonl", "csv", "parquet"})
+"""Sinks that make a file of their path; others may make a folder."""
+
 
 def results_path(spec: Spec, options: RunOptions) -> str | None:
     """Where a run's results go: None for a stream."""
@@ -47,11 +50,14 @@ def sink_spec(spec: Spec, options: RunOptions, registry: Registry) -> SinkSpec:
     return replace(spec.sink, kind=kind)
 
 
-def refuse_place(spec: Spec, path: str | None) -> None:
-    """Raises `UserError` if results would take the place of a device, or of what they are made
-    from: they are put in place by renaming, whatever was there before."""
+def refuse_place(spec: Spec, path: str | None, kind: str) -> None:
+    """Raises `UserError` if results, written by the sink *kind*, would take the place of a device,
+    of a folder, or of what they are made from: they are put in place by renaming, whatever was
+    there before."""
     if path is None or not os.path.exists(path):
         return
+    if os.path.isdir(path) and kind in _ONE_FILE:
+        raise UserError(f"{path} is a folder; the results are one file", "add a file name")
     if not os.path.isfile(path) and not os.path.isdir(path):
         raise UserError(f"{path} is no regular file", "'--out -' is standard output")
     source = spec.source.options.get("path")

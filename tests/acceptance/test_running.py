@@ -165,6 +165,31 @@ def test_devices_are_not_replaced_by_results(project: Project, workspace: FakeWo
     assert place.is_fifo()
 
 
+@pytest.mark.parametrize("name", [".", "", "out"])
+def test_folders_are_not_replaced_by_results(
+    name: str, project: Project, workspace: FakeWorkspace
+) -> None:
+    (project.folder / "out").mkdir()
+    said = project.run("tickets.yaml", "--out", name)
+    assert said.code == 2
+    assert "is a folder; the results are one file; add a file name" in said.err
+    assert workspace.calls == []
+
+
+def test_an_endless_grace_is_one(project: Project, workspace: FakeWorkspace) -> None:
+    assert project.run("tickets.yaml", "--grace", "inf", "--limit", "1").code == 0
+    said = project.run("tickets.yaml", "--grace", "nan")
+    assert said.code == 2
+    assert "--grace wants a number of seconds" in said.err
+
+
+def test_a_target_that_is_not_there_is_all_that_is_wrong(project: Project) -> None:
+    project.write("a.yaml", "name: a\nsource: rows.jsonl\nprompt: x\ntargets: {b: {repeats: 2}}\n")
+    said = project.run("a.yaml", "--target", "c")
+    assert said.code == 2
+    assert said.err == "--target: there is no target 'c'; there is only 'b'\n1 problem\n"
+
+
 def test_replaying_sends_nothing(project: Project, workspace: FakeWorkspace) -> None:
     project.run("tickets.yaml")
     before = project.bytes()

@@ -131,11 +131,11 @@ class LocalRun:
         ask_again = failed_ids(spec) if self._options.only_errors else frozenset()
         since = self._generation()
         path = results_path(spec, self._options)
-        refuse_place(spec, path)
         registry = self._around.registry
         if self._mode != "replay":
             check_tracking(spec)
         wanted = sink_spec(spec, self._options, registry)
+        refuse_place(spec, path, wanted.kind)
         self._recorder = recorder = Recorder(spec, self._options, self._around.clock, path)
         purse = recorder.purse = self._purse(recorder)
         with opened(
