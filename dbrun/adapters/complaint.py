@@ -172,5 +172,6 @@ def _plain(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    # What a server says is shown on terminals, which colour codes and the like would command.
+    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return line if len(line) <= LONGEST else line[:LONGEST] + "…"

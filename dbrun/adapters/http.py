@@ -287,8 +287,13 @@ class HttpAdapter:
         kind = response.headers.get("content-type", "").partition(";")[0]
         if kind == "text/event-stream":
             return malformed("the endpoint streams its answer; remove params.stream")
+        kind = f"broken {kind}" if kind.endswith("json") else kind or "text"
+        try:
+            response.body.decode()
+        except UnicodeDecodeError:
+            return malformed(f"the endpoint answered with {kind}, not in UTF-8, in place of JSON")
         said = read(response.status, response.body).message
-        return malformed(f"the endpoint answered with {kind or 'text'} in place of JSON: {said}")
+        return malformed(f"the endpoint answered with {kind} in place of JSON: {said}")
 
     def masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
         """*error* without the credentials that the server may have echoed."""

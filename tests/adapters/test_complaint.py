@@ -98,6 +98,11 @@ def test_the_reason_of_a_guardrail_is_a_code() -> None:
     assert "input_guardrail_triggered" in said.codes
 
 
+def test_a_message_commands_no_terminal() -> None:
+    said = read(400, b'{"message": "a \\u001b[31mred\\u0007 \\u202eb\\n\\u0000 c"}').message
+    assert said == "a [31mred b c"
+
+
 def test_a_long_message_is_trimmed() -> None:
     assert len(read(400, json.dumps({"message": "x" * 9999}).encode()).message) == LONGEST + 1
 
