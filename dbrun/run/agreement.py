@@ -26,6 +26,8 @@ def disagreements(path: str, registry: Registry) -> list[str]:
     Raises:
         UserError: there is no file at *path*, or its format cannot be told.
     """
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder", "name a results file or a spec")
     if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such results file")
     kind = format_of(path)

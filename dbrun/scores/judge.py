@@ -88,7 +88,7 @@ def _finder(spec: ScoreSpec, path: str) -> Callable[[Json], Json]:
         import jmespath
     except ImportError as error:
         raise PluginError(
-            f"{spec.path}.value needs jmespath, which is not installed",
+            "'value' needs jmespath, which is not installed",
             "pip install 'dbrun[scores]'",
         ) from error
     try:

@@ -55,7 +55,7 @@ class Similarity:
             PluginError: `rouge_l` is asked for and rapidfuzz is not installed.
         """
         named = spec.options.get("metric", "rouge_l")
-        return cls(Expected(spec, context), token_f1 if named == "token_f1" else _rouge_l(spec))
+        return cls(Expected(spec, context), token_f1 if named == "token_f1" else _rouge_l())
 
     def score(self, subject: Subject) -> Score:
         """A number from 0 to 1. Raises `RenderError`."""
@@ -76,12 +76,12 @@ def token_f1(found: Sequence[str], expected: Sequence[str]) -> float:
     return 2 * common / (len(found) + len(expected))
 
 
-def _rouge_l(spec: ScoreSpec) -> _Metric:
+def _rouge_l() -> _Metric:
     try:
         from rapidfuzz.distance import Indel
     except ImportError as error:
         raise PluginError(
-            f"{spec.path}: rouge_l needs rapidfuzz, which is not installed",
+            "rouge_l needs rapidfuzz, which is not installed",
             "pip install 'dbrun[scores]', or write metric: token_f1",
         ) from error
 

@@ -162,3 +162,24 @@ def test_closed_streams_are_no_bug(project: Project, workspace: FakeWorkspace) -
     done = subprocess.run(["sh", "-c", f"exec {command} >&- 2>&- <&-"], check=False)
     assert done.returncode == 0
     assert len(project.records()) == 10
+
+
+def test_a_library_that_a_score_lacks_is_named_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    scores = "scores: [{name: a, type: similarity, expected: x}]\n"
+    project.write("a.yaml", f"{SPEC}{scores}")
+    said = project.run("validate", "a.yaml")
+    assert said.code == 2
+    assert "scores[0]: rouge_l needs rapidfuzz, which is not installed; pip install" in said.err
+    assert said.err.count("scores[0]") == 1
+
+
+def test_a_folder_is_no_results_file(project: Project) -> None:
+    (project.folder / "out").mkdir()
+    said = project.run("verify", "out")
+    assert (said.code, said.err) == (
+        2,
+        "dbrun: out is a folder; name a results file or a spec\n",
+    )
