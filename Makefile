@@ -10,7 +10,7 @@ SOAK   ?= 20000
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check lint types schemas test test-bundle test-mlflow test-spark soak fix wheel bench clean
+.PHONY: help quickstart setup check lint types schemas test test-browser test-bundle test-mlflow test-spark soak fix wheel bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ schemas: $(VENV)/.dev ## the schemas are schemas, the example pipelines satisfy 
 
 test: setup ## the tests, in parallel (one room: make test TESTS=tests/spec)
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+test-browser: $(VENV)/.browser ## reports in a real browser (needs chromium and chromedriver), in an environment of its own
+	$(VENV)/browser/bin/python -m pytest --timeout 300 tests_heavy/browser
 
 test-bundle: $(VENV)/.bundle ## jobs and bundles against Databricks' own package, in an environment of its own
 	$(VENV)/bundle/bin/python -m pytest tests_heavy/bundle
@@ -95,6 +98,13 @@ $(VENV)/.model: $(VENV)/.dbrun
 $(VENV)/.dev: $(VENV)/.dbrun
 	@echo "installing extras and the tools of development"
 	@$(PIP) install --editable '.[all]' --group dev
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.venv pyproject.toml
+	@echo "installing selenium into $(VENV)/browser"
+	@$(PYTHON) -m venv $(VENV)/browser
+	@$(VENV)/browser/bin/python -m pip --quiet --disable-pip-version-check install --editable . \
+		pytest pytest-timeout selenium
 	@touch $@
 
 $(VENV)/.bundle: $(VENV)/.venv pyproject.toml

@@ -105,8 +105,6 @@ def _spent(results: Results) -> Iterator[Fact]:
         reused = requests.get("reused")
         note = f"{reused:,} reused" if is_number(reused) else ""
         yield Fact("requests", f"{requests['sent']:,}", f"sent; {note}" if note else "sent")
-    if is_number(manifest.get("seconds")):
-        yield Fact("time", seconds(manifest["seconds"]), "for the whole run")
 
 
 def table(results: Sequence[Results]) -> tuple[list[str], list[list[str]]]:
@@ -192,6 +190,7 @@ def details(results: Results) -> list[tuple[str, str]]:
         ("results", results.path),
         ("run", str(manifest.get("run") or "")),
         ("finished", str(manifest.get("finished") or "").replace("T", " ").replace("Z", " UTC")),
+        ("took", seconds(manifest["seconds"]) if is_number(manifest.get("seconds")) else ""),
         ("target", str(manifest.get("target") or "")),
         ("rows", _selection(mapping(manifest.get("selection")))),
         ("commit", f"{commit} (with changes)" if commit and git.get("dirty") else commit),

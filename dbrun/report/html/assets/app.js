@@ -88,6 +88,7 @@ function outputCell(record, words, base) {
 // The difference in one line, from shortly before the first change.
 function diffLine(before, record) {
   const old = oneLine(before.output), fresh = oneLine(record.output);
+  if (old === fresh) return isolated(fresh);
   let same = 0;
   while (same < old.length && old[same] === fresh[same]) same++;
   const skip = same > 60 ? fresh.lastIndexOf(" ", same - 30) + 1 : 0;
@@ -233,7 +234,7 @@ for (const id of ["status", "class", "side"]) by(id).addEventListener("change", 
 by("against").addEventListener("change", compare);
 by("theme").addEventListener("click", nextTheme);
 by("keys").addEventListener("click", toggleHelp);
-by("grid").addEventListener("sorted", () => show(grid.current));
+by("grid").addEventListener("sorted", () => show()); // from the top: that is what sorting is for
 system.addEventListener("change", paint);
 let fitting = 0;
 addEventListener("resize", () => { clearTimeout(fitting); fitting = setTimeout(fitCharts, 150); });

@@ -103,12 +103,14 @@ function distribution(title, unit, read, draw) {
   const drawn = sides.map((values, side) => ({ side, counts: heights[side] })).filter(({ side }) => sides[side].length);
   const body = element("div", { role: "img", "aria-label": `${title}: ${unit}; ${note}, from ${fine.format(all[0])} to ${fine.format(all[all.length - 1])}` });
   draw(title, note, body);
-  plot(body, [places, ...drawn.map(({ counts }) => counts)], drawn.map(({ side }) => ({
+  const isStepped = drawn.length > 1; // steps go from edge to edge, bars stand in the middle
+  const edges = Array.from({ length: bins + 1 }, (_, edge) => places[0] + (edge - 0.5) * width);
+  plot(body, isStepped ? [edges, ...drawn.map(({ counts }) => [...counts, 0])] : [places, drawn[0].counts], drawn.map(({ side }) => ({
     label: about.sides[side].label,
     stroke: colour(side),
     width: drawn.length > 1 ? 2 : 0,
     fill: colour(side) + (drawn.length > 1 ? "22" : "cc"),
-    paths: drawn.length > 1 ? uPlot.paths.stepped({ align: 0 }) || null : uPlot.paths.bars({ size: [0.92, 60] }),
+    paths: drawn.length > 1 ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.bars({ size: [0.92, 60] }),
     points: { show: false },
   })), { x: [places[0] - width * 0.6, places[bins - 1] + width * 0.6], unit });
   return true;

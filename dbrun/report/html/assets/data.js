@@ -38,11 +38,13 @@ function take(record, seen) {
 
 function pause() { return new Promise((resume) => setTimeout(resume)); }
 
-// Labels without what all of them have in common: `prompt=brief,endpoint.name=small` → `endpoint.name=small`.
+// Labels without what all of them have in common: `prompt=brief,endpoint.name=small` → `small`.
 const shortLabels = (() => {
   const parts = about.sides.map((side) => side.label.split(/, ?| · /));
   const kept = parts.map((mine) => mine.filter((part) => !parts.every((theirs) => theirs.includes(part))).join(","));
-  return new Set(kept).size === kept.length && kept.every(Boolean) ? kept : about.sides.map((side) => side.label);
+  const values = kept.map((label) => label.replace(/^[^=,]+=(?=[^=,]+$)/, ""));
+  for (const short of [values, kept]) if (new Set(short).size === short.length && short.every(Boolean)) return short;
+  return about.sides.map((side) => side.label);
 })();
 function shortLabel(side) { return shortLabels[side]; }
 
