@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import AuthError, PluginError, Unavailable
+from ..errors import AuthError, Unavailable
 from .credentials import Secret, mask
 from .hosts import base_url
 
@@ -87,10 +87,11 @@ class SdkAuth:
         try:
             from databricks.sdk.core import Config
         except ImportError as error:
-            raise PluginError(
+            known = "" if self._settings.get("host") else "DATABRICKS_HOST and "
+            raise AuthError(
                 "no Databricks credentials are set, and databricks-sdk, which could find others, "
                 "is not installed",
-                f"set DATABRICKS_HOST and DATABRICKS_TOKEN, or {NO_EXTRA}",
+                f"set {known}DATABRICKS_TOKEN, or {NO_EXTRA}",
             ) from error
         sdk = logging.getLogger("databricks")
         if not sdk.handlers:  # else Python prints its warnings where nobody configured logging

@@ -25,7 +25,7 @@ from dbrun.client.auth_sdk import SdkAuth
 from dbrun.client.credentials import Secret
 from dbrun.client.transport import Transport
 from dbrun.clock import Clock
-from dbrun.errors import AuthError, PluginError, Unavailable
+from dbrun.errors import AuthError, Unavailable
 
 
 class FakeClock(Clock):
@@ -278,7 +278,7 @@ def test_an_sdk_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -
     # All three: another test may have imported the real one already.
     for name in ("databricks", "databricks.sdk", "databricks.sdk.core"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(PluginError, match=r"pip install 'dbrun\[databricks\]'"):
+    with pytest.raises(AuthError, match=r"pip install 'dbrun\[databricks\]'"):
         SdkAuth({}).headers()
 
 
