@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
-from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, SinkError, TooManyFailures
+from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
 from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, may_wait, pin
 from ...spec.model import Spec, better
@@ -121,6 +121,7 @@ class LocalRun:
         self._tally = Tally()
         self._counters = Counters()
         self._halt = threading.Event()
+        self._refused = 0
         chosen = options.selection
         read_all = chosen.limit is None and chosen.sample is None
         self._missing_ids = set((chosen.ids or ()) if read_all else ())
@@ -243,12 +244,13 @@ class LocalRun:
 
     def _keep_answers(self) -> None:
         """Have the journal hold what was answered. Raises `SinkError`."""
-        refused = self._journal.refused
         try:
             self._journal.flush()
-        except SinkError:
-            self._counters.count_lost(self._journal.refused - refused)
-            raise
+        finally:
+            # Also what the disk refused when somebody looked up an answer that was not written.
+            refused, self._refused = self._refused, self._journal.refused
+            if self._refused > refused:
+                self._counters.count_lost(self._refused - refused)
 
     def _write_all(
         self,
