@@ -100,6 +100,19 @@ def is_ready(sock: Descriptor, writing: bool, seconds: float) -> bool:
     return any(select.select(reads, writes, writes, seconds))
 
 
+class Turn(Wait[None]):
+    """Until all who can go on have gone on, and what is done `after` that in a loop was done."""
+
+    __slots__ = ()
+
+    def block(self) -> None:
+        """There is nobody else."""
+
+    def arm(self, loop: Loop, task: Task) -> None:
+        """Go on in the next round."""
+        loop.resume(task, task.turn, None)
+
+
 class Pause(Wait[bool]):
     """Some seconds, or until *stop* is set: True if it was."""
 

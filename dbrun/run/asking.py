@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..client.journal.flight import Vacant
 from ..client.limits import Outcome
-from ..client.waiting import Aside, Pause, Wait
+from ..client.waiting import Aside, Pause, Turn, Wait
 from ..clock import Clock
 from ..errors import (
     EndpointDown,
@@ -309,7 +309,16 @@ class Asker:
                 log_answers(self.adapter, bodies, answers, latency)
                 kept, cost = self._keep(questions, answers, latency, tries + waits, tokens)
                 self._settle(reserved, reserved if cost is None else cost)
+                if self._journal.gathers:
+                    await self._until_written()
                 return kept
+
+    async def _until_written(self) -> None:
+        """Nothing is made of an answer, and nobody asks for more, before it is on disk."""
+        refused = self._journal.refused
+        await Turn()
+        if self._journal.refused != refused:  # whoever wrote has said why
+            raise Interrupted("the journal could not keep what was answered")
 
     async def _reserve(self, bodies: Sequence[Json]) -> float:
         """Money for a call for *bodies*. Raises `SpendCap` if there is not enough left."""

@@ -13,7 +13,7 @@ from fakes.workspace import CLIENT, FakeWorkspace, Fault, fail, login_page, thro
 
 from dbrun.client.transport import Transport
 from dbrun.client.workspace import Login, Workspace
-from dbrun.errors import AuthError, PluginError, RateLimited, Unavailable, UserError
+from dbrun.errors import AuthError, RateLimited, Unavailable, UserError
 
 ME = "/api/2.0/preview/scim/v2/Me"
 
@@ -145,7 +145,7 @@ def test_the_token_beats_the_service_principal_unless_pinned(
     assert login(environ).source == "DATABRICKS_TOKEN"
     pinned = login({**environ, "DATABRICKS_AUTH_TYPE": "oauth-m2m"})
     assert pinned.source.startswith("service principal")
-    with pytest.raises(PluginError):
+    with pytest.raises(AuthError):
         login({**environ, "DATABRICKS_AUTH_TYPE": "azure-cli"}).headers()
 
 
@@ -161,7 +161,7 @@ def test_a_profile_that_the_spec_names(fake: FakeWorkspace, login: Make, tmp_pat
     environ = {**config, "DATABRICKS_HOST": "https://env.example", "DATABRICKS_TOKEN": "env"}
     assert login(environ, profile="work").get(ME).status == 200
     assert login(environ, profile="robot").get(ME).status == 200
-    with pytest.raises(PluginError, match="databricks-sdk"):
+    with pytest.raises(AuthError, match="databricks-sdk"):
         login(environ, profile="cli").headers()
     with pytest.raises(AuthError, match="profile hostless has no host"):
         login(environ, profile="hostless").headers()
@@ -185,7 +185,7 @@ def test_the_default_profile_s_token_goes_to_its_host_only(
     fake: FakeWorkspace, login: Make, tmp_path: Path
 ) -> None:
     environ = write_config(tmp_path, "[DEFAULT]\nhost=https://other.example\ntoken=other")
-    with pytest.raises(PluginError):
+    with pytest.raises(AuthError):
         login(environ, host=fake.url).headers()
     named = {**environ, "DATABRICKS_CONFIG_PROFILE": "DEFAULT"}
     with pytest.raises(AuthError, match=r"profile DEFAULT belongs to https://other\.example"):
@@ -196,7 +196,7 @@ def test_the_default_profile_s_token_goes_to_its_host_only(
 def test_no_host_anywhere_is_told(login: Make) -> None:
     workspace = login({})
     assert workspace.known_url is None
-    with pytest.raises(PluginError, match="set DATABRICKS_HOST and DATABRICKS_TOKEN"):
+    with pytest.raises(AuthError, match="set DATABRICKS_HOST and DATABRICKS_TOKEN"):
         _ = workspace.url
 
 
@@ -251,7 +251,7 @@ def test_a_notebook_s_token_goes_to_its_host_only(
 ) -> None:
     notebook.context = SimpleNamespace(workspaceUrl="nb.example", apiToken="nb")
     assert login({}).known_url == "https://nb.example"
-    with pytest.raises(PluginError):
+    with pytest.raises(AuthError):
         login({}, host=fake.url).headers()
 
 

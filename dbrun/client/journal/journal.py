@@ -134,6 +134,11 @@ class Journal:
             self.sync()
 
     @property
+    def gathers(self) -> bool:
+        """Whether what is recorded is kept only by the next `flush`."""
+        return self._store.gathers
+
+    @property
     def refused(self) -> int:
         """How many answers the disk refused to keep."""
         return self._store.refused
