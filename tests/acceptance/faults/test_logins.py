@@ -50,8 +50,10 @@ def test_refused_and_good_again(login: Bench) -> None:
 
 def test_all_in_flight_refused_and_good_again(bench: Bench) -> None:
     bench.spec(concurrency=3)
-    bench.workspace.script([say(EXPIRED, status=403, at=range(3, 6))])
+    bench.workspace.latency = 0.05  # so that three are in flight before the first is refused
+    bench.workspace.script([say(EXPIRED, status=403, delay=0.05, at=range(4, 7))])
     assert bench.run().code == 0
+    bench.workspace.latency = 0
     bench.mend(lacking=0)
 
 
