@@ -268,7 +268,8 @@ class Executor(Generic[Item, Result]):
     def _is_full(self) -> bool:
         """Whether reading must wait: for the oldest item, or for a caller who is slower."""
         ahead = self._taken - self._given
-        return ahead >= self._window or (ahead >= _UNTAKEN and self._given in self._results)
+        is_waited_for = bool(self._fresh) or self._given in self._results
+        return ahead >= self._window or (ahead >= _UNTAKEN and is_waited_for)
 
     def _hand_in(self) -> None:
         """Give the caller what has come since the last time."""
@@ -288,6 +289,8 @@ class Executor(Generic[Item, Result]):
             if self._caller_waits and self._given in self._results:
                 self._caller_waits = False
                 self._changed.notify_all()
+        if self._held and not self._is_full():
+            self._let_on()
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

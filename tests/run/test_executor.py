@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -83,6 +84,27 @@ def test_reading_runs_ahead_by_the_window_at_most(may_wait: bool, group: int, ro
     # most, counts as handed out while the caller goes through it.
     assert 9 <= furthest < 2 * (10 + group)
     assert taken <= furthest
+
+
+def test_what_nobody_waits_for_does_not_pile_up() -> None:
+    """Items that are done at once are handed out long before the window is full."""
+    read = 0
+
+    def source() -> Iterator[int]:
+        nonlocal read
+        for number in range(1, 8001):
+            read = number
+            yield number
+
+    async def work(items: list[int]) -> list[int]:
+        return items
+
+    executor = over(work, source(), workers=4, window=8000, group=1, may_wait=False)
+    results = executor.run()
+    assert next(results) == 1
+    time.sleep(0.2)  # for a caller that takes its time nobody reads on
+    assert read < 2500
+    assert sum(1 for _ in results) == 7999
 
 
 def test_a_slow_caller_is_not_left_behind() -> None:
