@@ -21,8 +21,8 @@ def scope(
     return {**values, "row": values, "vars": vars, "steps": steps}
 
 
-class Template(Protocol):
-    """A compiled template: renders values to text. Used by several threads at once.
+class Expression(Protocol):
+    """A compiled expression: evaluates to a value. Used by several threads at once.
 
     *names* are the names that are looked up in the scope, those of files included under a fixed
     name among them. *columns* are the row's columns that it cannot do without, as far as the
@@ -40,7 +40,19 @@ class Template(Protocol):
 
     @property
     def place(self) -> str:
-        """Where the template begins, as messages name it."""
+        """Where the text begins, as messages name it."""
+
+    def evaluate(self, scope: dict[str, Any]) -> Any:
+        """The value for one row.
+
+        Raises:
+            SpecError: a template's text is no expression.
+            RenderError: anything that fails, with file, line and column in `where`.
+        """
+
+
+class Template(Expression, Protocol):
+    """A compiled template, which renders values to text and can be taken as an expression."""
 
     def render(self, scope: dict[str, Any]) -> str:
         """The text for one row.
@@ -49,42 +61,9 @@ class Template(Protocol):
             RenderError: anything that fails, with file, line and column in `where`.
         """
 
-    def evaluate(self, scope: dict[str, Any]) -> Any:
-        """The value for one row, the text being taken as an expression.
-
-        Raises:
-            SpecError: it is no expression.
-            RenderError: anything that fails, with file, line and column in `where`.
-        """
-
     def value(self, scope: dict[str, Any]) -> Any:
         """What the template stands for in one row: where it is just one `{{ … }}`, the value of
         that, whatever its type; else the text.
-
-        Raises:
-            RenderError: anything that fails, with file, line and column in `where`.
-        """
-
-
-class Expression(Protocol):
-    """A compiled expression: evaluates to a value. Used by several threads at once. See
-    `Template` for its *names* and *columns*."""
-
-    @property
-    def text(self) -> Text: ...
-
-    @property
-    def names(self) -> frozenset[str]: ...
-
-    @property
-    def columns(self) -> frozenset[str]: ...
-
-    @property
-    def place(self) -> str:
-        """Where the expression begins, as messages name it."""
-
-    def evaluate(self, scope: dict[str, Any]) -> Any:
-        """The value for one row.
 
         Raises:
             RenderError: anything that fails, with file, line and column in `where`.
