@@ -88,9 +88,12 @@ class Breaker:
         self._lock = threading.Lock()
         self._since: float | None = None
         self._last_success = float("-inf")
+        self.was_reached = False
+        """Whether the endpoint ever answered, with what answer ever."""
 
     def succeeded(self) -> None:
         """An answer came."""
+        self.was_reached = True
         self._last_success = self._clock.now()
         if self._since is not None:
             with self._lock:
@@ -102,6 +105,8 @@ class Breaker:
         Raises:
             EndpointDown: it has been long enough.
         """
+        if error.status is not None:
+            self.was_reached = True
         if not error.retryable:
             return
         now = self._clock.now()

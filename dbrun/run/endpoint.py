@@ -58,7 +58,7 @@ class Endpoint:
         self._asker: Asker = make_asker(
             self._adapter, spec, self._journal, Counters(), self._halt, around.clock
         )
-        self._streams = StreamAsker.beside(self._asker)
+        self._streams = StreamAsker(self._asker)
         self._prepare_lock = threading.Lock()
         self._prepared = False
 

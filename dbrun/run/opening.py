@@ -39,7 +39,9 @@ from .counters import Counters
 from .scoring import OpenScore
 from .spending import Purse
 from .steps import Step
+from .tokens import TokenEstimate
 from .transforms import InputTransforms, OutputTransforms, RowTransforms
+from .trying import Caller
 
 if TYPE_CHECKING:
     from ..scores.base import Scorer
@@ -282,21 +284,25 @@ def make_asker(
         limits.input_tokens_per_minute,
         limits.output_tokens_per_minute,
     )
-    return Asker(
+    counts_tokens = any(limit is not None for limit in counted)
+    spends = purse is not None and endpoint.price is not None
+    caller = Caller(
         adapter,
         limiter=Limiter(limits, limits.concurrency or adapter.concurrency, clock),
         policy=RetryPolicy(
             attempts=limits.attempts, retry_for=limits.retry_for, warmup=limits.warmup
         ),
         breaker=Breaker(limits.retry_for, clock),
-        journal=journal,
         counters=counters,
         clock=clock,
         timeout=limits.timeout,
-        price=endpoint.price,
         halt=halt,
-        estimate_tokens=any(limit is not None for limit in counted),
+        tokens=TokenEstimate() if counts_tokens or spends else None,
         purse=purse,
+        price=endpoint.price,
+    )
+    return Asker(
+        adapter, caller, journal=journal, counters=counters, halt=halt, price=endpoint.price
     )
 
 

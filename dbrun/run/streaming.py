@@ -12,26 +12,21 @@ from ..adapters.base import Answer, AnswerStream, Whole
 from ..client.limits import Outcome
 from ..errors import EndpointError
 from ..types import Json, Response
-from .asking import Asker, Calling, Kept, Question, outcome_of
+from .asking import Asker, Question
 from .stopping import StopCut
+from .trying import Sent
 
 END: Any = object()
 """What `Pieces.read` gives when there are no more."""
 
 
-class StreamAsker(Asker):
+class StreamAsker:
     """Asks for answers in pieces, beside an asker whose limits and tries it shares."""
 
-    _whole: Calling
-
-    @classmethod
-    def beside(cls, asker: Asker) -> StreamAsker:
-        """One for the endpoint of *asker*."""
-        made = cls.__new__(cls)
-        made.__dict__.update(asker.__dict__)
-        made._whole = asker._call
-        made._call = made._begin  # type: ignore[assignment]
-        return made
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._whole = asker.caller.call
+        self._caller = asker.caller.by(self._begin)
 
     async def stream(self, question: Question) -> Stream:
         """The answer to *question*, begun. The caller must read it to its end or close it.
@@ -41,63 +36,42 @@ class StreamAsker(Asker):
             RunError: no question can have one.
             Interrupted: the endpoint was closed.
         """
-        sent = await self._send([question])
+        sent = await self._caller.send([question.body])
         if isinstance(sent, EndpointError):
             raise sent
-        (stream,) = sent
+        (stream,) = sent.answers
+        stream.sent = sent
         return cast(Stream, stream)
 
     async def _begin(self, bodies: Sequence[Json], timeout: float) -> Sequence[Stream]:
-        """What `_send` takes for a call: it ends when the first piece is there."""
+        """What is taken for a call: it ends when the first piece is there."""
         (body,) = bodies
-        astream = getattr(self.adapter, "astream", None)
+        astream = getattr(self._asker.adapter, "astream", None)
         answers: AnswerStream
         if astream is None:
             answers = Whole(await self._whole(bodies, timeout))
         else:
             answers = await astream(body, timeout)
         try:
-            return [Stream(self, answers, await answers.read(), body)]
+            return [Stream(self, answers, await answers.read())]
         except BaseException:
             answers.close()
             raise
 
-    def _keep(
-        self,
-        questions: Sequence[Question],
-        answers: Sequence[Any],
-        latency: float,
-        failures: int,
-        estimate: tuple[int, int] | None,
-    ) -> tuple[list[Kept], float | None]:
-        """Nothing is kept: the slot is given back when the stream has ended."""
-        (stream,) = answers
-        stream.estimate = estimate
-        if failures:
-            stream.outcome = Outcome.success_after_retry
-        return answers, None  # type: ignore[return-value]
-
     def ended(self, stream: Stream, error: EndpointError | None) -> None:
         """Give the slot of *stream* back."""
         if error is not None:
-            self.limiter.release(
-                outcome_of(error), retry_after=error.retry_after, estimate=stream.estimate
-            )
-            self._note_failure(error)
+            self._caller.fail(stream.sent, error)
             return
-        used = None
-        if self._tokens is not None and stream.is_whole:
-            read = self._read(stream.answer())
+        usage = None
+        if stream.is_whole:
+            read = self._asker.read(stream.answer())
             usage = read.usage if isinstance(read, Response) else None
-            used = self._tokens.after([usage], [stream.asked])
-        self.limiter.release(stream.outcome, estimate=stream.estimate, tokens=used)
-        self._breaker.succeeded()
-        self._reached = True
-        self._counters.count_sent(200)
+        self._caller.settle(stream.sent, [usage])
 
     def read(self, answer: Answer) -> Response:
         """*answer* in common terms. Raises `EndpointError` if it is none."""
-        read = self._read(answer)
+        read = self._asker.read(answer)
         if isinstance(read, EndpointError):
             raise read
         return read
@@ -108,12 +82,10 @@ class Stream:
 
     raw = body = shared = None
 
-    def __init__(
-        self, asker: StreamAsker, answers: AnswerStream, first: str | None, asked: Json
-    ) -> None:
-        self.asked = asked
-        self.estimate: tuple[int, int] | None = None
-        self.outcome = Outcome.success
+    sent: Sent
+    """The call that it is the answer to, set once that is under way."""
+
+    def __init__(self, asker: StreamAsker, answers: AnswerStream, first: str | None) -> None:
         self.is_whole = False
         self._asker = asker
         self._answers = answers
@@ -147,7 +119,7 @@ class Stream:
     def close(self) -> None:
         """Hang up; closing twice is fine. What was wanted has come, or nobody wants it."""
         if not self._is_over:
-            self.outcome = Outcome.success_after_retry
+            self.sent.outcome = Outcome.success_after_retry
             self._end(None)
 
     def _end(self, error: EndpointError | None) -> None:

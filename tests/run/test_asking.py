@@ -5,83 +5,24 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timezone
 
 import pytest
+from fakes.scripted import Scripted, Ticking
 
-from dbrun.adapters.base import Answer
 from dbrun.client.journal import Journal
 from dbrun.client.limits import Limiter
 from dbrun.client.retry import Breaker, RetryPolicy
 from dbrun.client.waiting import blocking
-from dbrun.clock import Clock
 from dbrun.errors import (
-    AuthError,
-    EndpointDown,
-    EndpointMissing,
-    Interrupted,
-    Malformed,
-    RateLimited,
     Rejected,
-    TimedOut,
     Unanswered,
     Unavailable,
-    Unreachable,
-    Warming,
 )
 from dbrun.run.asking import Asker, Question, Reply
 from dbrun.run.counters import Counters
+from dbrun.run.trying import Caller
 from dbrun.spec.model import Concurrency, Limits
-from dbrun.types import Response, Usage
-
-
-class Ticking(Clock):
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def wall(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=timezone.utc)
-
-    def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:
-        self.slept.append(seconds)
-        self.time += seconds
-        return stop is not None and stop.is_set()
-
-
-class Scripted:
-    """An adapter that answers as *script* says, then echoes; `bad` bodies are always refused."""
-
-    prompt_kind = "any"
-    identity = "scripted"
-    columns = {}  # noqa: RUF012
-
-    def __init__(self, *script: Exception, batch_size: int = 1, bad: tuple[str, ...] = ()) -> None:
-        self.script = list(script)
-        self.batch_size = batch_size
-        self.bad = bad
-        self.calls: list[list[str]] = []
-
-    def group(self, body: str) -> str:
-        return body[0]
-
-    def call(self, bodies, timeout):
-        self.calls.append(list(bodies))
-        if self.script:
-            raise self.script.pop(0)
-        if any(body in self.bad for body in bodies):
-            raise Rejected("a bad row", 400)
-        return [Answer(body=f"re:{body}") for body in bodies]
-
-    def decode(self, body):
-        if body == "re:odd":
-            raise Malformed("no answer in it", 200)
-        return Response(value=body, usage=Usage(input_tokens=1, output_tokens=2))
+from dbrun.types import Usage
 
 
 @pytest.fixture
@@ -97,17 +38,18 @@ def journal(tmp_path) -> Iterator[Journal]:
 
 def asker_of(adapter, journal, clock, **limits) -> Asker:
     kept = Limits(**limits)
-    return Asker(
+    counters, halt = Counters(), threading.Event()
+    caller = Caller(
         adapter,
         limiter=Limiter(kept, Concurrency.fixed(8), clock),
         policy=RetryPolicy(attempts=kept.attempts, retry_for=kept.retry_for, warmup=kept.warmup),
         breaker=Breaker(kept.retry_for, clock),
-        journal=journal,
-        counters=Counters(),
+        counters=counters,
         clock=clock,
         timeout=kept.timeout,
-        halt=threading.Event(),
+        halt=halt,
     )
+    return Asker(adapter, caller, journal=journal, counters=counters, halt=halt)
 
 
 def ask(asker: Asker, *questions: Question) -> list[object]:
@@ -173,84 +115,12 @@ def test_equal_questions_in_flight_wait_for_the_first(journal, clock) -> None:
     assert adapter.calls == [["a"]]
 
 
-@pytest.mark.parametrize(
-    "error", [Unavailable("down", 503), TimedOut("slow"), Unavailable("cut", None, None, True)]
-)
-def test_faults_are_tried_again_up_to_the_attempts(journal, clock, error) -> None:
-    adapter = Scripted(*[error] * 2)
-    assert values(ask(asker_of(adapter, journal, clock, attempts=3), question("a"))) == ["re:a"]
-    assert len(adapter.calls) == 3
-    adapter = Scripted(*[error] * 9)
-    asker = asker_of(adapter, journal, clock, attempts=3)
-    assert values(ask(asker, question("b"))) == [type(error).__name__]
-    assert len(adapter.calls) == 3
-    assert asker._counters.requests()["retried"] == 2
-    assert asker._counters.maybe_paid == (3 if error.maybe_paid else 0)
-
-
-def test_waiting_for_a_rate_limit_is_not_a_try(journal, clock) -> None:
-    adapter = Scripted(*[RateLimited("slow down", 429, 2.0)] * 20)
-    asker = asker_of(adapter, journal, clock, attempts=2)
-    assert values(ask(asker, question("a"))) == ["re:a"]
-    assert len(adapter.calls) == 21
-    assert asker._counters.requests()["waited"] == 20
-    assert asker._counters.requests()["retried"] == 0
-
-
-def test_a_refusal_is_not_tried_again_and_not_journalled(journal, clock) -> None:
-    adapter = Scripted(Rejected("no", 400))
-    asker = asker_of(adapter, journal, clock)
-    assert values(ask(asker, question("a"))) == ["Rejected"]
-    assert clock.slept == []
-    assert values(ask(asker, question("a"))) == ["re:a"]
-
-
 def test_what_has_not_the_form_of_an_answer_is_not_kept(journal, clock) -> None:
     adapter = Scripted()
     asker = asker_of(adapter, journal, clock)
     assert values(ask(asker, question("odd"))) == ["Malformed"]
     assert values(ask(asker, question("odd"))) == ["Malformed"]
     assert len(adapter.calls) == 2
-
-
-def test_an_endpoint_that_only_ever_fails_ends_the_run(journal, clock) -> None:
-    adapter = Scripted(*[RateLimited("slow down", 429, 5.0)] * 1000)
-    asker = asker_of(adapter, journal, clock, retry_for=60)
-    with pytest.raises(EndpointDown):
-        for number in range(100):
-            ask(asker, question(f"a{number}"))
-    assert clock.time - 1000 <= 70
-
-
-def test_a_starting_endpoint_is_waited_for_as_long_as_warmup(journal, clock) -> None:
-    adapter = Scripted(*[Warming("loading", 503)] * 8)
-    asker = asker_of(adapter, journal, clock, attempts=2, warmup=600)
-    assert values(ask(asker, question("a"))) == ["re:a"]
-    assert asker._counters.requests()["waited"] == 8
-    adapter = Scripted(*[Warming("loading", 503)] * 100)
-    asker = asker_of(adapter, journal, clock, attempts=2, warmup=20)
-    with pytest.raises(EndpointDown, match="only ever asked to wait: loading"):
-        ask(asker, question("b"))
-
-
-def test_a_rate_limit_longer_than_the_budget_is_the_endpoints_fault(journal, clock) -> None:
-    adapter = Scripted(RateLimited("come back tomorrow", 429, 9999.0))
-    with pytest.raises(EndpointDown, match="come back tomorrow"):
-        ask(asker_of(adapter, journal, clock, retry_for=60), question("a"))
-
-
-def test_an_endpoint_that_was_never_reached_ends_the_run(journal, clock) -> None:
-    adapter = Scripted(*[Unreachable("connection refused")] * 10)
-    with pytest.raises(EndpointMissing, match="never reachable: connection refused"):
-        ask(asker_of(adapter, journal, clock, attempts=3), question("a"))
-    assert len(adapter.calls) == 3
-
-
-def test_trouble_with_the_run_passes_and_frees_the_slot(journal, clock) -> None:
-    asker = asker_of(Scripted(AuthError("refused")), journal, clock)
-    with pytest.raises(AuthError):
-        ask(asker, question("a"))
-    assert asker.limiter.in_flight == 0
 
 
 def test_a_failed_batch_is_split_until_the_bad_row_is_alone(journal, clock) -> None:
@@ -301,15 +171,7 @@ def test_answers_of_earlier_generations_are_asked_for_again(journal, clock) -> N
     assert len(adapter.calls) == 2
 
 
-def test_a_halt_wakes_who_waits_to_try_again(journal, clock) -> None:
-    asker = asker_of(Scripted(Unavailable("down", 503)), journal, clock)
-
-    class Halting(Ticking):
-        def sleep(self, seconds, stop=None):
-            asker._halt.set()
-            return super().sleep(seconds, stop)
-
-    asker._clock = Halting()
-    with pytest.raises(Interrupted):
-        ask(asker, question("a"))
-    assert asker.limiter.in_flight == 0
+def test_a_refusal_is_not_journalled(journal, clock) -> None:
+    asker = asker_of(Scripted(Rejected("no", 400)), journal, clock)
+    assert values(ask(asker, question("a"))) == ["Rejected"]
+    assert values(ask(asker, question("a"))) == ["re:a"]

@@ -44,7 +44,7 @@ class ProcessRun(LocalRun):
         standings = [Standing() for _ in parts.askers]
         for asker, standing in zip(parts.askers, standings, strict=True):
             # The askers here make no calls; they show how those elsewhere stand.
-            asker.limiter = cast(Limiter, standing)
+            asker.caller.limiter = cast(Limiter, standing)
         crew = Crew(
             feed(
                 self._spec,

@@ -1,0 +1,162 @@
+"""The retry loop over a scripted adapter and a clock that is a number."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from fakes.scripted import Scripted, Ticking
+
+from dbrun.adapters.base import Answer
+from dbrun.client.limits import Limiter
+from dbrun.client.retry import Breaker, RetryPolicy
+from dbrun.client.waiting import blocking
+from dbrun.errors import (
+    AuthError,
+    EndpointDown,
+    EndpointMissing,
+    Interrupted,
+    RateLimited,
+    Rejected,
+    TimedOut,
+    Unavailable,
+    Unreachable,
+    Warming,
+)
+from dbrun.run.counters import Counters
+from dbrun.run.trying import Caller, Sent
+from dbrun.spec.model import Concurrency, Limits
+
+
+@pytest.fixture
+def clock() -> Ticking:
+    return Ticking()
+
+
+def caller_of(adapter, clock, **limits) -> Caller:
+    kept = Limits(**limits)
+    return Caller(
+        adapter,
+        limiter=Limiter(kept, Concurrency.fixed(8), clock),
+        policy=RetryPolicy(attempts=kept.attempts, retry_for=kept.retry_for, warmup=kept.warmup),
+        breaker=Breaker(kept.retry_for, clock),
+        counters=Counters(),
+        clock=clock,
+        timeout=kept.timeout,
+        halt=threading.Event(),
+    )
+
+
+def send(caller: Caller, body: str) -> object:
+    """The answer to *body*, or the error that there is instead."""
+    sent = blocking(caller.send([body]))
+    if not isinstance(sent, Sent):
+        return sent
+    caller.settle(sent, [])
+    return sent.answers[0].body
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("down", 503), TimedOut("slow"), Unavailable("cut", None, None, True)]
+)
+def test_faults_are_tried_again_up_to_the_attempts(clock, error) -> None:
+    adapter = Scripted(*[error] * 2)
+    assert send(caller_of(adapter, clock, attempts=3), "a") == "re:a"
+    assert len(adapter.calls) == 3
+    adapter = Scripted(*[error] * 9)
+    caller = caller_of(adapter, clock, attempts=3)
+    assert send(caller, "b") is error
+    assert len(adapter.calls) == 3
+    assert caller._counters.requests()["retried"] == 2
+    assert caller._counters.maybe_paid == (3 if error.maybe_paid else 0)
+
+
+def test_waiting_for_a_rate_limit_is_not_a_try(clock) -> None:
+    adapter = Scripted(*[RateLimited("slow down", 429, 2.0)] * 20)
+    caller = caller_of(adapter, clock, attempts=2)
+    assert send(caller, "a") == "re:a"
+    assert len(adapter.calls) == 21
+    assert caller._counters.requests()["waited"] == 20
+    assert caller._counters.requests()["retried"] == 0
+
+
+def test_a_refusal_is_not_tried_again(clock) -> None:
+    adapter = Scripted(Rejected("no", 400))
+    caller = caller_of(adapter, clock)
+    assert isinstance(send(caller, "a"), Rejected)
+    assert clock.slept == []
+    assert send(caller, "a") == "re:a"
+
+
+def test_an_endpoint_that_only_ever_fails_ends_the_run(clock) -> None:
+    adapter = Scripted(*[RateLimited("slow down", 429, 5.0)] * 1000)
+    caller = caller_of(adapter, clock, retry_for=60)
+    with pytest.raises(EndpointDown):
+        for number in range(100):
+            send(caller, f"a{number}")
+    assert clock.time - 1000 <= 70
+
+
+def test_a_starting_endpoint_is_waited_for_as_long_as_warmup(clock) -> None:
+    adapter = Scripted(*[Warming("loading", 503)] * 8)
+    caller = caller_of(adapter, clock, attempts=2, warmup=600)
+    assert send(caller, "a") == "re:a"
+    assert caller._counters.requests()["waited"] == 8
+    adapter = Scripted(*[Warming("loading", 503)] * 100)
+    caller = caller_of(adapter, clock, attempts=2, warmup=20)
+    with pytest.raises(EndpointDown, match="only ever asked to wait: loading"):
+        send(caller, "b")
+
+
+def test_a_rate_limit_longer_than_the_budget_is_the_endpoints_fault(clock) -> None:
+    adapter = Scripted(RateLimited("come back tomorrow", 429, 9999.0))
+    with pytest.raises(EndpointDown, match="come back tomorrow"):
+        send(caller_of(adapter, clock, retry_for=60), "a")
+
+
+def test_an_endpoint_that_was_never_reached_ends_the_run(clock) -> None:
+    adapter = Scripted(*[Unreachable("connection refused")] * 10)
+    with pytest.raises(EndpointMissing, match="never reachable: connection refused"):
+        send(caller_of(adapter, clock, attempts=3), "a")
+    assert len(adapter.calls) == 3
+
+
+def test_trouble_with_the_run_passes_and_frees_the_slot(clock) -> None:
+    caller = caller_of(Scripted(AuthError("refused")), clock)
+    with pytest.raises(AuthError):
+        send(caller, "a")
+    assert caller.limiter.in_flight == 0
+
+
+def test_a_halt_wakes_who_waits_to_try_again(clock) -> None:
+    caller = caller_of(Scripted(Unavailable("down", 503)), clock)
+
+    class Halting(Ticking):
+        def sleep(self, seconds, stop=None):
+            caller._halt.set()
+            return super().sleep(seconds, stop)
+
+    caller._clock = Halting()
+    with pytest.raises(Interrupted):
+        send(caller, "a")
+    assert caller.limiter.in_flight == 0
+
+
+def test_another_way_of_calling_shares_the_limits(clock) -> None:
+    caller = caller_of(Scripted(), clock)
+
+    async def shout(bodies, timeout):
+        assert caller.limiter.in_flight == 1
+        return [Answer(body=body.upper()) for body in bodies]
+
+    assert send(caller.by(shout), "a") == "A"
+    assert send(caller, "a") == "re:a"
+    assert caller.limiter.in_flight == 0
+
+
+def test_an_answer_that_fails_after_it_began_frees_its_slot(clock) -> None:
+    caller = caller_of(Scripted(), clock)
+    sent = blocking(caller.send(["a"]))
+    assert caller.limiter.in_flight == 1
+    caller.fail(sent, Unavailable("cut short"))
+    assert caller.limiter.in_flight == 0
