@@ -10,9 +10,10 @@ import click
 
 from ..errors import EXIT_INCOMPLETE, EXIT_OK
 from .buglog import without_secrets
+from .options import Overlay, json_option, overlaid
 from .output import flush, prints_aside, write_json, write_line
 from .session import session_of, talkative
-from .specs import load_all, make_overlay, overlaid, spec_paths
+from .specs import load_all, spec_paths
 
 if TYPE_CHECKING:
     from ..findings import Finding
@@ -32,16 +33,14 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="What one check may take.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 @talkative
 @click.pass_context
 def command(
     context: click.Context,
     /,
     specs: tuple[str, ...],
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
+    overlay: Overlay,
     ask: bool,
     timeout: float,
     as_json: bool,
@@ -58,7 +57,7 @@ def command(
     if ask and not specs:
         raise click.UsageError("--ask needs a SPEC, whose endpoints to ask", context)
     paths = spec_paths(specs)
-    pipelines = load_all(paths, make_overlay(target, variables, overrides))
+    pipelines = load_all(paths, overlay)
     session = session_of(context)
     if not ask and pipelines:
         session.say("no model is asked anything; --ask asks each endpoint one tiny question")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EXIT_OK, EXIT_UNMET, SpecError, UserError
+from .options import Overlay, many_specs, overlaid
 from .session import Session, session_of, talkative
-from .specs import Overlay, make_overlay, overlaid, spec_paths
+from .specs import spec_paths
 from .trouble import show_problems
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("job", short_help="Print the Databricks job that runs specs.")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@many_specs
 @overlaid
 @click.option(
     "--check",
@@ -35,9 +36,7 @@ def command(
     context: click.Context,
     /,
     specs: tuple[str, ...],
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
+    overlay: Overlay,
     file: str | None,
 ) -> int:
     """Print the job that runs each spec, as a resource file of a Databricks bundle.
@@ -50,7 +49,6 @@ def command(
     dbrun job pipelines/tickets.yaml --target prod --check resources/tickets.yml
     """
     session = session_of(context)
-    overlay = make_overlay(target, variables, overrides)
     paths = spec_paths(specs)
     if not paths:
         raise UserError("no job to print: there are only fragments (_*.yaml)")

@@ -10,9 +10,10 @@ import click
 
 from ..clock import Clock
 from ..errors import EXIT_OK, EXIT_UNMET, UserError
+from .options import Overlay, json_option, many_specs, overlaid
 from .output import prints_aside, write_json, write_line
 from .session import Session, session_of, talkative
-from .specs import load_all, make_overlay, overlaid, spec_paths
+from .specs import load_all, spec_paths
 from .users import users_by_journal
 from .writing import STANDARD_OUTPUT, writing
 
@@ -27,7 +28,7 @@ _SAY_EVERY = 10.0  # seconds
 
 
 @click.command("journal", short_help="Show the journal of answers; prune, export or fill it.")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@many_specs
 @overlaid
 @click.option("--prune", is_flag=True, help="Drop the answers that no row asks for any more.")
 @click.option("--dry-run", is_flag=True, help="With --prune: only say what would be dropped.")
@@ -55,16 +56,14 @@ _SAY_EVERY = 10.0  # seconds
     help="Take in the answers that a batch gave back. Repeatable.",
 )
 @click.option("--fresh", is_flag=True, help="With --import: in place of answers that are there.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
+@json_option("Print JSON to standard output.")
 @talkative
 @click.pass_context
 def command(
     context: click.Context,
     /,
     specs: tuple[str, ...],
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
+    overlay: Overlay,
     **given: Any,
 ) -> int:
     """Show what the journal of SPEC holds, and how much of it the present rows still ask for.
@@ -84,7 +83,6 @@ def command(
     request, or if lines of an imported file are no answers of a batch.
     """
     action = _action(given, context)
-    overlay = make_overlay(target, variables, overrides)
     paths = spec_paths(specs)
     if not paths:
         raise UserError("there are only fragments (_*.yaml)")

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import EXIT_OK, UserError
+from .options import Overlay, json_option, many_specs, overlaid, selected
 from .output import prints_aside, write_json, write_line
 from .session import session_of, talkative
-from .specs import load_all, make_overlay, overlaid, spec_paths
+from .specs import load_all, spec_paths
+
+if TYPE_CHECKING:
+    from ..run.items import Selection
 
 
 @click.command("plan", short_help="Say what a run would send, reuse, cost.")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@many_specs
 @overlaid
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N rows, drawn.")
-@click.option("--seed", type=int, metavar="S", help="Draw with this seed (0 unless given).")
-@click.option("--ids", multiple=True, metavar="A,B", help="Only the rows of these ids.")
+@selected
 @click.option("--fresh", is_flag=True, help="If everything were asked for anew.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each spec.")
+@json_option("Print a line of JSON for each spec.")
 @talkative
 @click.pass_context
 def command(
     context: click.Context,
     /,
     specs: tuple[str, ...],
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
-    limit: int | None,
-    sample: int | None,
-    seed: int | None,
-    ids: tuple[str, ...],
+    overlay: Overlay,
+    selection: Selection,
     fresh: bool,
     as_json: bool,
 ) -> int:
@@ -52,16 +49,12 @@ def command(
     from ..run.options import RunOptions
     from ..run.planning import make_plan, planning_journal
     from ..run.recording import spent_so_far
-    from .run import make_selection
 
-    if seed is not None and sample is None:
-        raise click.UsageError("--seed goes with --sample", context)
     paths = spec_paths(specs)
     if not paths:
         raise UserError("nothing to plan: there are only fragments (_*.yaml)")
     session = session_of(context)
-    selection = make_selection(limit=limit, sample=sample, seed=seed or 0, ids=ids)
-    for pipeline in load_all(paths, make_overlay(target, variables, overrides)):
+    for pipeline in load_all(paths, overlay):
         spec = pipeline.spec
         around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
         with prints_aside(), planning_journal(spec, selection, fresh=fresh) as journal:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import EXIT_OK, EXIT_UNMET
+from .options import Overlay, one_spec, overlaid, selected
 from .session import session_of, talkative
-from .specs import load_all, make_overlay, overlaid
+from .specs import load_all
+
+if TYPE_CHECKING:
+    from ..run.items import Selection
 
 
 @click.command("render", short_help="Print the exact requests, offline.")
-@click.argument("spec", metavar="SPEC", type=click.Path())
+@one_spec
 @overlaid
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
-@click.option("--ids", multiple=True, metavar="A,B", help="Only the rows of these ids.")
+@selected
 @talkative
 @click.pass_context
 def command(
     context: click.Context,
     /,
     spec: str,
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
-    limit: int | None,
-    ids: tuple[str, ...],
+    overlay: Overlay,
+    selection: Selection,
 ) -> int:
     """Print the exact requests, one {id, key, request} a line. Nothing is sent or written.
 
@@ -37,13 +38,12 @@ def command(
     from ..run.opening import Surroundings
     from ..run.rendering import render
     from .output import prints_aside, write_json
-    from .run import make_selection
 
     session = session_of(context)
-    pipeline = load_all([spec], make_overlay(target, variables, overrides))[0]
+    pipeline = load_all([spec], overlay)[0]
     around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
     code = EXIT_OK
-    found = render(pipeline.spec, around, make_selection(limit=limit, ids=ids))
+    found = render(pipeline.spec, around, selection)
     while True:
         with prints_aside():
             rendered = next(found, None)

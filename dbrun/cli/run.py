@@ -7,13 +7,15 @@ import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
+from .options import Overlay, json_option, many_specs, overlaid, selected
 from .session import session_of, talkative
-from .specs import load_all, make_overlay, overlaid, spec_paths
+from .specs import load_all, spec_paths
 
 if TYPE_CHECKING:
     from ..run.items import Selection
@@ -22,12 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command("run", short_help="Ask for every row that has no answer yet.")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@many_specs
 @overlaid
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows.")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N rows, drawn.")
-@click.option("--seed", type=int, metavar="S", help="Draw with this seed (0 unless given).")
-@click.option("--ids", multiple=True, metavar="A,B", help="Only the rows of these ids.")
+@selected
 @click.option("--only-errors", is_flag=True, help="Ask again for rows whose record is an error.")
 @click.option("--out", metavar="PATH", help="Write results there; '-' is standard output.")
 @click.option("--fresh", is_flag=True, help="Ask for everything anew.")
@@ -48,16 +47,15 @@ if TYPE_CHECKING:
     help="After an interrupt, wait this long for what is in flight.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON summary to standard output.")
+@json_option("Print a JSON summary to standard output.")
 @talkative
 @click.pass_context
 def command(
     context: click.Context,
     /,
     specs: tuple[str, ...],
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
+    overlay: Overlay,
+    selection: Selection,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -72,23 +70,29 @@ def command(
     fix first, 3 could not finish (run again to continue), 130 or 143 interrupted.
     """
     _check_options({**given, "json": as_json, "quiet": quiet}, context)
-    if given["max_cost"] is not None:
-        overrides = (*overrides, f"limits.max_cost={given['max_cost']!r}")
-    if given["engine"] is not None:
-        overrides = (*overrides, f"engine.type={given['engine']}")
-    overlay = make_overlay(target, variables, overrides)
+    overlay = _overlaid_by(given, overlay)
     paths = spec_paths(specs)
     if not paths:
         raise UserError("nothing to run: there are only fragments (_*.yaml)")
     if given["out"] is not None and len(paths) > 1:
         raise click.UsageError("--out takes the results of one spec, not of several")
     pipelines = load_all(paths, overlay, prompts="kept" if given["replay"] else "current")
-    options = _run_options(given)
+    options = _run_options(selection, given)
     _check_sinks(pipelines, options)
     from .running import Runner
 
     runner = Runner(session_of(context), options, quiet=quiet, as_json=as_json)
     return runner.run(pipelines)
+
+
+def _overlaid_by(given: Mapping[str, Any], overlay: Overlay) -> Overlay:
+    """*overlay* with what the options that stand for values of the spec set."""
+    overrides = overlay.overrides
+    if given["max_cost"] is not None:
+        overrides += (f"limits.max_cost={given['max_cost']!r}",)
+    if given["engine"] is not None:
+        overrides += (f"engine.type={given['engine']}",)
+    return replace(overlay, overrides=overrides)
 
 
 ENGINES = ("local", "spark")
@@ -112,24 +116,17 @@ def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
             raise click.UsageError(f"{names} exclude each other: {why}", context)
     if given["json"] and given["out"] == "-":
         raise click.UsageError("--json and '--out -' both write to standard output", context)
-    if given["seed"] is not None and given["sample"] is None:
-        raise click.UsageError("--seed goes with --sample", context)
     if given["engine"] not in (None, *ENGINES):
         raise click.UsageError(
             f"--engine {given['engine']}: there are {' and '.join(ENGINES)}", context
         )
 
 
-def _run_options(given: Mapping[str, Any]) -> RunOptions:
+def _run_options(selection: Selection, given: Mapping[str, Any]) -> RunOptions:
     from ..run.options import RunOptions
 
     return RunOptions(
-        selection=make_selection(
-            limit=given["limit"],
-            sample=given["sample"],
-            seed=given["seed"] or 0,
-            ids=given["ids"],
-        ),
+        selection=selection,
         only_errors=given["only_errors"],
         out=given["out"],
         stream=sys.stdout.buffer if given["out"] == "-" else None,
@@ -137,27 +134,6 @@ def _run_options(given: Mapping[str, Any]) -> RunOptions:
         replay=given["replay"],
         grace=min(given["grace"], threading.TIMEOUT_MAX),
         handle_signals=True,
-    )
-
-
-def make_selection(
-    *,
-    limit: int | None = None,
-    sample: int | None = None,
-    seed: int = 0,
-    ids: Sequence[str] = (),
-) -> Selection:
-    """The rows that the options take; *ids* are lists with commas."""
-    from ..run.items import Selection
-
-    wanted = frozenset(word.strip() for words in ids for word in words.split(",")) - {""}
-    if ids and not wanted:
-        raise click.UsageError("--ids names no row; write --ids A,B")
-    return Selection(
-        limit=limit,
-        sample=sample,
-        seed=seed,
-        ids=wanted if ids else None,
     )
 
 

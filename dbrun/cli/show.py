@@ -6,17 +6,15 @@ import os
 
 import click
 
+from .options import Overlay, one_spec, overlaid
 from .session import talkative
-from .specs import make_overlay, overlaid
 
 
 @click.command("show", short_help="Print the merged spec with origins.")
-@click.argument("spec", metavar="SPEC", type=click.Path())
+@one_spec
 @overlaid
 @talkative
-def command(
-    spec: str, target: str | None, variables: tuple[str, ...], overrides: tuple[str, ...]
-) -> int:
+def command(spec: str, overlay: Overlay) -> int:
     """Print the spec as it is after extends, target and settings.
 
     Each value is followed by the file and line that it came from; ${NAME} is shown as written.
@@ -26,7 +24,6 @@ def command(
     from ..spec.show import show
     from .output import write_text
 
-    overlay = make_overlay(target, variables, overrides)
     loaded = load_spec(
         spec,
         environ=os.environ,

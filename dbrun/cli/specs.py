@@ -4,76 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import SpecError, UserError
-from ..frozen import frozen
+from .options import Overlay
 
 if TYPE_CHECKING:
     from ..run.pipeline import Pipeline
     from ..tracking.prompts import Mode
     from ..types import Problem
-
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-
-@frozen
-class Overlay:
-    """What the command line lays over a spec: `--target`, `--var` and `--set`."""
-
-    target: str | None
-    variables: dict[str, str]
-    overrides: tuple[str, ...]
-
-
-def overlaid(function: AnyFunction) -> AnyFunction:
-    """Give a command the options `--target`, `--var` and `--set`."""
-    for option in (
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="PATH=VALUE",
-            help="Set one value of the spec, e.g. params.max_tokens=50. Repeatable.",
-        ),
-        click.option(
-            "--var",
-            "variables",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="Set a variable that the spec declares. Repeatable.",
-        ),
-        click.option(
-            "-t",
-            "--target",
-            metavar="NAME",
-            shell_complete=_complete_target,
-            help="Lay one of the spec's targets over it.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-def make_overlay(target: str | None, variables: Sequence[str], overrides: Sequence[str]) -> Overlay:
-    """The values of the three options, taken apart.
-
-    Raises:
-        click.UsageError: one of them holds no `=`.
-    """
-    given: dict[str, str] = {}
-    for pair in variables:
-        name, sign, value = pair.partition("=")
-        if not sign or not name:
-            raise click.UsageError(f"--var {pair}: write it as NAME=VALUE")
-        given[name] = value
-    for pair in overrides:
-        if not pair.partition("=")[1] or pair.startswith("="):
-            raise click.UsageError(f"--set {pair}: write it as PATH=VALUE")
-    return Overlay(target=target, variables=given, overrides=tuple(overrides))
 
 
 def spec_paths(words: Sequence[str], *, keep_lone_fragment: bool = True) -> list[str]:
@@ -149,14 +91,3 @@ def _warn_of_prompts(pipeline: Pipeline) -> None:
     warnings = [one for one in pipeline.warnings if one.path.endswith("prompt.mlflow")]
     if warnings:
         show_problems(warnings, session_of(click.get_current_context()), "warning")
-
-
-def _complete_target(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    from .group import WORDS
-    from .targets import target_names
-
-    # What stands on the line so far: an option without its value cannot be parsed.
-    paths = [word for word in context.meta.get(WORDS, ()) if os.path.isfile(word)]
-    return [name for name in target_names(paths) if name.startswith(incomplete)]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import SpecError
-from .specs import Overlay, load_all
+from .options import Overlay
+from .specs import load_all
 from .targets import target_names
 
 if TYPE_CHECKING:

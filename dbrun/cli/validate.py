@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import EXIT_OK, EXIT_USAGE
+from .options import Overlay, many_specs, overlaid
 from .output import prints_aside, write_json, write_line
 from .session import Session, session_of, talkative
-from .specs import Overlay, make_overlay, overlaid, spec_paths
+from .specs import spec_paths
 from .trouble import show_problems
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("validate", short_help="Check specs without calling an endpoint.")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC…", type=click.Path())
+@many_specs
 @overlaid
 @click.option(
     "--no-import", is_flag=True, help="Name functions without importing them (untrusted specs)."
@@ -37,9 +38,7 @@ def command(
     context: click.Context,
     /,
     specs: tuple[str, ...],
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
+    overlay: Overlay,
     no_import: bool,
     style: str,
 ) -> int:
@@ -48,7 +47,6 @@ def command(
     Every problem is reported with its place and, where there is one, the mend. Fragments
     (_*.yaml) are passed over; they are checked with the specs that extend them.
     """
-    overlay = make_overlay(target, variables, overrides)
     session = session_of(context)
     paths = spec_paths(specs, keep_lone_fragment=False)
     if not paths:

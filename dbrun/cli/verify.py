@@ -9,8 +9,9 @@ import click
 
 from ..errors import EXIT_OK, EXIT_UNMET
 from ..report.words import counted
+from .options import Overlay, overlaid
 from .session import Session, session_of, talkative
-from .specs import Overlay, load_all, make_overlay, overlaid
+from .specs import load_all
 
 if TYPE_CHECKING:
     from ..run.verifying import Verification
@@ -32,9 +33,7 @@ def command(
     context: click.Context,
     /,
     path: str,
-    target: str | None,
-    variables: tuple[str, ...],
-    overrides: tuple[str, ...],
+    overlay: Overlay,
 ) -> int:
     """Check that results are what they should be; nothing is sent or written.
 
@@ -42,10 +41,9 @@ def command(
     journal and compare with the results on disk; exits 1 and names the ids that differ.
     """
     session = session_of(context)
-    overlay = make_overlay(target, variables, overrides)
     if path.lower().endswith((".yaml", ".yml")):
         return _verify_spec(path, overlay, session)
-    if target or variables or overrides:
+    if overlay.target or overlay.variables or overlay.overrides:
         raise click.UsageError("--target, --var and --set go with a spec", context)
     return _verify_results(path, session)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dbrun.cli.main import main
-from dbrun.cli.specs import make_overlay
+from dbrun.cli.options import make_overlay
 from dbrun.cli.users import users_by_journal
 from dbrun.errors import SpecError
 

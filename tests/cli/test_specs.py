@@ -1,13 +1,12 @@
-"""The SPEC arguments and what is laid over them."""
+"""The SPEC arguments: which files they name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import pytest
 
-from dbrun.cli.specs import make_overlay, spec_paths
+from dbrun.cli.specs import spec_paths
 from dbrun.errors import UserError
 
 
@@ -48,16 +47,3 @@ def test_what_names_no_spec_is_refused(word: str, expected: str) -> None:
     with pytest.raises(UserError) as caught:
         spec_paths([word])
     assert expected in str(caught.value)
-
-
-def test_an_overlay_is_taken_apart() -> None:
-    overlay = make_overlay("prod", ["day=a=b", "n=", "day=c"], ["params.stop=[]"])
-    assert overlay.target == "prod"
-    assert overlay.variables == {"day": "c", "n": ""}
-    assert overlay.overrides == ("params.stop=[]",)
-
-
-@pytest.mark.parametrize(("variables", "overrides"), [(["=x"], []), (["x"], []), ([], ["=x"])])
-def test_an_overlay_without_names_is_refused(variables: list[str], overrides: list[str]) -> None:
-    with pytest.raises(click.UsageError):
-        make_overlay(None, variables, overrides)
