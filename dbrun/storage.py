@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 
 REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
@@ -29,6 +30,21 @@ _NO_TELLING = frozenset(
 def is_remote(path: str) -> bool:
     """Whether *path* lies, by its name, on storage that wants one sequential write a file."""
     return os.path.abspath(path).startswith(REMOTE_ROOTS)
+
+
+def is_away(path: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether *path* lies, by its name, on a volume that this machine has not mounted.
+
+    On compute of Databricks all volumes are mounted, or not to be had. Elsewhere none is, unless
+    somebody made that folder; but macOS has its disks at `/Volumes`.
+    """
+    parts = path.split("/")
+    if len(parts) < 5 or parts[:2] != ["", "Volumes"] or not all(parts[1:5]):
+        return False
+    if environ.get("DATABRICKS_RUNTIME_VERSION") or os.path.isdir("/".join(parts[:5])):
+        return False
+    disk = "/".join(parts[:3])
+    return not os.path.ismount(disk) and not os.path.islink(disk)
 
 
 def wants_whole_files(folder: str) -> bool:

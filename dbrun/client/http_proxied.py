@@ -75,7 +75,7 @@ class ProxiedClient:
             headers=all_headers(request, address),
             data=request.body,
         ).prepare()
-        with _said_plainly(address, timeout):
+        with said_plainly(address, timeout):
             response = self._adapter.send(
                 prepared,
                 stream=True,
@@ -119,7 +119,7 @@ class ProxiedBody:
 
     def piece(self) -> bytes:
         """The next bytes; none at the end. Raises an error of `dbrun.errors`."""
-        with _said_plainly(self._address, self._timeout):
+        with said_plainly(self._address, self._timeout):
             return self._piece()
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ class ProxiedBody:
 
 
 @contextmanager
-def _said_plainly(address: Address, timeout: float) -> Iterator[None]:
+def said_plainly(address: Address, timeout: float, by_proxy: bool = True) -> Iterator[None]:
     """Failures below `requests` become errors of `dbrun.errors`."""
     from http.client import HTTPException
 
@@ -164,10 +164,12 @@ def _said_plainly(address: Address, timeout: float) -> Iterator[None]:
     except BadAnswer as error:
         raise translated(error, address, timeout, sent=True) from error
     except (RequestException, HTTPError, HTTPException, OSError) as error:
-        raise _from_requests(error, address, timeout) from error
+        raise _from_requests(error, address, timeout, by_proxy) from error
 
 
-def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunError:
+def _from_requests(
+    error: Exception, address: Address, timeout: float, by_proxy: bool
+) -> DbrunError:
     """A failure below `requests` in the words of `dbrun.errors`.
 
     Messages of `requests` may hold the proxy's URL with its password: only those of the system
@@ -187,7 +189,7 @@ def _from_requests(error: Exception, address: Address, timeout: float) -> DbrunE
         )
     system = [cause for cause in chain if isinstance(cause, OSError) and _is_plain(cause)]
     said = reason(system[-1]) if system else "the answer was cut short"
-    where = f"{address.authority} by way of the proxy"
+    where = f"{address.authority} by way of the proxy" if by_proxy else address.authority
     # What urllib3 calls a ProxyError may come after the request was sent: only what cannot, counts.
     never_there = (below.NewConnectionError, below.ConnectTimeoutError, ConnectionRefusedError)
     if any(isinstance(cause, never_there) or _NO_TUNNEL in str(cause) for cause in chain):

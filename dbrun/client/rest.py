@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..clock import Clock
@@ -37,7 +37,7 @@ class Rest:
     """The API of the workspace that the environment names."""
 
     def __init__(self, sender: Sender, environ: Mapping[str, str], clock: Clock) -> None:
-        self.workspace = Workspace(Login(), sender, environ, clock)
+        self.workspace = Workspace(Login(path=""), sender, environ, clock)
         self._sender = sender
         self._clock = clock
 
@@ -81,10 +81,14 @@ class Rest:
             Refused: it was refused, or went wrong again and again.
             AuthError: there is no login, or it is refused.
         """
+        return self.repeat(method, path, lambda: self._send(method, path, body, headers or {}))
+
+    def repeat(self, method: str, path: str, send: Callable[[], HttpResponse]) -> HttpResponse:
+        """The answer to a call that *send* makes, of status 2xx; raises as `call`."""
         began, tries = self._clock.now(), 0
         while True:
             tries += 1
-            response, error = self._try(method, path, body, headers or {})
+            response, error = self._try(send)
             if response is not None and response.status < 300:
                 return response
             elapsed = self._clock.now() - began
@@ -97,15 +101,15 @@ class Rest:
             self._clock.sleep(wait)
 
     def _try(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self, send: Callable[[], HttpResponse]
     ) -> tuple[HttpResponse | None, EndpointError | None]:
         """One call; credentials that are refused are renewed once."""
         try:
             generation = self.workspace.generation
-            response = self._send(method, path, body, headers)
+            response = send()
             if token_refused(response.status, response.body.decode("utf-8", "replace")):
                 self.workspace.refresh(generation)
-                response = self._send(method, path, body, headers)
+                response = send()
             return response, None
         except EndpointError as error:
             return None, error

@@ -53,7 +53,8 @@ _ISSUERS = (*_ID_TOKENS, "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN")
 
 @frozen
 class Login:
-    """What a spec names of a workspace, each or none; *path* is the place of the options."""
+    """What a spec names of a workspace, each or none; *path* is the place of the options, if a
+    spec can name anything."""
 
     host: str | None = None
     profile: str | None = None
@@ -126,9 +127,8 @@ class Workspace:
             self._sdk = self._sdk or SdkAuth({})
             host = self._sdk.host
         if not host:
-            raise AuthError(
-                "no Databricks host is set", f"set DATABRICKS_HOST or {self._login.path}.host"
-            )
+            named = f" or {self._login.path}.host" if self._login.path else ""
+            raise AuthError("no Databricks host is set", f"set DATABRICKS_HOST{named}")
         return base_url(host)
 
     @property
@@ -265,7 +265,7 @@ class Workspace:
         names = (*_ENV_SECRETS, *_ID_TOKENS)
         secret = next((name for name in names if environ.get(name)), None)
         if secret and not written:
-            mend = f", or name it as {path}.token: {{env: {secret}}}"
+            mend = f", or name it as {path}.token: {{env: {secret}}}" if path else ""
             raise AuthError(
                 f"{secret} is set without DATABRICKS_HOST, so it is not sent to {url}",
                 f"set DATABRICKS_HOST{mend if secret in _ENV_SECRETS else ''}",

@@ -11,7 +11,7 @@ from ..context import Context
 from ..errors import SourceError
 from ..files import bare
 from ..types import Json
-from .file import PATH, STANDARD_INPUT, FileSource, Rows, decoded
+from .file import PATH, FileSource, Rows, decoded
 
 _LONGEST_FIELD = 2**31 - 1
 
@@ -62,7 +62,7 @@ class CsvSource(FileSource):
 
     def columns(self) -> frozenset[str] | None:
         """The header of the first file; None where it cannot be read (the run will say why)."""
-        if self._path == STANDARD_INPUT:
+        if not self.is_at_hand:
             return None
         try:
             path = self.files()[0]

@@ -12,12 +12,14 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import IO, Any, ClassVar
 
 from ..context import Context
 from ..errors import DbrunError, SourceError
 from ..files import COMPRESSED, bare, open_in, shown
 from ..types import Json
+from .places import Here, Place, place_of
 
 PATH: Mapping[str, Json] = {
     "type": "string",
@@ -58,17 +60,28 @@ class FileSource(ABC):
         self._root = context.project
         self._digest: str | None = None
         self._began = False
-        self.folder = _folder(self._path)
+        self._place = place_of(self._path, context)
 
     @classmethod
     def create(cls, options: Mapping[str, Any], context: Context) -> FileSource:
         """A source from its options, already valid. Reads nothing yet."""
         return cls(options, context)
 
+    @cached_property
+    def folder(self) -> str | None:
+        """The folder that files named by rows must lie below; None forbids them."""
+        return _folder(self._path, self._place)
+
     @property
     def may_wait(self) -> bool:
-        """Whether reading may wait for somebody who writes: standard input, a named pipe."""
-        return self._path == STANDARD_INPUT or is_pipe(self._path)
+        """Whether reading may wait for somebody: who writes to standard input or a named pipe, or
+        a workspace."""
+        return not self.is_at_hand or is_pipe(self._path)
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether files can be looked into beforehand, for columns and numbers of rows."""
+        return self._path != STANDARD_INPUT and isinstance(self._place, Here)
 
     def rows(self) -> Rows:
         """The rows of all files, in order. Raises `SourceError` naming file and line."""
@@ -96,18 +109,25 @@ class FileSource(ABC):
     def files(self) -> list[str]:
         """The files to read, in order. Raises `SourceError` if there are none."""
         path = self._path
-        if path == STANDARD_INPUT or os.path.isfile(path):
+        if path == STANDARD_INPUT:
             return [path]
-        if os.path.isdir(path):
-            return self._in_folder(path)
+        try:
+            return self._found(path, self._place)
+        except OSError as error:
+            raise self.unreadable(path, error) from error
+
+    def _found(self, path: str, place: Place) -> list[str]:
+        if place.is_file(path):
+            return [path]
+        if place.is_folder(path):
+            return self._in_folder(path, place)
         if glob.has_magic(path):
-            found = sorted(one for one in glob.glob(path, recursive=True) if os.path.isfile(one))
-            if found:
+            if found := place.matching(path):
                 return found
             raise SourceError(f"{self.shown(path)}: no file fits", "check source.path")
         if os.path.exists(path):
             return [path]  # a pipe, for one
-        raise SourceError(f"{self.shown(path)}: there is no such file", _neighbours(path))
+        raise SourceError(f"{self.shown(path)}: there is no such file", _neighbours(path, place))
 
     def shown(self, path: str) -> str:
         """*path* as messages name it."""
@@ -123,7 +143,7 @@ class FileSource(ABC):
             yield sys.stdin.buffer
             return
         try:
-            with open_in(path, digest) as stream:
+            with self._place.brought(path) as there, open_in(there, digest) as stream:
                 yield stream
         except DbrunError:
             raise
@@ -137,23 +157,23 @@ class FileSource(ABC):
     def unreadable(self, path: str, error: Exception) -> SourceError:
         """The error that *path* cannot be read."""
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        hint = "check the file's permissions" if isinstance(error, PermissionError) else ""
+        hint = ""
+        if isinstance(error, PermissionError):
+            is_here = isinstance(self._place, Here)
+            hint = (
+                "check the file's permissions" if is_here else "ask for READ VOLUME on the volume"
+            )
         if path.endswith(COMPRESSED):
             hint = hint or f"is it really {os.path.splitext(path)[1]}, and complete?"
         return SourceError(f"{self.shown(path)}: cannot be read: {why}", hint)
 
-    def _in_folder(self, folder: str) -> list[str]:
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError as error:
-            raise self.unreadable(folder, error) from error
-        wanted = [
+    def _in_folder(self, folder: str, place: Place) -> list[str]:
+        found = [
             os.path.join(folder, name)
-            for name in names
+            for name in place.files(folder)
             if not name.startswith((".", "_"))
             and (not self.extensions or bare(name).lower().endswith(self.extensions))
         ]
-        found = [path for path in wanted if os.path.isfile(path)]
         if not found:
             what = " or ".join(self.extensions) or "a file"
             raise SourceError(
@@ -179,22 +199,25 @@ def not_utf8(data: bytes, error: UnicodeDecodeError, name: str) -> SourceError:
     return SourceError(f"{name}: {what}", "save the file as UTF-8")
 
 
-def _folder(path: str) -> str | None:
+def _folder(path: str, place: Place) -> str | None:
     if path == STANDARD_INPUT:
         return None
-    if os.path.isdir(path):
-        return path
-    folder = os.path.dirname(path)
-    while glob.has_magic(folder) and not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
+    try:
+        if place.is_folder(path):
+            return path
+        folder = os.path.dirname(path)
+        while glob.has_magic(folder) and not place.is_folder(folder):
+            folder = os.path.dirname(folder)
+    except OSError:  # reading will say so
+        return None
     return folder
 
 
-def _neighbours(path: str) -> str:
+def _neighbours(path: str, place: Place) -> str:
     folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
+    if not place.is_folder(folder):
         return f"nor is there a folder {os.path.basename(folder)}"
-    names = [one for one in sorted(os.listdir(folder)) if not one.startswith(".")]
+    names = [one for one in place.names(folder) if not one.startswith(".")]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f"did you mean '{near[0]}'?"

@@ -8,7 +8,7 @@ import os
 from ..errors import SourceError
 from ..files import bare
 from ..types import Json
-from .file import STANDARD_INPUT, FileSource, Rows, not_utf8
+from .file import FileSource, Rows, not_utf8
 from .parsing import parse
 
 _COUNTED = 1 << 28
@@ -46,6 +46,8 @@ class JsonlSource(FileSource):
 
     def count(self) -> int | None:
         """The number of lines, where all files together are small enough to be looked through."""
+        if not self.is_at_hand:
+            return None
         try:
             paths = self.files()
             plain = all(os.path.isfile(path) and bare(path) == path for path in paths)
@@ -57,7 +59,7 @@ class JsonlSource(FileSource):
 
     def columns(self) -> frozenset[str] | None:
         """The keys of the first row; None where it cannot be read (the run will say why)."""
-        if self._path == STANDARD_INPUT:
+        if not self.is_at_hand:
             return None
         try:
             # Closed at once: only the first row is read.

@@ -32,6 +32,7 @@ from dbrun.errors import Unavailable
 PROGRAM = Path(__file__).parent / "workspace.py"
 CHAT = "/serving-endpoints/chat/invocations"
 HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+OCTETS = {"content_type": "application/octet-stream"}
 Ask = Callable[..., HttpResponse]
 
 
@@ -55,9 +56,10 @@ def send() -> Iterator[Callable[..., HttpResponse]]:
 
 @pytest.fixture
 def ask(workspace: FakeWorkspace, send: Callable[..., HttpResponse]) -> Ask:
-    def make(path: str, body: Any = None, method: str = "POST") -> HttpResponse:
+    def make(path: str, body: Any = None, method: str = "POST", **headers: str) -> HttpResponse:
         bearer = f"Bearer {workspace.token}"
-        return send(workspace.url + path, body, method, Authorization=bearer)
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return send(workspace.url + path, body, method, Authorization=bearer, **headers)
 
     return make
 
@@ -138,21 +140,42 @@ def test_tokens_expire_by_the_clock(send: Callable[..., HttpResponse]) -> None:
 
 
 def test_files_of_volumes(ask: Ask) -> None:
-    path = "/api/2.0/fs/files/Volumes/a/b/c.jsonl"
-    assert ask(path, b"x", "PUT").status == 204
-    assert ask(path, b"y", "PUT").status == 409
-    assert ask(path + "?overwrite=true", b"y", "PUT").status == 204
+    path = "/api/2.0/fs/files/Volumes/main/default/v/c.jsonl"
+    assert ask(path, b"x", "PUT", **OCTETS).status == 204
+    assert ask(path, b"y", "PUT", **OCTETS).status == 409
+    assert ask(path + "?overwrite=true", b"y", "PUT", **OCTETS).status == 204
+    assert ask(path + "?overwrite=true", b"y", "PUT").status == 415
+    assert ask(path.replace("/c", "/sub/c"), b"y", "PUT", **OCTETS).status == 404
+    assert ask(path.replace("/v/", "/w/"), b"y", "PUT", **OCTETS).status == 404
     assert ask(path, None, "GET").body == b"y"
     assert ask(path, None, "DELETE").status == 204
     assert ask(path, None, "GET").status == 404
 
 
 def test_what_a_file_of_a_volume_is_like(workspace: FakeWorkspace, ask: Ask) -> None:
-    path = "/api/2.0/fs/files/Volumes/a/b/c.jsonl"
-    ask(path, b"12345", "PUT")
+    path = "/api/2.0/fs/files/Volumes/main/default/v/c.jsonl"
+    ask(path, b"12345", "PUT", **OCTETS)
     bearer = {"Authorization": f"Bearer {workspace.token}"}
     told = requests.head(workspace.url + path, headers=bearer, timeout=5)
     assert (told.status_code, told.headers["content-length"], told.content) == (200, "5", b"")
+    part = ask(path, None, "GET", Range="bytes=3-")
+    assert (part.status, part.body, part.headers["content-range"]) == (206, b"45", "bytes 3-4/5")
+    since = {"If-Unmodified-Since": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    assert ask(path, None, "GET", **since).status == 412
+
+
+def test_folders_of_volumes(workspace: FakeWorkspace, ask: Ask) -> None:
+    path = "/api/2.0/fs/directories/Volumes/main/default/v"
+    assert ask(path + "/a/b", b"", "PUT").status == 204
+    assert ask(path + "/a", None, "DELETE").status == 400
+    workspace.volumes.put("/Volumes/main/default/v/c", b"12")
+    workspace.volumes.page = 1
+    first = json.loads(ask(path, None, "GET").body)
+    assert [one["name"] for one in first["contents"]] == ["a"]
+    rest = json.loads(ask(f"{path}?page_token={first['next_page_token']}", None, "GET").body)
+    assert [(one["name"], one["file_size"]) for one in rest["contents"]] == [("c", 2)]
+    assert "next_page_token" not in rest
+    assert ask(path + "/none", None, "GET").status == 404
 
 
 def test_a_stream_can_break(workspace: FakeWorkspace, ask: Ask) -> None:

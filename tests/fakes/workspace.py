@@ -24,7 +24,7 @@ they are there):
 | secrets: no scope, no key, no permission | client/test_workspace.py::test_what_is_wrong_with_a_secret_is_told acceptance/faults/test_logins.py::test_a_token_out_of_the_workspace_s_secrets |
 | who asks, the workspace's id, its clock | fakes/test_fake_workspace.py::test_who_am_i_tells_the_workspace_s_id acceptance/test_doctor.py::test_clocks |
 | SQL: statements that are run, parameters, results in parts behind links, failures | client/test_warehouse.py::test_a_result_in_parts client/test_warehouse.py::test_what_fails_is_said sinks/test_unity.py::test_merge_replaces_by_key_but_never_ok_by_not_ok |
-| files of volumes | fakes/test_fake_workspace.py::test_files_of_volumes |
+| files and folders of volumes | fakes/test_fake_workspace.py::test_files_of_volumes fakes/test_fake_workspace.py::test_folders_of_volumes acceptance/test_volumes_away.py::test_one_file acceptance/test_volumes_away.py::test_what_cannot_be_read_is_said |
 | faults: each error of the serving API, word for word | acceptance/faults/test_wire_reference.py::test_what_is_waited_for acceptance/faults/test_wire_reference.py::test_what_is_tried_again acceptance/faults/test_wire_reference.py::test_what_is_refused_fails_its_row_and_is_asked_once acceptance/faults/test_throttling.py::test_what_no_request_can_pass_ends_the_run_at_once acceptance/faults/test_logins.py::test_refused_and_good_again |
 | faults: 429 with seconds, a date, seconds in the body, nothing | acceptance/faults/test_throttling.py::test_a_storm_passes_and_nobody_fails adapters/test_http_faults.py::test_a_date_to_wait_for_is_understood |
 | faults: resets, silence, answers that are cut, HTML, empty bodies, other bytes than UTF-8 | acceptance/faults/test_broken_answers.py::test_what_breaks_is_tried_again acceptance/faults/test_broken_answers.py::test_what_is_no_answer_fails_its_row |
@@ -68,6 +68,7 @@ from fakes.faults import (
 )
 from fakes.models import KINDS, Endpoint, Refusal, speak, standard_endpoints
 from fakes.server import Given, Received, Reply, Server, as_json, quoted_parts
+from fakes.volumes import FakeVolumes
 
 if TYPE_CHECKING:
     from fakes.warehouse import FakeWarehouse
@@ -124,7 +125,7 @@ class FakeWorkspace:
         self.clusters = {CLUSTER: "RUNNING"}
         self.me = {"userName": "someone@example.com", "id": "1", "active": True}
         self.ahead = 0.0
-        self.files: dict[str, bytes] = {}
+        self.volumes = FakeVolumes()
         self.warehouse: FakeWarehouse | None = None
         self.org = "0"
         self.metadata = False
@@ -251,8 +252,8 @@ class FakeWorkspace:
             return self._tell_cluster(request)
         if parts[:4] == ["api", "2.0", "sql", "statements"] and self.warehouse is not None:
             return self.warehouse.answer(request, parts[4:], self.url)
-        if parts[:4] == ["api", "2.0", "fs", "files"]:
-            return self._store(request, "/" + "/".join(parts[4:]))
+        if parts[:3] == ["api", "2.0", "fs"] and parts[3] in ("files", "directories"):
+            return self.volumes.answer(request)
         return as_json({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}, 404)
 
     def _refused(self, request: Received) -> Reply | None:
@@ -367,22 +368,6 @@ class FakeWorkspace:
                 message = f"Scope {scope} does not exist!"
             return as_json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": message}, 404)
         return as_json({"key": key, "value": base64.b64encode(value.encode()).decode()})
-
-    def _store(self, request: Received, path: str) -> Reply:
-        if request.method == "PUT":
-            if path in self.files and request.query.get("overwrite") != ["true"]:
-                return as_json({"error_code": "ALREADY_EXISTS", "message": path}, 409)
-            self.files[path] = request.body
-            return Reply(204)
-        if path not in self.files:
-            return as_json({"error_code": "NOT_FOUND", "message": path}, 404)
-        if request.method == "DELETE":
-            del self.files[path]
-            return Reply(204)
-        headers = {"content-type": "application/octet-stream"}
-        if request.method == "HEAD":
-            return Reply(200, b"", {**headers, "content-length": str(len(self.files[path]))})
-        return Reply(200, self.files[path], headers)
 
 
 def _is_model(path: str) -> bool:
