@@ -10,7 +10,7 @@ SOAK   ?= 20000
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart setup check lint types schemas test test-browser test-bundle test-mlflow test-spark soak fix wheel bench clean
+.PHONY: help quickstart setup check lint types schemas test test-browser test-bundle test-langchain test-mlflow test-spark soak fix wheel bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-browser: $(VENV)/.browser ## reports in a real browser (needs chromium and 
 
 test-bundle: $(VENV)/.bundle ## jobs and bundles against Databricks' own package, in an environment of its own
 	$(VENV)/bundle/bin/python -m pytest tests_heavy/bundle
+
+test-langchain: $(VENV)/.langchain ## what LangChain's classes send, beside what the manual takes them to send, in an environment of its own
+	$(VENV)/langchain/bin/python -m pytest -W ignore --timeout 300 tests_heavy/langchain
 
 test-mlflow: $(VENV)/.mlflow ## logging, prompts and scoring against MLflow's own servers, in an environment of its own
 	$(VENV)/mlflow/bin/python -m pytest --timeout 600 tests_heavy/mlflow
@@ -112,6 +115,13 @@ $(VENV)/.bundle: $(VENV)/.venv pyproject.toml
 	@$(PYTHON) -m venv $(VENV)/bundle
 	@$(VENV)/bundle/bin/python -m pip --quiet --disable-pip-version-check install --editable . \
 		databricks-bundles pytest pytest-timeout
+	@touch $@
+
+$(VENV)/.langchain: $(VENV)/.venv pyproject.toml
+	@echo "installing LangChain's classes into $(VENV)/langchain"
+	@$(PYTHON) -m venv $(VENV)/langchain
+	@$(VENV)/langchain/bin/python -m pip --quiet --disable-pip-version-check install \
+		databricks-langchain langchain-community mlflow pytest pytest-timeout
 	@touch $@
 
 $(VENV)/.mlflow: $(VENV)/.venv pyproject.toml

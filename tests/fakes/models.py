@@ -213,10 +213,14 @@ def responses(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
     given = body.get("input")
     prompt = given if isinstance(given, str) else _content(given[-1])
     text, _ = speak(prompt)
-    said = {"type": "output_text", "text": text}
+    said = {"type": "output_text", "text": text, "annotations": []}
     item = {"type": "message", "role": "assistant", "content": [said]}
     words = _usage(prompt, text)
-    usage = {"input_tokens": words["prompt_tokens"], "output_tokens": words["completion_tokens"]}
+    usage = {
+        "input_tokens": words["prompt_tokens"],
+        "output_tokens": words["completion_tokens"],
+        "total_tokens": words["total_tokens"],
+    }
     told = {"status": "completed", "model": endpoint.model, "output": [item], "usage": usage}
     told = {"id": _id("resp", body), "object": "response", **told}
     if not body.get("stream"):

@@ -19,6 +19,7 @@ they are there):
 | models that refuse what they do not know | fakes/test_fake_workspace.py::test_models_are_strict |
 | one served model of several | adapters/test_databricks.py::test_a_served_model_has_its_own_path |
 | the driver proxy: an application, a model server, the workspace's id, the cluster | adapters/test_driver_proxy.py::test_the_body_is_flat_and_the_answer_any_json adapters/test_driver_proxy.py::test_a_model_server_on_the_driver adapters/test_driver_proxy.py::test_a_wrong_org_is_told_with_what_to_check adapters/test_driver_proxy.py::test_a_cluster_that_is_off_ends_the_run acceptance/test_doctor.py::test_clusters |
+| the AI gateway's own paths | test_migrate.py::test_the_yaml_sends_what_the_class_sent |
 | OAuth tokens of a service principal: refused clients, short lives, counted | client/test_auth.py::test_a_service_principal_gets_a_token client/test_auth.py::test_a_wrong_client_is_told_without_its_secret fakes/test_fake_workspace.py::test_tokens_expire_by_the_clock acceptance/faults/test_logins.py::test_one_token_is_fetched_for_each_expiry |
 | tokens that are taken back | acceptance/faults/test_logins.py::test_a_token_that_is_revoked_in_mid_run |
 | secrets: no scope, no key, no permission | client/test_workspace.py::test_what_is_wrong_with_a_secret_is_told acceptance/faults/test_logins.py::test_a_token_out_of_the_workspace_s_secrets |
@@ -240,6 +241,8 @@ class FakeWorkspace:
     def _authorized(self, request: Received, parts: list[str]) -> Reply:
         if parts[0] == "serving-endpoints":
             return self._serve(request, parts[1:])
+        if parts[0] == "ai-gateway":
+            return self._serve(request, parts[3:])
         if parts[0] == "driver-proxy-api":
             return self._drive(request, parts[1:])
         if parts[:3] == ["api", "2.0", "serving-endpoints"]:
@@ -371,7 +374,7 @@ class FakeWorkspace:
 
 
 def _is_model(path: str) -> bool:
-    return path.startswith(("/serving-endpoints/", "/driver-proxy-api/"))
+    return path.startswith(("/serving-endpoints/", "/driver-proxy-api/", "/ai-gateway/"))
 
 
 def _object(raw: bytes) -> dict[str, Any]:
