@@ -1,4 +1,4 @@
-"""Values that nobody changes, cheap to define and cheap to make."""
+"""Classes of fields, cheap to define and to make: `frozen`, which nobody changes, and `mutable`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         classes of which a command makes none.
         """
 
+    @dataclass_transform(kw_only_default=True)
+    def mutable(made: type[_Class]) -> type[_Class]:
+        """The same for what is changed while it is worked on."""
+
 else:
 
     def frozen(made):
@@ -39,6 +43,8 @@ else:
         whole = type(made)(made.__name__, made.__bases__, parts)
         whole.__qualname__ = made.__qualname__
         return whole
+
+    mutable = frozen
 
 
 class _Fields:

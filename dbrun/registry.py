@@ -6,7 +6,6 @@ to those who ask for it.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from . import __version__
 from .errors import PluginError
 from .frozen import frozen
+from .spelling import nearest
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "adapters": {
@@ -158,9 +158,9 @@ class Registry:
 def suggest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown *name*: its nearest neighbour, else all there are."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'? (there are {', '.join(known)})"
+    near = nearest(name, known)
+    if near is not None:
+        return f"did you mean '{near}'? (there are {', '.join(known)})"
     return f"there are {', '.join(known)}"
 
 

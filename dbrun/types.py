@@ -7,11 +7,11 @@ whatever the wire format; a *response* is what came back, in common terms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import Any
 
-from .frozen import frozen
+from .frozen import frozen, mutable
 
 Json = Any
 """A value that JSON can hold: None, bool, int, float, str, list or dict with string keys."""
@@ -203,7 +203,7 @@ class Score:
         return said
 
 
-@dataclass(slots=True, kw_only=True)
+@mutable
 class Timing:
     """Seconds that a record took (volatile: written only when the sink adds `timing`)."""
 

@@ -77,46 +77,41 @@ STATUS_OF_CODE = {
 }
 """Codes that come inside an answer of status 200 → the status that they stand for."""
 
-_CONTEXT = re.compile(
-    r"maximum (context|model|input|sequence) length|"
+# Patterns as texts: compiled when the first server complains, which most never do.
+_CONTEXT = (
+    r"(?i)maximum (context|model|input|sequence) length|"
     r"exceed\w* (the |its )?(model's |available |maximum |max )*context|"
     r"exceed\w* (the )?max\w* .{0,30}tokens|"
-    r"(prompt|input|request) (is )?too (long|large)",
-    re.I,
+    r"(prompt|input|request) (is )?too (long|large)"
 )
-_SWITCHED_OFF = re.compile(
-    r"rate limit of 0\b|temporarily disabled due to|"
-    r"cluster\b.{0,80}\b(is not running|not in a usable state|is terminated|does not exist)",
-    re.I,
+_SWITCHED_OFF = (
+    r"(?i)rate limit of 0\b|temporarily disabled due to|"
+    r"cluster\b.{0,80}\b(is not running|not in a usable state|is terminated|does not exist)"
 )
-_STARTING = re.compile(
+_STARTING = (
     # Scaled to zero, a serving endpoint says so until a replica is up (Databricks, "Debug model
     # serving timeouts"); llama.cpp and others while they load their weights.
-    r"\b(loading|starting|warming)\b|scal\w+ (up|from zero|to zero)|not (yet )?ready",
-    re.I,
+    r"(?i)\b(loading|starting|warming)\b|scal\w+ (up|from zero|to zero)|not (yet )?ready"
 )
-_UNKNOWN_FIELD = re.compile(
-    r"unknown field \W{0,2}(?P<a>\w+)|"
+_UNKNOWN_FIELD = (
+    r"(?i)unknown field \W{0,2}(?P<a>\w+)|"
     r"un(?:supported|known|recognized) (?:request )?(?:parameter|argument|field)s?"
     r"(?: supplied)?:? \W{0,2}(?P<b>\w+)|"
     r"does not support (?:the )?\W?(?P<c>\w+)\W? parameter|"
     r"\W(?P<d>\w+)\W? (?:is|was) not supported with this model|"
     r"(?P<e>\w+): extra inputs are not permitted|"
     r"unsupported value: \W{0,2}(?P<g>\w+)|"
-    r"additional properties are not allowed \(\W(?P<f>\w+)\W",
-    re.I,
+    r"additional properties are not allowed \(\W(?P<f>\w+)\W"
 )
-_NO_LISTS = re.compile(
+_NO_LISTS = (
     # MLflow, a column that is an array within `instances` or a mapping of `inputs`.
-    r"only handle 1-dimensional arrays|setting an array element with a sequence",
-    re.I,
+    r"(?i)only handle 1-dimensional arrays|setting an array element with a sequence"
 )
-_SCHEMA_KEYWORD = re.compile(
+_SCHEMA_KEYWORD = (
     # Databricks, gpt-oss: `Invalid JSON schema - the "pattern" keyword is not supported`.
-    r"\bschema\b.{0,40}\W(\w+)\W? keyword is not supported",
-    re.I,
+    r"(?i)\bschema\b.{0,40}\W(\w+)\W? keyword is not supported"
 )
-_MISSING_INPUTS = re.compile(r"model is missing inputs (\[[^\]]*\])", re.I)
+_MISSING_INPUTS = r"(?i)model is missing inputs (\[[^\]]*\])"
 _INPUTS = frozenset(
     {"prompt", "messages", "input", "inputs", "instances", "dataframe_split", "dataframe_records"}
 )
@@ -140,7 +135,7 @@ def error_of(
 ) -> DbrunError:
     """The error that an answer of *status* other than 2xx is, by the module's table."""
     said = _said(status, complaint)
-    if status in (400, 403, 429) and _SWITCHED_OFF.search(complaint.message):
+    if status in (400, 403, 429) and re.search(_SWITCHED_OFF, complaint.message):
         return EndpointMissing(f"{place.url} is switched off: {said}", "name another endpoint")
     if status == 407:
         return AuthError(
@@ -157,7 +152,7 @@ def error_of(
         return RateLimited(said, status, retry_after)
     if status == 403 and "permission_denied" in complaint.codes and not complaint.provider:
         return AuthError(f"access to {place.url} is denied: {said}", place.rights)
-    if status == 503 and _STARTING.search(complaint.message):
+    if status == 503 and re.search(_STARTING, complaint.message):
         return Warming(said, status)
     if status in _TIMEOUTS:
         return TimedOut(said, status, retry_after, maybe_paid=True)
@@ -165,7 +160,7 @@ def error_of(
         return Unavailable(said, status, retry_after, maybe_paid=status in _MAYBE_PAID)
     rejected = Rejected(said + _mend(complaint), status)
     rejected.parameter = unknown_field(complaint)
-    if _SCHEMA_KEYWORD.search(complaint.message):
+    if re.search(_SCHEMA_KEYWORD, complaint.message):
         rejected.parameter = "response_format"
     return rejected
 
@@ -209,22 +204,22 @@ def _is_status(code: str) -> bool:
 
 
 def _speaks_of_context(status: int, complaint: Complaint) -> bool:
-    return status in (400, 422) and bool(_CONTEXT.search(complaint.message))
+    return status in (400, 422) and bool(re.search(_CONTEXT, complaint.message))
 
 
 def unknown_field(complaint: Complaint) -> str | None:
     """The field of the request that the endpoint says it does not take."""
-    found = _UNKNOWN_FIELD.search(complaint.message)
+    found = re.search(_UNKNOWN_FIELD, complaint.message)
     return next((group for group in found.groups() if group), None) if found else None
 
 
 def _mend(complaint: Complaint) -> str:
     """What to do about a field that the endpoint does not know, or one that it misses."""
-    if missing := _MISSING_INPUTS.search(complaint.message):
+    if missing := re.search(_MISSING_INPUTS, complaint.message):
         return f"; the model's inputs {missing.group(1)} are given by endpoint.columns"
-    if _NO_LISTS.search(complaint.message):
+    if re.search(_NO_LISTS, complaint.message):
         return "; set endpoint.format: dataframe_split, which takes lists such as stop"
-    if keyword := _SCHEMA_KEYWORD.search(complaint.message):
+    if keyword := re.search(_SCHEMA_KEYWORD, complaint.message):
         return f"; remove '{keyword.group(1)}' from response_schema, or its mode: native"
     name = unknown_field(complaint)
     if name is None:

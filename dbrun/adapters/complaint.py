@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from ..frozen import frozen
 from ..types import Json
@@ -78,6 +77,8 @@ def of(body: Json, status: int, traces: bool = False) -> Complaint:
 
 def phrase(status: int) -> str:
     """The standard phrase of an HTTP status."""
+    from http import HTTPStatus  # costs more to import than all else here
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

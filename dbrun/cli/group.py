@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from importlib import import_module
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
+from ..spelling import nearest
 from .session import Session, talkative
 
 if TYPE_CHECKING:
@@ -116,10 +116,9 @@ class LazyGroup(click.Group):
 
     def _unknown(self, ctx: click.Context, word: str) -> str:
         said = f"'{word}' is neither a command nor a file"
-        near = difflib.get_close_matches(word, self.list_commands(ctx), n=1, cutoff=0.6)
-        near = near or _specs_called(word)
-        if near:
-            return f"{said}; did you mean '{near[0]}'?"
+        near = nearest(word, self.list_commands(ctx)) or _spec_called(word)
+        if near is not None:
+            return f"{said}; did you mean '{near}'?"
         return f"{said}; the commands are {', '.join(self.list_commands(ctx))}"
 
 
@@ -130,8 +129,8 @@ def looks_like_spec(word: str) -> bool:
     return any(sign in word for sign in (os.sep, "/", "*", "?"))
 
 
-def _specs_called(word: str) -> list[str]:
-    """Spec files hereabouts whose name is near to *word*."""
+def _spec_called(word: str) -> str | None:
+    """The spec file hereabouts whose name is nearest to *word*."""
     found: dict[str, str] = {}
     for folder in (".", "pipelines"):
         try:
@@ -142,4 +141,4 @@ def _specs_called(word: str) -> list[str]:
             base, extension = os.path.splitext(name)
             if extension in (".yaml", ".yml"):
                 found.setdefault(base, os.path.normpath(os.path.join(folder, name)))
-    return [found[base] for base in difflib.get_close_matches(word, found, n=1, cutoff=0.6)]
+    return found.get(nearest(word, found) or "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -105,6 +104,8 @@ def _report_bug(error: Exception, session: Session) -> None:
 
 
 def _traceback(error: BaseException) -> str:
+    import traceback
+
     from .buglog import without_secrets
 
     return without_secrets("".join(traceback.format_exception(error)).rstrip("\n"))

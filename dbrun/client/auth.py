@@ -26,10 +26,10 @@ EARLY = 40.0
 OAUTH_TIMEOUT = 60.0
 _NOTHING: Mapping[str, str] = {}
 
-_REFUSED = re.compile(
-    r"invalid (access )?token|token (is |has |was )?(been )?(invalid|expired|revoked)|"
-    r"(expired|revoked) (access )?token|credential was not sent or was of an unsupported type",
-    re.I,
+# As text: compiled when a server first refuses, which most never do.
+_REFUSED = (
+    r"(?i)invalid (access )?token|token (is |has |was )?(been )?(invalid|expired|revoked)|"
+    r"(expired|revoked) (access )?token|credential was not sent or was of an unsupported type"
 )
 
 
@@ -38,7 +38,7 @@ def token_refused(status: int, message: str) -> bool:
 
     Databricks calls an expired token invalid with a 403 (Model Serving, observed by users).
     """
-    return status == 401 or (status == 403 and bool(_REFUSED.search(message)))
+    return status == 401 or (status == 403 and bool(re.search(_REFUSED, message)))
 
 
 class Sender(Protocol):

@@ -229,9 +229,9 @@ class Pool:
         return found
 
     def _info(self, flags: int = 0) -> list[Any]:
-        return list(
-            socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
-        )
+        # Text would be encoded as IDNA, whose tables take a while to load, if it is ASCII or not.
+        host = self._host.encode() if self._host.isascii() else self._host
+        return list(socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM, flags=flags))
 
     def _unknown(self, error: Exception) -> Exception:
         """What a failed look-up of the host's name means."""

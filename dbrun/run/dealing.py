@@ -47,7 +47,7 @@ def deal(
         if not spec.journal.share:
             key = digest(item.id)
         elif tells_key:
-            story = Story(item, failure=item.failure)
+            story = Story(item=item, failure=item.failure)
             asking = processor.compose(step, story) if story.is_open else None
             key = asking.question.key if asking is not None else ""
         dealing.put(key, packed(item))

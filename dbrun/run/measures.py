@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..frozen import mutable
 from ..types import Json, Score
 
 _DIGITS = 6
 _UNANSWERED = "unanswered: "
 
 
-@dataclass(slots=True)
+@mutable
 class Spread:
     """Mean and scatter of numbers that come one after another (Welford 1962)."""
 
@@ -35,7 +36,7 @@ class Spread:
         return math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else None
 
 
-@dataclass(slots=True)
+@mutable
 class Measure:
     """One score over all records: those it was given to, and those on which it failed.
 

@@ -210,7 +210,7 @@ class _Work:
                 record = replace(record, stepwise=True)
             key = None
             if self._next is not None and record.failure is None and not item.dropped:
-                key = await self._key(self._next, Story(item, results=dict(record.steps)))
+                key = await self._key(self._next, Story(item=item, results=dict(record.steps)))
             if key is None and self._scores is not None:
                 (record,) = await self._scores.judged([item], [record])
             done.append((item, record, key))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ..errors import InvalidOutput, Rejected, RowError
+from ..frozen import mutable
 from ..spec.templates import scope
 from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
 from ..values import plain
@@ -23,7 +24,7 @@ from .scoring import Scores
 from .steps import Step
 
 
-@dataclass(slots=True)
+@mutable
 class Story:
     """How far an item has come."""
 
@@ -46,7 +47,7 @@ class Story:
         self.failure = failure
 
 
-@dataclass(slots=True)
+@mutable
 class Asking:
     """One story's request in one step, and what came of it."""
 
@@ -97,7 +98,7 @@ class Processor:
         """
         stories = []
         for item in items:
-            stories.append(Story(item, failure=item.failure))
+            stories.append(Story(item=item, failure=item.failure))
         for step in self._steps:
             inline = self._inline.get(step.name)
             askings = []
@@ -144,7 +145,7 @@ class Processor:
         # A row that failed last time takes answers of this generation only.
         since = self._since if story.item.ask_again else 0
         question = Question(body=body, key=key, since=since, send=self._send)
-        return Asking(story, fields, sent, question)
+        return Asking(story=story, fields=fields, sent=sent, question=question)
 
     async def _ask(self, step: Step, askings: Sequence[Asking]) -> None:
         replies = await step.asker.ask([asking.question for asking in askings])

@@ -82,7 +82,7 @@ def _requests(processor: Processor, parts: Opened, item: Item) -> Iterator[Rende
     if len(steps) > 1:
         yield from _requests_of_steps(steps, blocking(processor.process([item]))[0])
         return
-    story = Story(item, failure=item.failure)
+    story = Story(item=item, failure=item.failure)
     asking = processor.compose(steps[0], story) if story.is_open else None
     if asking is not None:
         yield Rendered(id=item.id, key=asking.question.key, request=asking.question.body)

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count
 from typing import cast
 
@@ -18,6 +18,7 @@ from ..adapters.base import Adapter
 from ..client.journal import Journal
 from ..client.waiting import blocking
 from ..errors import EndpointError, Unanswered, UserError
+from ..frozen import frozen, mutable
 from ..spec.model import Spec
 from ..types import Failure, Json, Record, Usage
 from .asking import Asker, Question, Reply
@@ -47,7 +48,7 @@ def short_key(key: str) -> int:
     return int(key[:_KEY_DIGITS], 16)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Asked:
     """One request of the row *id*, in step number *step*.
 
@@ -65,7 +66,7 @@ class Asked:
     usage: Usage | None = None
 
 
-@dataclass(slots=True)
+@mutable
 class Trouble:
     """Things of which something is the matter: how many, and the first of them in words."""
 
@@ -183,7 +184,7 @@ class Survey:
                 self._judge(parts, record)
             return
         # Nothing hangs on the answer to the one request: nothing need be made of it.
-        step, story = parts.steps[0], Story(item, failure=item.failure)
+        step, story = parts.steps[0], Story(item=item, failure=item.failure)
         asking = processor.compose(step, story) if story.is_open else None
         if asking is not None:
             blocking(step.asker.ask([asking.question]))

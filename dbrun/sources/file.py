@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import hashlib
 import os
@@ -18,6 +17,7 @@ from typing import IO, Any, ClassVar
 from ..context import Context
 from ..errors import DbrunError, SourceError
 from ..files import COMPRESSED, bare, open_in, shown
+from ..spelling import nearest
 from ..types import Json
 from .places import Here, Place, place_of
 
@@ -218,9 +218,9 @@ def _neighbours(path: str, place: Place) -> str:
     if not place.is_folder(folder):
         return f"nor is there a folder {os.path.basename(folder)}"
     names = [one for one in place.names(folder) if not one.startswith(".")]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
+    near = nearest(name, names)
+    if near is not None:
+        return f"did you mean '{near}'?"
     if not names:
         return "its folder is empty"
     shown_names = ", ".join(names[:8])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..spelling import nearest
 from ..types import Json
 from . import hints, pending
 from .conditions import holds, is_type, same, types_of
@@ -113,7 +114,7 @@ class _Checker:
     def _enum(self, node: Node, schema: Mapping[str, Json], path: Path) -> None:
         hint = ""
         if isinstance(node.value, str) and node.raw is None:
-            near = hints.nearest(node.value, [v for v in schema["enum"] if isinstance(v, str)])
+            near = nearest(node.value, [v for v in schema["enum"] if isinstance(v, str)])
             hint = f"did you mean '{near}'?" if near else ""
         self._say(node, path, f"wants {listed(schema['enum'])}, found {shown(node)}", hint)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -34,13 +33,13 @@ _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True)
 class Document:
     """One YAML file. *file* is its name as a person would write it, *folder* is absolute."""
 
-    file: str
-    folder: str
-    root: Node
+    def __init__(self, *, file: str, folder: str, root: Node) -> None:
+        self.file = file
+        self.folder = folder
+        self.root = root
 
     @cached_property
     def data(self) -> Json:

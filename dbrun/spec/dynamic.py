@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from . import hints
+from ..spelling import nearest
 from .nodes import Findings, Node, walk
 
 _TIME = (
     r"(iso_weekday|is_weekday|iso_date|iso_datetime|year|month|day|hour|minute|second|timestamp_ms)"
 )
 _NAME = r"[^{}\s]+"
-_KNOWN = re.compile(
+_KNOWN = (
     rf"job\.(id|name|run_id|repair_count|(start_time|trigger\.time)\.{_TIME}|trigger\.{_NAME}"
     rf"|parameters\.{_NAME})"
     rf"|task\.(name|run_id|execution_count|notebook_path)|tasks\.{_NAME}\.{_NAME}"
@@ -46,8 +46,8 @@ def lint_references(job: Node | None, findings: Findings) -> None:
         return
     for path, node in walk(job, ("job",)):
         for name in _names(node.value):
-            if not _KNOWN.fullmatch(name):
-                near = hints.nearest(name, _COMMON)
+            if not re.fullmatch(_KNOWN, name):
+                near = nearest(name, _COMMON)
                 hint = f"did you mean '{{{{{near}}}}}'?" if near else "see dynamic value references"
                 message = f"Databricks fills in nothing for '{{{{{name}}}}}'"
                 findings.add(node.place, path, message, hint)

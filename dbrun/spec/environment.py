@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..frozen import frozen
 from ..types import Json
 from . import hints
 from .conditions import is_type, types_of
@@ -25,7 +26,7 @@ _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _VARIABLE = re.compile(r"vars\.([A-Za-z_][A-Za-z0-9_-]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Area:
     """What holds for the values of a part of the file."""
 
@@ -44,7 +45,7 @@ class _Area:
                 active, free = False, True
             elif rule.schema.get("x-kind") == "path":
                 free = False
-        return _Area(active, scalars, free)
+        return _Area(active=active, scalars=scalars, free=free)
 
 
 class Environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from ..spelling import nearest
 from .nodes import Path
 
 _PARAMS: Final = (
@@ -122,34 +123,6 @@ def for_unknown(path: Path, key: str, known: Iterable[str], *, elsewhere: str = 
     if (said := _ANYWHERE.get(key)) is not None and path[:1] != ("job",):
         return said if not path else f"{said}, at the top of the spec"
     return f"it takes {', '.join(names)}" if names else ""
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that *name* is most like, if it is much like one."""
-    wanted = name.lower()
-    slips = {candidate: _slips(wanted, candidate.lower()) for candidate in known}
-    best = min(slips, key=lambda candidate: (slips[candidate], candidate), default=None)
-    most = min(1 + (len(name) > 5) + (len(name) > 9), len(name) - 1)
-    if best is None or slips[best] > most:
-        longer = [one for one in slips if len(name) > 2 and one.lower().startswith(wanted)]
-        return longer[0] if len(longer) == 1 else None
-    return best
-
-
-def _slips(left: str, right: str) -> int:
-    """How many letters to add, drop, change or swap with their neighbour to make *right*."""
-    before: list[int] = []
-    above = list(range(len(right) + 1))
-    for row, letter in enumerate(left, start=1):
-        current = [row]
-        for column, other in enumerate(right, start=1):
-            least = min(above[column] + 1, current[-1] + 1, above[column - 1] + (letter != other))
-            swapped = (
-                row > 1 and column > 1 and left[row - 2 : row] == right[column - 2 : column][::-1]
-            )
-            current.append(min(least, before[column - 2] + 1) if swapped else least)
-        before, above = above, current
-    return above[-1]
 
 
 def for_name(name: str, known: Iterable[str], *, none: str = "") -> str:

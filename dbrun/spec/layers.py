@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from ..errors import SpecError
@@ -22,7 +21,6 @@ _NOT_IN_TARGET = frozenset({*_LAYERING, "version"})
 _MOST_PARENTS = 100
 
 
-@dataclass(frozen=True)
 class Merged:
     """A spec with all layers merged, `${NAME}` as written, and where each value came from.
 
@@ -30,9 +28,12 @@ class Merged:
     with it.
     """
 
-    root: Node
-    target: str | None
-    others: Mapping[str, tuple[Node, Node]]
+    def __init__(
+        self, *, root: Node, target: str | None, others: Mapping[str, tuple[Node, Node]]
+    ) -> None:
+        self.root = root
+        self.target = target
+        self.others = others
 
     @cached_property
     def data(self) -> Json:

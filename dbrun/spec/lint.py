@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from ..spelling import nearest
 from ..types import Problem
 from . import hints
 from .build_score import is_gate_of_the_run
@@ -159,7 +160,7 @@ def _lint_gates(gates: Node | None, spec: Spec, findings: Findings) -> None:
     known = ("success", "rows", "truncated", "cost", "latency_p90", "variants", *scores)
     for name, node in entries(gates).items():
         if name not in scores and not is_gate_of_the_run(name):
-            near = hints.nearest(name, known)
+            near = nearest(name, known)
             hint = f"did you mean '{near}'?" if near else "a gate that is on nothing is never met"
             message = f"there is no score '{name}'"
             findings.add(node.key_place, ("gates", name), message, hint)

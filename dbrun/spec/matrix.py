@@ -6,8 +6,8 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from ..frozen import frozen
 from ..types import Json
 from . import hints
 from .conditions import same
@@ -34,7 +34,7 @@ _SPECIAL = ("include", "exclude")
 _NAMES = ("name", "model", "adapter")
 
 
-@dataclass(frozen=True)
+@frozen
 class Alternative:
     """One value of an axis, called *label*."""
 
@@ -42,7 +42,7 @@ class Alternative:
     value: Node
 
 
-@dataclass(frozen=True)
+@frozen
 class Variant:
     """One combination: its *name*, its *values* by dotted path, and the merged spec *root*."""
 
@@ -120,15 +120,17 @@ def _labelled(nodes: Sequence[Node]) -> list[Alternative]:
     for number, node in enumerate(nodes, start=1):
         name, value = node.get("name"), node.get("value")
         if name is not None and value is not None and len(node.value) == 2:
-            made.append(Alternative(str(name.value), value))
+            made.append(Alternative(label=str(name.value), value=value))
         else:
-            made.append(Alternative(_label(node) or str(number), node))
+            made.append(Alternative(label=_label(node) or str(number), value=node))
     labels = [one.label for one in made]
     if len(set(labels)) < len(labels):  # files of one name in several folders
         whole = [_file_of(one.value) or one.label for one in made]
         labels = whole if len(set(whole)) == len(whole) else labels
     unique = _unique(labels)
-    return [Alternative(label, one.value) for label, one in zip(unique, made, strict=True)]
+    return [
+        Alternative(label=label, value=one.value) for label, one in zip(unique, made, strict=True)
+    ]
 
 
 def _label(node: Node) -> str | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import difflib
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -24,6 +23,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from ..frames import innermost_below
+from ..spelling import nearest
 
 _PREFIX = "_dbrun_"
 _PACKAGES = {"site-packages", "dist-packages"}
@@ -131,7 +131,7 @@ def near(module: str, folders: Iterable[str]) -> str | None:
         for name in os.listdir(folder)
         if name.endswith(".py")
     }
-    return next(iter(difflib.get_close_matches(module, sorted(known), n=1, cutoff=0.6)), None)
+    return nearest(module, sorted(known))
 
 
 def place_of(error: BaseException, spec: ModuleSpec, project: str) -> str | None:

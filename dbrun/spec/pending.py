@@ -6,8 +6,8 @@ One line for each. A feature that comes to run loses its line here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from ..frozen import frozen
 from .nodes import Findings, Node, Path
 
 
@@ -15,7 +15,7 @@ def _always(node: Node) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pending:
     """A *path* (`*` is any one key) whose values that *holds* is true of are not run yet."""
 
@@ -28,7 +28,7 @@ class Pending:
         return all(wanted in ("*", part) for wanted, part in zip(self.path, path, strict=True))
 
 
-PENDING = (Pending(("tests",)),)
+PENDING = (Pending(path=("tests",)),)
 
 _BY_PLACE: Mapping[tuple[Path, int], Sequence[Pending]] = {
     place: tuple(line for line in PENDING if (line.path[:1], len(line.path)) == place)

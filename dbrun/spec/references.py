@@ -12,13 +12,13 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 from ..errors import SpecError
 from ..frames import raised
+from ..frozen import frozen
 from ..types import Problem
 from . import modules
 from .model import Reference
@@ -30,7 +30,7 @@ _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?")
 _MOST_NAMES = 12
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """A module found for a reference: where it is, and the attributes to follow in it."""
 
@@ -118,7 +118,7 @@ class Resolver:
             for module, attributes in _readings(path):
                 spec = modules.find(module, place)
                 if spec is not None:
-                    yield _Found(spec, module, attributes)
+                    yield _Found(spec=spec, module=module, attributes=attributes)
                     break
 
     def _import(self, found: _Found, reference: Reference) -> ModuleType:

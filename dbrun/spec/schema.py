@@ -20,10 +20,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from ..errors import PluginError
+from ..frozen import frozen
 from ..registry import BUILT_IN, Registry
 from ..types import Json
 from .conditions import TYPES, holds
@@ -69,7 +69,7 @@ _ANNOTATIONS = frozenset(
 _COMMON_OF_SOURCES = ("format", "id", "where", "limit")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A schema, with the document that its `$ref`s point into."""
 
@@ -79,8 +79,8 @@ class Rule:
     def sub(self, schema: Json) -> tuple[Rule, ...]:
         """The rules of a schema within this one; `true` has none."""
         if schema is False:
-            return (Rule({"not": {}}, self.root),)
-        return (Rule(schema, self.root),) if isinstance(schema, Mapping) else ()
+            return (Rule(schema={"not": {}}, root=self.root),)
+        return (Rule(schema=schema, root=self.root),) if isinstance(schema, Mapping) else ()
 
     @property
     def foreign(self) -> dict[str, Json]:
@@ -109,7 +109,7 @@ class Schemas:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         schema = read_schema()
-        self.top = Rule(schema, schema)
+        self.top = Rule(schema=schema, root=schema)
         self._plugins: dict[tuple[str, str], Rule | None] = {}
 
     def holding(self, rules: Iterable[Rule], node: Node) -> list[Rule]:
@@ -195,8 +195,8 @@ class Schemas:
         """What a plug-in need not say of a value of a kind: its form in the file."""
         kind = schema["x-kind"]
         if kind in ("credential", "reference", "endpoint", "prompt"):
-            return (Rule(self.top.root["$defs"][kind], self.top.root),)
-        return () if "type" in schema else (Rule({"type": "string"}, self.top.root),)
+            return (Rule(schema=self.top.root["$defs"][kind], root=self.top.root),)
+        return () if "type" in schema else (Rule(schema={"type": "string"}, root=self.top.root),)
 
     def _plugin(self, rule: Rule, node: Node) -> Rule | None:
         kind = rule.schema["x-plugin"]
@@ -221,7 +221,7 @@ class Schemas:
         }
         properties = {**dict.fromkeys(common, True), **own}
         schema = {**options, "properties": properties, "additionalProperties": False}
-        return Rule(schema, schema)
+        return Rule(schema=schema, root=schema)
 
 
 def _area_of(rule: Rule, name: str, key: str) -> dict[str, Json]:
@@ -246,7 +246,7 @@ def _target(rule: Rule) -> Rule:
     found: Json = rule.root
     for part in rule.schema["$ref"].removeprefix("#/").split("/"):
         found = found[part]
-    return Rule(found, rule.root)
+    return Rule(schema=found, root=rule.root)
 
 
 def _refuse_broken(kind: str, name: str, options: Json) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import SpecError
+from ..frozen import frozen
 from ..types import Json, Mark
 from .files import read_text, shown
 from .formats import STANDARD_INPUT
@@ -30,7 +30,7 @@ def find_project(folder: str) -> str:
         place = above
 
 
-@dataclass(frozen=True)
+@frozen
 class Site:
     """The project of a spec, the rules for its values, and the problems found in it so far."""
 

@@ -94,7 +94,7 @@ def lead_to(monkeypatch, *ports: int) -> list[str]:
     def look_up(host, *_args, flags=0, **_kwargs):
         if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        asked.append(host)
+        asked.append(host.decode())
         return list(found)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)

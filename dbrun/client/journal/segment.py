@@ -290,6 +290,8 @@ def new_stem(older: Iterable[str], clock: Clock) -> str:
     for name in older:
         own, gathered = _OWN_NAME.match(name), _GATHERED_NAME.match(name)
         stamp = own[2] if own else gathered[1] if gathered else ""
+        if stamp < now.strftime(_STAMP):  # which is usual, and seen without reading the date
+            continue
         with contextlib.suppress(ValueError, OverflowError):  # no time, or digits that are none
             other = datetime.strptime(stamp, _STAMP).replace(tzinfo=timezone.utc)
             now = max(now, other + timedelta(microseconds=1))

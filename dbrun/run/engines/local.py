@@ -31,7 +31,6 @@ from ..recording import Recorder
 from ..result import Run, Verdict
 from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
-from ..survey import is_read_again
 from ..tally import Tally
 from ..tracked import check_tracking, track
 
@@ -188,9 +187,13 @@ class LocalRun:
         Raises:
             SpendCap: not even the least that the run is going to cost would fit.
         """
-        if purse is None or self._rows is not None or not is_read_again(self._spec):
+        if purse is None or self._rows is not None:
             return
         from ..planning import check_affordable, make_plan
+        from ..survey import is_read_again
+
+        if not is_read_again(self._spec):
+            return
 
         plan = make_plan(self._spec, self._around, self._journal, self._options.selection)
         check_affordable(plan, purse.cap, purse.spent)

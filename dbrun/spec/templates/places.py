@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...spelling import nearest
 from ...types import Mark
 from ..lines import split_lines
 from ..model import NOWHERE, Text
@@ -122,8 +122,8 @@ _NOUNS: Mapping[type, str] = {str: "text", int: "number", float: "number", list:
 
 def near_miss(name: str, known: Iterable[str]) -> str:
     """The nearest of *known* as a hint, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else ""
+    near = nearest(name, known)
+    return "" if near is None else f"did you mean '{near}'?"
 
 
 def _near(name: str, known: Iterable[str]) -> str:
