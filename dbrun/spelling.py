@@ -13,7 +13,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     most = min(1 + (len(name) > 5) + (len(name) > 9), len(name) - 1)
     if best is None or slips[best] > most:
         longer = [one for one in slips if len(name) > 2 and one.lower().startswith(wanted)]
-        return longer[0] if len(longer) == 1 else None
+        shortest = min(longer, key=len, default=None)
+        is_stem = shortest is not None and all(one.startswith(shortest) for one in longer)
+        return shortest if is_stem else None
     return best
 
 

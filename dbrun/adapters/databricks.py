@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -249,6 +248,8 @@ class DatabricksAdapter(HttpAdapter):
             for item in (listed if isinstance(listed, list) else ())
             if isinstance(item, dict) and isinstance(item.get("name"), str)
         ]
+        from difflib import get_close_matches  # for mistakes only
+
         near = get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"check {self.spec.path}.name"
         if near:

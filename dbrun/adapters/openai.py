@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,6 +10,7 @@ from ..client.auth import Sender
 from ..context import Context
 from ..findings import FAIL, OK, WARN, Check, Finding
 from ..spec.model import EndpointSpec
+from ..spelling import nearest
 from ..types import Json
 from .classify import Place
 from .complaint import read
@@ -123,9 +123,9 @@ class OpenAIAdapter(HttpAdapter):
             said = f"{model} is listed" if model else f"none is named; {len(names)} are listed"
             yield Finding(state=OK, subject="model", said=said)
             return
-        near = get_close_matches(model, names, n=1, cutoff=0.5)
+        near = nearest(model, names)
         known = ", ".join(sorted(names)[:5]) + (", …" if len(names) > 5 else "")
-        mend = f"did you mean '{near[0]}'?" if near else f"there are {known or 'none'}"
+        mend = f"did you mean '{near}'?" if near else f"there are {known or 'none'}"
         said = f"the server does not list {model}"
         yield Finding(state=WARN, subject="model", said=said, mend=mend)
 
