@@ -144,7 +144,7 @@ def run_id(now: datetime) -> str:
 def _git(folder: str, *words: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command, no shell
-            ["git", "-C", folder, *words],  # noqa: S607 - the user's own git
+            ["git", "--no-optional-locks", "-C", folder, *words],  # noqa: S607 - the user's own git
             capture_output=True,
             text=True,
             timeout=10,

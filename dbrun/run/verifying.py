@@ -5,29 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ..canonical import digest
-from ..client.journal import Journal
-from ..client.waiting import blocking
 from ..context import Context
 from ..errors import UserError
 from ..registry import Registry
-from ..sources.base import pin
 from ..spec.model import Spec
 from ..types import Json, Record
-from .counters import Counters
-from .feeding import feed
-from .manifest import manifest_path
 from .measures import is_unanswered
-from .opening import Surroundings, create_sink, create_source, opened
+from .opening import Surroundings, create_sink
 from .pairing import Pair, pairs
-from .processing import make_processor
-from .recording import read_manifest
+from .replaying import replayed
 
 MOST_NAMED = 20
 
@@ -83,7 +74,7 @@ def verify_spec(spec: Spec, around: Surroundings) -> Verification:
         raise UserError(f"{path}: there are no results to verify", f"run: dbrun {spec.file}")
     verification = Verification()
     expected, on_disk = _Order(), _Order()
-    with _replayed(spec, around) as records, tempfile.TemporaryDirectory() as folder:
+    with replayed(spec, around) as records, tempfile.TemporaryDirectory() as folder:
         wanted = _as_read(records, spec, around.registry, folder)
         found = read_records(path, spec.sink.kind, around.registry)
         for pair in pairs(expected.note(wanted), on_disk.note(found)):
@@ -173,26 +164,6 @@ def _judge(pair: Pair[_Essence], verification: Verification) -> None:
         verification.unchecked += 1
     else:
         verification.found("unanswered", wanted.id)
-
-
-@contextmanager
-def _replayed(spec: Spec, around: Surroundings) -> Iterator[Iterator[Record]]:
-    """The records of *spec*, its answers taken from the journal only."""
-    around = replace(around, offline=True)
-    journal = Journal.open(spec.journal.path, mode="replay", writable=False, clock=around.clock)
-    with ExitStack() as stack:
-        stack.callback(journal.close)
-        parts = stack.enter_context(
-            opened(spec, around, journal=journal, counters=Counters(), halt=threading.Event())
-        )
-        source = create_source(spec.source, parts.context, around.registry)
-        pin(source, (read_manifest(manifest_path(spec.sink.path)) or {}).get("source"))
-        processor = make_processor(spec, parts, images_folder=source.folder, send=False)
-        yield (
-            record
-            for item in feed(spec, parts, source)
-            for record in blocking(processor.process([item]))
-        )
 
 
 def _as_read(

@@ -1,0 +1,1 @@
+"""What a change does: two sides of results, paired and judged alike."""
