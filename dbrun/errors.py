@@ -29,6 +29,7 @@ Trouble with the run is an exception: it stops.
             │   └── Warming         scaled to zero and starting; waited for
             ├── TimedOut            no answer within `limits.timeout`; tried again
             ├── Rejected            other 4xx; not tried again
+            │   └── Refused         403, 405, 501: perhaps whatever is asked
             ├── ContextLength       longer than the model takes
             ├── ContentFilter       refused by a guardrail
             └── Malformed           answered, but not in the expected form
@@ -250,6 +251,18 @@ class Rejected(EndpointError):
 
     kind = "rejected"
     parameter: str | None = None
+
+
+class Refused(Rejected):
+    """The endpoint refused this request, and perhaps would refuse any (403, 405, 501).
+
+    Where the first *patience* calls of a run are refused so, and none is answered, it is not for
+    what they ask: the run ends with *verdict*. A call that is refused while others are answered
+    costs its row only.
+    """
+
+    patience: int = 1
+    verdict: RunError | None = None
 
 
 class ContextLength(EndpointError):

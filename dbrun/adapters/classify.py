@@ -5,6 +5,7 @@
 | 401; 403 that calls the token invalid | `AuthError` | asked again once with fresh credentials |
 | a rate limit of 0, disabled, its cluster not running | `EndpointMissing` | ends the run |
 | 3xx; 404 | `EndpointMissing` | ends the run |
+| 402; a code that says that nobody pays | `AuthError` | ends the run |
 | a context-length code; 413; 400 or 422 about the context | `ContextLength` | the row fails |
 | a guardrail's code | `ContentFilter` | the row fails |
 | 429; 503 with `Retry-After` | `RateLimited` | waited for |
@@ -12,6 +13,8 @@
 | 503 that says it is loading or starting | `Warming` | waited for, up to `warmup` |
 | 408, 504: the server gave up waiting | `TimedOut` | tried again |
 | 425, 500, 502, 503 and other 5xx but 501 and 505 | `Unavailable` | tried again |
+| other 403; 401 of a provider behind it | `Refused` | the row fails; the run, if it began so |
+| 405, 501 | `Refused` | ends the run, if it began so |
 | anything else | `Rejected` | the row fails |
 
 Machine codes are believed before prose: servers echo prompts in their messages, and a prompt may
@@ -31,7 +34,9 @@ from ..errors import (
     EndpointMissing,
     Malformed,
     RateLimited,
+    Refused,
     Rejected,
+    RunError,
     TimedOut,
     Unavailable,
     Warming,
@@ -56,6 +61,14 @@ FILTER_CODES = frozenset(
         "input_guardrail_triggered",  # Databricks AI guardrails
         "output_guardrail_triggered",
         "guardrail_intervened",
+    }
+)
+PAYMENT_CODES = frozenset(
+    {
+        "insufficient_quota",  # OpenAI, as 429
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",  # Anthropic
     }
 )
 STATUS_OF_CODE = {
@@ -117,17 +130,22 @@ _INPUTS = frozenset(
 )
 _TIMEOUTS = frozenset({408, 504})
 _MAYBE_PAID = frozenset({408, 500, 502, 504})
+_PATIENCE = 5
+"""Refusals at the start of a run that may yet be for what the rows say."""
 
 
 @frozen
 class Place:
     """How messages speak of an endpoint: its *url*; what to do when it is *missing*, when it asks
-    for other *rights*, when the *credentials* are refused."""
+    for other *rights*, when the *credentials* are refused. *method* and *adapter* are how it is
+    called."""
 
     url: str
     missing: str = "check the address in the spec"
     rights: str = "ask its owner for access"
     credentials: str = "check the credentials in the spec"
+    method: str = "POST"
+    adapter: str = ""
 
 
 def error_of(
@@ -144,6 +162,11 @@ def error_of(
         )
     if status == 404:
         return EndpointMissing(f"{place.url} is not there: {said}", place.missing)
+    if status == 402 or complaint.codes & PAYMENT_CODES:
+        return AuthError(
+            f"{place.url} wants to be paid: {said}",
+            "look after the account's credit, then run the same command to continue",
+        )
     if complaint.codes & CONTEXT_CODES or status == 413 or _speaks_of_context(status, complaint):
         return ContextLength(said, status)
     if complaint.codes & FILTER_CODES:
@@ -158,11 +181,30 @@ def error_of(
         return TimedOut(said, status, retry_after, maybe_paid=True)
     if status == 425 or (status >= 500 and status not in (501, 505)):
         return Unavailable(said, status, retry_after, maybe_paid=status in _MAYBE_PAID)
+    if status in (401, 403, 405, 501):
+        return _refusal(status, said, place)
     rejected = Rejected(said + _mend(complaint), status)
     rejected.parameter = unknown_field(complaint)
     if re.search(_SCHEMA_KEYWORD, complaint.message):
         rejected.parameter = "response_format"
     return rejected
+
+
+def _refusal(status: int, said: str, place: Place) -> Refused:
+    verdict: RunError
+    if status in (405, 501):
+        by = f" (adapter {place.adapter})" if place.adapter else ""
+        verdict = EndpointMissing(f"{place.url} takes no {place.method}{by}: {said}", place.missing)
+        patience = 1
+    else:
+        verdict = AuthError(
+            f"{place.url} refuses everything that it was asked, {_PATIENCE} times: {said}",
+            f"{place.rights}; if it is the rows' text that is refused, try others with --sample",
+        )
+        patience = _PATIENCE
+    error = Refused(f"{said}; {place.rights}" if patience > 1 else said, status)
+    error.patience, error.verdict = patience, verdict
+    return error
 
 
 def refused(status: int, complaint: Complaint, place: Place, source: str) -> AuthError:

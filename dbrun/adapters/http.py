@@ -13,7 +13,7 @@ from ..client.transport import HttpRequest, HttpResponse, Transport
 from ..client.waiting import Aside, Wait, blocking
 from ..client.workspace import Login, Workspace
 from ..context import Context
-from ..errors import DbrunError, EndpointError, Malformed, Rejected, RunError
+from ..errors import DbrunError, EndpointError, Malformed, Refused, Rejected, RunError
 from ..findings import Check
 from ..spec.model import Concurrency, EndpointSpec, Text
 from ..types import Json, Response
@@ -82,7 +82,8 @@ class HttpAdapter:
 
     def speak(self, wire: Wire, url: str, place: Place) -> None:
         """Take up *wire* and *url*: at once, or in `prepare` where they must be found out."""
-        self.wire, self.url, self.place = wire, url, place
+        self.wire, self.url = wire, url
+        self.place = replace(place, method=self.method, adapter=self.spec.adapter)
         self.prompt_kind = wire.prompt_kind
         self.batch_size = self._wanted_batch if wire.batches else 1
 
@@ -297,6 +298,8 @@ class HttpAdapter:
 
     def masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
         """*error* without the credentials that the server may have echoed."""
+        if isinstance(error, Refused) and error.verdict is not None:
+            self.masked(error.verdict)
         clean = mask(self.auth.mask(error.message), self._declared.secrets)
         if clean != error.message:
             error.message = clean

@@ -7,6 +7,7 @@ who may send, the `Purse` what it may cost, the `Breaker` when to give the whole
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import random
 import threading
@@ -22,6 +23,7 @@ from ..errors import (
     EndpointMissing,
     Interrupted,
     RateLimited,
+    Refused,
     TimedOut,
     Unavailable,
     Unreachable,
@@ -105,6 +107,8 @@ class Caller:
         self._halt = halt
         self._purse = purse if price is not None else None
         self._price = price
+        self._turns = itertools.count()
+        self._first_refused: set[int] = set()
 
     def by(self, call: Calling) -> Caller:
         """The same endpoint within the same limits, called in another way."""
@@ -120,6 +124,7 @@ class Caller:
             Interrupted: the run was halted before there was an answer.
         """
         started = self._clock.now()
+        turn = next(self._turns)
         tries = waits = 0
         while True:
             tokens = self.tokens.before(bodies) if self.tokens else None
@@ -149,6 +154,8 @@ class Caller:
                 waits += waited_for
                 tries += not waited_for
                 self._note_failure(error)
+                if isinstance(error, Refused):
+                    self._judge(error, turn)
                 failures = waits if waited_for else tries
                 delay = self._policy.delay(error, failures, elapsed, random.random)
                 if len(bodies) > 1 and error.status == 500:
@@ -214,6 +221,19 @@ class Caller:
         if error.asked:
             self._counters.count_sent(error.status or error.kind)
         self._breaker.failed(error)
+
+    def _judge(self, error: Refused, turn: int) -> None:
+        """One of the calls was refused, the *turn*-th that was begun.
+
+        Raises:
+            RunError: all of the first ones were, and no answer is known from earlier runs.
+        """
+        if turn >= error.patience or self._counters.reused:
+            return
+        self._first_refused.add(turn)
+        if len(self._first_refused) >= error.patience and error.verdict is not None:
+            self._counters.count_lost(error.maybe_paid)
+            raise error.verdict from error
 
     def _count_refused(self) -> None:
         """Count the answers that became no `EndpointError`: those to refused credentials, and

@@ -19,6 +19,7 @@ from dbrun.errors import (
     EndpointMissing,
     Malformed,
     RateLimited,
+    Refused,
     Rejected,
     TimedOut,
     Unavailable,
@@ -56,14 +57,18 @@ TABLE = [
     (403, b"Invalid Token", None, AuthError),
     (403, coded("403", "Invalid access token."), None, AuthError),
     (403, b"<html><body><pre>Error 403 Invalid access token.</pre></body></html>", None, AuthError),
+    (402, b"", None, AuthError),
+    (402, b'{"error":{"code":402,"message":"Insufficient credits"}}', None, AuthError),
+    (429, b'{"error":{"code":"insufficient_quota","message":"your plan"}}', None, AuthError),
+    (400, b'{"error":{"code":"billing_hard_limit_reached","message":"m"}}', None, AuthError),
     (403, coded("PERMISSION_DENIED", "you may not"), None, AuthError),
     (403, coded("PERMISSION_DENIED", OFF), None, EndpointMissing),
-    (403, coded("PERMISSION_DENIED", EXTERNAL), None, Rejected),
-    (403, b'{"error":{"message":"region"}}', None, Rejected),
+    (403, coded("PERMISSION_DENIED", EXTERNAL), None, Refused),
+    (403, b'{"error":{"message":"region"}}', None, Refused),
     (404, coded("ENDPOINT_NOT_FOUND", "The given endpoint does not exist"), None, EndpointMissing),
     (404, b"<html>", None, EndpointMissing),
     (400, b"Cluster 0101-1 is not running", None, EndpointMissing),
-    (405, b'{"detail":"Method Not Allowed"}', None, Rejected),
+    (405, b'{"detail":"Method Not Allowed"}', None, Refused),
     (408, coded("REQUEST_TIMEOUT", "slow"), None, TimedOut),
     (409, b"", None, Rejected),
     (415, b"text", None, Rejected),
@@ -74,7 +79,7 @@ TABLE = [
     (429, coded("REQUEST_LIMIT_EXCEEDED", "a rate limit of 0 is set"), None, EndpointMissing),
     (429, coded("REQUEST_LIMIT_EXCEEDED", "a rate limit of 05"), None, RateLimited),
     (500, coded("INTERNAL_ERROR", "oh"), None, Unavailable),
-    (501, b"", None, Rejected),
+    (501, b"", None, Refused),
     (502, b"<html><title>502 Bad Gateway</title></html>", None, Unavailable),
     (503, coded("TEMPORARILY_UNAVAILABLE", "no room"), None, Unavailable),
     (503, coded("TEMPORARILY_UNAVAILABLE", "The endpoint is loading"), None, Warming),
@@ -147,6 +152,22 @@ def test_permission_and_absence_name_what_to_do() -> None:
     assert str(missing).startswith(
         "https://h/e/invocations is not there: the endpoint answered 404"
     )
+
+
+def test_what_may_refuse_everything_says_so_with_what_to_do() -> None:
+    place = Place(url="https://h/e", missing="check the url", method="PUT", adapter="http")
+    wrong = error_of(405, read(405, b""), place)
+    assert isinstance(wrong, Refused)
+    assert (wrong.patience, str(wrong.verdict)) == (
+        1,
+        "https://h/e takes no PUT (adapter http): the endpoint answered 405 Method Not Allowed; "
+        "check the url",
+    )
+    denied = error_of(403, read(403, b"region"), PLACE)
+    assert isinstance(denied, Refused)
+    assert denied.patience > 1
+    assert isinstance(denied.verdict, AuthError)
+    assert "region; ask for *Can Query*" in str(denied.verdict)
 
 
 def test_refused_credentials_are_named_by_their_source() -> None:

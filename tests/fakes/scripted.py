@@ -31,13 +31,16 @@ class Ticking(Clock):
 
 
 class Scripted:
-    """An adapter that answers as *script* says, then echoes; `bad` bodies are always refused."""
+    """An adapter that fails as *script* says (None: it does not), then echoes; `bad` bodies are
+    always refused."""
 
     prompt_kind = "any"
     identity = "scripted"
     columns = {}  # noqa: RUF012
 
-    def __init__(self, *script: Exception, batch_size: int = 1, bad: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *script: Exception | None, batch_size: int = 1, bad: tuple[str, ...] = ()
+    ) -> None:
         self.script = list(script)
         self.batch_size = batch_size
         self.bad = bad
@@ -48,8 +51,8 @@ class Scripted:
 
     def call(self, bodies, timeout):
         self.calls.append(list(bodies))
-        if self.script:
-            raise self.script.pop(0)
+        if self.script and (error := self.script.pop(0)) is not None:
+            raise error
         if any(body in self.bad for body in bodies):
             raise Rejected("a bad row", 400)
         return [Answer(body=f"re:{body}") for body in bodies]

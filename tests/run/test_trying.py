@@ -17,6 +17,7 @@ from dbrun.errors import (
     EndpointMissing,
     Interrupted,
     RateLimited,
+    Refused,
     Rejected,
     TimedOut,
     Unavailable,
@@ -160,3 +161,31 @@ def test_an_answer_that_fails_after_it_began_frees_its_slot(clock) -> None:
     assert caller.limiter.in_flight == 1
     caller.fail(sent, Unavailable("cut short"))
     assert caller.limiter.in_flight == 0
+
+
+def refusal(patience: int = 2) -> Refused:
+    error = Refused("no", 403)
+    error.patience, error.verdict = patience, AuthError("denied", "ask for access")
+    return error
+
+
+def test_the_first_calls_refused_alike_end_the_run(clock) -> None:
+    caller = caller_of(Scripted(refusal(), refusal()), clock)
+    assert isinstance(send(caller, "a"), Refused)
+    with pytest.raises(AuthError, match="denied; ask for access"):
+        send(caller, "b")
+    assert caller._counters.requests()["sent"] == 2
+
+
+@pytest.mark.parametrize("script", [["re", "no", "no"], ["no", "re", "no", "no", "no"]])
+def test_refusals_beside_an_answer_are_about_their_rows(clock, script) -> None:
+    answers = [refusal() if word == "no" else None for word in script]
+    caller = caller_of(Scripted(*answers), clock)
+    told = [isinstance(send(caller, "x"), Refused) for _ in script]
+    assert told == [word == "no" for word in script]
+
+
+def test_answers_of_earlier_runs_count_as_well(clock) -> None:
+    caller = caller_of(Scripted(refusal(1), refusal(1)), clock)
+    caller._counters.count_reused()
+    assert [isinstance(send(caller, body), Refused) for body in "ab"] == [True, True]
