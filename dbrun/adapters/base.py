@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from typing import Any, ClassVar, Protocol
 
 from ..context import Context
+from ..errors import DbrunError
 from ..findings import OK, Check, Finding
 from ..frozen import frozen
 from ..spec.model import Concurrency, EndpointSpec, Text
@@ -122,6 +125,46 @@ def checkup(adapter: Adapter, timeout: float) -> Sequence[Check]:
         yield Finding(state=OK, subject="endpoint", said="can be prepared")
 
     return [Check(subject="endpoint", look=prepared)]
+
+
+def rehearse(adapter: Adapter) -> str | None:
+    """Make *adapter* ready to `encode` and `decode` where nobody is asked anything: as far as
+    that is known without credentials, network and weights. What was taken for granted, if
+    anything. An adapter tells by a method of this name; for others `prepare` does what it can.
+    """
+    own: Callable[[], str | None] | None = getattr(adapter, "rehearse", None)
+    if own is not None:
+        return own()
+    with suppress(DbrunError):
+        adapter.prepare()
+    return None
+
+
+def body_of(adapter: Adapter, text: str) -> Json:
+    """The body of an answer that says *text*, as the endpoint would send it.
+
+    None where there is no telling. An adapter, or its `wire`, tells by a method of this name.
+    """
+    for one in (adapter, getattr(adapter, "wire", None)):
+        make: Callable[[str], Json] | None = getattr(one, "body_of", None)
+        if make is not None:
+            return make(text)
+    return None
+
+
+def answer_of(adapter: Adapter, body: Json) -> Answer:
+    """*body* as if the endpoint had just sent it.
+
+    Raises:
+        EndpointError: it is an error sent in place of an answer.
+    """
+    receive: Callable[[Any], Answer] | None = getattr(adapter, "answer", None)
+    if receive is None:
+        return Answer(body=body)
+    from ..client.http_message import HttpResponse
+
+    sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return receive(HttpResponse(status=200, headers={}, body=sent))
 
 
 class AnswerStream(Protocol):

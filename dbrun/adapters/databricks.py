@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -149,6 +150,17 @@ class DatabricksAdapter(HttpAdapter):
         self.identity = {"host": host, "name": name}
         if served:
             self.identity = {**self.identity, "served_model": served}
+
+    def rehearse(self) -> str | None:
+        """Take the task that an earlier run found out; chat, if none has."""
+        if self.task != "auto":
+            return None
+        with suppress(DbrunError):
+            self.prepare()
+        if self.task != "auto":
+            return None
+        name = self.spec.options["name"]
+        return f"{self.spec.path}.task: what '{name}' does is not known yet; taken for chat"
 
     def describe(self) -> Mapping[str, Json]:
         """Host, name and task; what the workspace told of the endpoint, where it was asked."""

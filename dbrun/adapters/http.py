@@ -90,6 +90,10 @@ class HttpAdapter:
     def prepare(self) -> None:
         """Nothing to find out: the spec says everything."""
 
+    def rehearse(self) -> str | None:
+        """Nothing to find out: the spec says how requests and answers look."""
+        return None
+
     def encode(self, request: Request) -> Json:
         """The body of one request alone. Raises `Rejected` if it cannot be one."""
         if not self.spec.send_stop and "stop" in request.fields:

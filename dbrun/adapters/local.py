@@ -140,6 +140,10 @@ class LocalAdapter:
             debug=self._context.debug,
         )
 
+    def rehearse(self) -> str | None:
+        """Nothing is needed: neither package nor weights."""
+        return None
+
     def checkup(self, timeout: float) -> list[Check]:
         """Whether engine and weights are installed."""
         return [Check(subject="model", look=self._is_installed)]

@@ -139,6 +139,10 @@ class PythonAdapter:
         """What the function returned."""
         return Response(value=body, body=body)
 
+    def body_of(self, text: str) -> Json:
+        """The text itself."""
+        return text
+
     def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
         """No params: what a function returns can only be checked."""
         return {}

@@ -24,6 +24,8 @@ Maker = Callable[[Scope], Json]
 
 _ONE_EXPRESSION = re.compile(r"\s*\{\{(?:(?!\{\{|\}\}).)*\}\}\s*", re.DOTALL)
 _TAG = re.compile(r"\{[{%#]")
+_PLAIN_PATH = re.compile(r"[A-Za-z_]\w*(\[\d{1,2}\])*(\.[A-Za-z_]\w*(\[\d{1,2}\])*)*")
+_PART = re.compile(r"([A-Za-z_]\w*)|\[(\d+)\]")
 
 
 class TemplateAdapter(HttpAdapter):
@@ -123,6 +125,17 @@ class Templated(Alone):
         if value is None and self.find is not None:
             raise malformed(f"endpoint.text finds nothing at {self.path} in {outline(body)}")
         return Response(value=value, usage=usage_of(body), body=body)
+
+    def body_of(self, text: str) -> Json:
+        """*text* where the JMESPath looks for it, if it is a plain path; None otherwise."""
+        if self.path is None:
+            return text
+        if not _PLAIN_PATH.fullmatch(self.path):
+            return None
+        body: Json = text
+        for name, index in reversed(_PART.findall(self.path)):
+            body = {name: body} if name else [None] * int(index) + [body]
+        return body
 
 
 def scope_of(request: Request) -> Scope:

@@ -22,6 +22,7 @@ COMMANDS: CommandTable = {
         "validate": "Check specs without calling an endpoint.",
         "show": "Print the merged spec, with where each value came from.",
         "render": "Print the exact requests as JSON Lines, offline.",
+        "test": "Run the offline tests of specs; nothing is called.",
         "plan": "Say what a run would send, reuse, cost and take.",
     },
     "Look after a run": {
@@ -46,6 +47,7 @@ dbrun pipelines/summarize.yaml               run a spec; the same again continue
 dbrun pipelines/summarize.yaml --limit 5     try it on five rows first
 dbrun validate 'pipelines/*.yaml'            check specs; nothing is called
 dbrun render pipelines/summarize.yaml        see what would be sent
+dbrun test 'pipelines/*.yaml'                try specs on the tests in them
 """
 
 COMPLETE = "_DBRUN_COMPLETE"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
 from typing import IO, TYPE_CHECKING, Any
@@ -163,17 +163,20 @@ def opened(
                 askers.append((_bare(endpoint), asker))
             return asker
 
-        made = [_branch(one, ask, around, context, templates) for one in spec.branches]
+        made = [open_branch(one, ask, around, context, templates) for one in spec.branches]
         known = tuple(asker for _, asker in askers)
-        made = [replace(one, askers=known) for one in made]
-        names = [variant.name for variant in spec.variants]
-        yield replace(
-            made[0],
-            variants=tuple(replace(one, name=name) for name, one in zip(names, made, strict=False)),
-        )
+        yield joined(spec, [replace(one, askers=known) for one in made])
 
 
-def _branch(
+def joined(spec: Spec, branches: Sequence[Opened]) -> Opened:
+    """The parts of *spec*, given those of each of its branches."""
+    names = [variant.name for variant in spec.variants]
+    named = zip(names, branches, strict=False)
+    variants = tuple(replace(one, name=name) for name, one in named)
+    return replace(branches[0], variants=variants)
+
+
+def open_branch(
     spec: Spec,
     ask: Callable[[EndpointSpec], Asker],
     around: Surroundings,

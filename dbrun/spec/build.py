@@ -18,6 +18,7 @@ from .build_score import build_scores
 from .build_sink import build_sink
 from .build_source import build_source
 from .build_step import build_steps
+from .build_test import build_tests
 from .model import EngineSpec, Gate, JournalSpec, MlflowSpec, SinkSpec, Spec, StepSpec
 from .nodes import Node, Path, entries, plain
 from .site import Site, value_of
@@ -40,6 +41,7 @@ def build(
     transforms = root.get("transforms")
     row = transforms.get("row") if transforms is not None else None
     row = site.sound(("transforms", "row"), row)
+    tests = build_tests(site, root.get("tests"), [step.name for step in steps])
     job = build_job(site, root.get("job"), root.get("vars"))
     judges = [score.step for score in scores if score.step is not None]
     _check_prices(site, root.get("limits"), ("limits",), "max_cost", [*steps, *judges])
@@ -70,6 +72,7 @@ def build(
             key: site.reference(node, ("templates", "filters", key))
             for key, node in _filters(root).items()
         },
+        tests=tests,
         merged=merged,
         target=target,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..spelling import nearest
 from ..types import Json
-from . import hints, pending
+from . import hints
 from .conditions import holds, is_type, same, types_of
 from .formats import source_kind
 from .nodes import UNKNOWN, Findings, Node, Path, children, entries, plain
@@ -33,7 +33,7 @@ class _Checker:
 
     def value(self, node: Node, rules: Sequence[Rule], path: Path) -> None:
         """Check one value and all that it holds."""
-        if not rules or node.value is UNKNOWN or pending.report(node, path, self._findings):
+        if not rules or node.value is UNKNOWN:
             return
         held = self._schemas.holding(rules, node)
         if any(rule.schema.get("x-kind") == "credential" for rule in held):

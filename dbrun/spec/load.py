@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import SpecError
@@ -20,7 +20,7 @@ from .layers import Merged, merge_layers
 from .lint import lint
 from .matrix import Variant, variants
 from .model import Spec, VariantSpec
-from .nodes import Findings, Node, entries, walk
+from .nodes import Findings, Node, Path, children, entries, walk
 from .schema import Schemas
 from .site import Site, find_project
 
@@ -131,15 +131,23 @@ def _refuse_other_rows(
 
 
 def _refuse_unknown_variants(root: Node, names: Sequence[str], findings: Findings) -> None:
-    gates = root.get("gates")
-    listed = gates.get("variants") if gates is not None else None
-    if listed is None or not isinstance(listed.value, list):
-        return
-    for index, one in enumerate(listed.value):
-        if isinstance(one.value, str) and one.value not in names:
-            hint = hints.for_name(one.value, names, none="the spec has no matrix")
-            path = ("gates", "variants", index)
-            findings.add(one.place, path, f"there is no variant '{one.value}'", hint)
+    for at, listed in _named_variants(root):
+        for index, one in enumerate(listed.value if isinstance(listed.value, list) else ()):
+            if isinstance(one.value, str) and one.value not in names:
+                hint = hints.for_name(one.value, names, none="the spec has no matrix")
+                message = f"there is no variant '{one.value}'"
+                findings.add(one.place, (*at, index), message, hint)
+
+
+def _named_variants(root: Node) -> Iterator[tuple[Path, Node]]:
+    """Every list of variants by name."""
+    gates, tests = root.get("gates"), root.get("tests")
+    if gates is not None and (listed := gates.get("variants")) is not None:
+        yield ("gates", "variants"), listed
+    for index, test in children(tests) if tests is not None else ():
+        given = test.get("given")
+        if given is not None and (listed := given.get("variants")) is not None:
+            yield ("tests", index, "given", "variants"), listed
 
 
 def is_fragment(path: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from ..frozen import frozen
 from ..types import Json, Mark, Usage
+from .case import Case
 
 NOWHERE = Mark(file="<python>")
 
@@ -365,6 +366,7 @@ class Spec:
     merged: Mapping[str, Json] = field(default_factory=dict)
     target: str | None = None
     variants: tuple[VariantSpec, ...] = ()
+    tests: tuple[Case, ...] = ()
 
     @property
     def branches(self) -> tuple[Spec, ...]:

@@ -55,9 +55,16 @@ class Wire(Protocol):
         """What puts an answer together that a request with `stream: true` brings in pieces; None
         where answers come whole."""
 
+    def body_of(self, text: str) -> Json:
+        """The body of an answer that says *text*; None where no text is answered."""
+
 
 class Unconstrained:
     """The part of a wire that has no form for a schema of the answer, nor for one in pieces."""
+
+    def body_of(self, text: str) -> Json:
+        """None: it is not known."""
+        return None
 
     def native_schema(self, schema: Json, name: str) -> Mapping[str, Json]:
         """No params: the answer can only be checked when it has come."""

@@ -21,6 +21,10 @@ class FlatPrompt(Alone):
             raise Rejected("the request is empty; write a prompt")
         return body
 
+    def body_of(self, text: str) -> Json:
+        """The text itself."""
+        return text
+
     def decode(self, body: Json) -> Response:
         """The parsed JSON, of any type."""
         return Response(value=body, body=body)

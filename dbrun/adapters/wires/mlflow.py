@@ -62,6 +62,10 @@ class Signature(Unconstrained):
             return Response(value=predictions[0], body=body)
         return Response(value=predictions, body=body)
 
+    def body_of(self, text: str) -> Json:
+        """One prediction."""
+        return {"predictions": [text]}
+
     def group(self, body: Json) -> Hashable:
         """Rows of one call have one set of columns, and equal stop and parameters.
 

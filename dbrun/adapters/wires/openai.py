@@ -65,6 +65,11 @@ class Chat(Alone):
         form = {"name": name, "schema": schema, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": form}}
 
+    def body_of(self, text: str) -> Json:
+        """One choice with a message of the assistant."""
+        message = {"role": "assistant", "content": text}
+        return {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+
     def streamed(self) -> Streamed | None:
         """Chunks with a `delta`."""
         from .streamed import StreamedChat
@@ -103,6 +108,10 @@ class Completions(Unconstrained):
             body=body,
             model=model_of(body),
         )
+
+    def body_of(self, text: str) -> Json:
+        """One choice with a text."""
+        return {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
 
     def streamed(self) -> Streamed | None:
         """Chunks with a `text`."""

@@ -46,6 +46,12 @@ class Responses(Alone):
         form = {"type": "json_schema", "name": name, "schema": schema, "strict": True}
         return {"text": {"format": form}}
 
+    def body_of(self, text: str) -> Json:
+        """One message item."""
+        parts = [{"type": "output_text", "text": text}]
+        item = {"type": "message", "role": "assistant", "content": parts}
+        return {"status": "completed", "output": [item]}
+
     def streamed(self) -> Streamed | None:
         """Events with a `type`."""
         from .streamed import StreamedResponse

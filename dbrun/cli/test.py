@@ -1,0 +1,177 @@
+"""`dbrun test SPEC…`: the offline tests of specs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import EXIT_OK, EXIT_UNMET, UserError
+from .options import Overlay, many_specs, overlaid
+from .output import prints_aside, write_json, write_line, write_text
+from .session import Session, session_of, talkative
+from .specs import load_all, spec_paths
+
+if TYPE_CHECKING:
+    from ..report.outcomes import Line
+    from ..run.pipeline import Pipeline
+    from ..run.rehearsal import Outcome
+
+Found = dict[str, "list[Outcome]"]
+
+
+@click.command("test", short_help="Run the offline tests of specs.")
+@many_specs
+@overlaid
+@click.option(
+    "-k",
+    "words",
+    multiple=True,
+    metavar="TEXT",
+    help="Only tests whose name holds this text, in any case. Repeatable: any of them will do.",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "github", "junit"]),
+    default="text",
+    show_default=True,
+    help="How to report: for people, for programs, as annotations of GitHub, as JUnit XML.",
+)
+@talkative
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    specs: tuple[str, ...],
+    overlay: Overlay,
+    words: tuple[str, ...],
+    style: str,
+) -> int:
+    """Run the tests that specs have in their `tests`. Nothing is sent or written, and neither
+    credentials nor models are needed.
+
+    Exits 0 if all passed (a spec without tests says so), 1 if one failed, 2 if a spec is broken
+    or -k fits no test.
+    """
+    session = session_of(context)
+    return _test(specs, overlay, session, words, style)
+
+
+def _test(
+    specs: Sequence[str], overlay: Overlay, session: Session, words: Sequence[str], style: str
+) -> int:
+    paths = list(dict.fromkeys(spec_paths(specs, keep_lone_fragment=False)))
+    if not paths:
+        session.say("nothing to test: there are only fragments (_*.yaml)")
+    pipelines = load_all(paths, overlay, prompts="kept")
+    found: Found = {}
+    for path, pipeline in zip(paths, pipelines, strict=True):
+        found[path] = _outcomes(path, pipeline, words, session)
+    if words and not any(found.values()) and any(one.spec.tests for one in pipelines):
+        names = [case.name for one in pipelines for case in one.spec.tests]
+        raise UserError(f"no test fits -k {' -k '.join(words)}", f"there are {_listed(names)}")
+    _REPORTS[style](found)
+    failed = any(not outcome.passed for outcomes in found.values() for outcome in outcomes)
+    return EXIT_UNMET if failed else EXIT_OK
+
+
+def _outcomes(
+    path: str, pipeline: Pipeline, words: Sequence[str], session: Session
+) -> list[Outcome]:
+    """What became of the tests of a spec whose names hold one of *words*."""
+    from ..run.opening import Surroundings
+    from ..run.rehearsal import Rehearsal
+
+    spec = pipeline.spec
+    if not spec.tests:
+        session.say(f"{path}: has no tests")
+        return []
+    wanted = [case for case in spec.tests if _fits(case.name, words)]
+    if not wanted:
+        return []
+    around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
+    with prints_aside():
+        rehearsal = Rehearsal(spec, around)
+        outcomes = list(rehearsal.run(wanted))
+    for note in rehearsal.notes:
+        session.say(f"{path}: {note}")
+    return outcomes
+
+
+def _fits(name: str, words: Sequence[str]) -> bool:
+    return not words or any(word.lower() in name.lower() for word in words)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [f"'{name}'" for name in names[:8]]
+    return ", ".join(shown) + (", …" if len(names) > len(shown) else "")
+
+
+def _as_text(found: Found) -> None:
+    from ..report.outcomes import failure_lines, summary
+
+    for outcomes in found.values():
+        for outcome in outcomes:
+            if not outcome.passed:
+                for line in failure_lines(outcome):
+                    _write(line)
+                write_line("")
+    tested = {path: outcomes for path, outcomes in found.items() if outcomes}
+    for path, outcomes in tested.items():
+        _write(summary(outcomes), f"{path}: ")
+    if len(tested) > 1:
+        _write(summary([outcome for outcomes in tested.values() for outcome in outcomes]))
+
+
+_COLOURS: Mapping[str, str | None] = {
+    "plain": None,
+    "failed": "red",
+    "expected": "green",
+    "got": "red",
+    "passed": "green",
+}
+
+
+def _write(line: Line, lead: str = "") -> None:
+    colour = _COLOURS[line.kind] if _is_coloured() else None
+    write_line(lead + (click.style(line.text, fg=colour) if colour else line.text))
+
+
+def _is_coloured() -> bool:
+    """Whether a person is looking who has not asked for plain text (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _as_json(found: Found) -> None:
+    from ..report.outcomes import to_json
+
+    said = [to_json(path, outcome) for path, outcomes in found.items() for outcome in outcomes]
+    write_json(said, indent=2)
+
+
+def _as_github(found: Found) -> None:
+    from ..report.outcomes import problems_of
+    from .validate import annotation
+
+    for outcomes in found.values():
+        for outcome in outcomes:
+            for problem in problems_of(outcome):
+                write_line(annotation("error", problem))
+
+
+def _as_junit(found: Found) -> None:
+    from ..report.junit import to_xml
+
+    write_text(to_xml(found))
+
+
+_REPORTS: dict[str, Callable[[Found], None]] = {
+    "text": _as_text,
+    "json": _as_json,
+    "github": _as_github,
+    "junit": _as_junit,
+}

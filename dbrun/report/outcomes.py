@@ -1,0 +1,197 @@
+"""What became of offline tests: said to people line by line, and to programs."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from ..frozen import frozen
+from ..run.matching import ABSENT
+from ..run.rehearsal import Mismatch, Outcome
+from ..spec.nodes import dotted, one_line
+from ..types import Json, Problem
+
+Kind = Literal["plain", "failed", "expected", "got", "passed"]
+
+_SHORT = 60  # characters of a text that is shown whole, without a diff
+_LONGEST = 400  # characters that are shown of a value
+_MOST_LINES = 60  # of a diff
+_AROUND = 5  # words around a difference
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+@frozen
+class Line:
+    """A line of a report, and what it is about."""
+
+    text: str
+    kind: Kind = "plain"
+
+
+def name_of(outcome: Outcome) -> str:
+    """The test's name, with the variant's where there is a matrix."""
+    name = outcome.case.name
+    return one_line(f"{name} [{outcome.variant}]" if outcome.variant is not None else name)
+
+
+def failure_lines(outcome: Outcome) -> Iterator[Line]:
+    """What is wrong with a test that failed: where, what was expected, and what came."""
+    yield Line(text=f"{outcome.case.where}: {name_of(outcome)}: failed", kind="failed")
+    for mismatch in outcome.mismatches:
+        yield Line(text=f"  {headline(mismatch)}")
+        for line in _details(mismatch):
+            yield Line(text=f"    {line.text}", kind=line.kind)
+
+
+def headline(mismatch: Mismatch) -> str:
+    """What is wrong, in one line that says nothing of the values."""
+    part = mismatch.part
+    if part != "response" and (mismatch.parting is not None or mismatch.got is not None):
+        place = dotted(mismatch.parting.path) if mismatch.parting is not None else ""
+        of_step = f" of step '{mismatch.step}'" if mismatch.step is not None else ""
+        at = f" at {place}" if place else ""
+        return one_line(f"{part}{of_step} differs{at} ({mismatch.where})")
+    if part == "error" and mismatch.expected is None:
+        return one_line(f"unexpected error ({mismatch.where})")
+    return one_line(f"{part}: {mismatch.said} ({mismatch.where})")
+
+
+def _details(mismatch: Mismatch) -> Iterator[Line]:
+    found = mismatch.parting
+    if found is not None:
+        yield from _differences(found.expected, found.got)
+    elif mismatch.part == "error" and mismatch.expected is None:
+        yield Line(text=f"got       {_cut(one_line(mismatch.said))}", kind="got")
+    elif mismatch.part == "error":
+        yield Line(text=f"expected  {_cut(one_line(mismatch.expected))}", kind="expected")
+        if mismatch.got is not None:
+            yield Line(text=f"got       {_cut(one_line(mismatch.got))}", kind="got")
+
+
+def _differences(expected: Json, got: Json) -> Iterator[Line]:
+    texts = isinstance(expected, str) and isinstance(got, str)
+    if texts and ("\n" in expected or "\n" in got):
+        yield from _diff(expected.split("\n"), got.split("\n"))
+        return
+    if texts and max(len(expected), len(got)) > _SHORT:
+        yield from _word_diff(expected, got)
+        return
+    yield Line(text=f"expected  {_shown(expected)}", kind="expected")
+    yield Line(text=f"got       {_shown(got)}", kind="got")
+
+
+def _diff(expected: Sequence[str], got: Sequence[str]) -> Iterator[Line]:
+    """Both texts line by line: what is missing with `-`, what came instead with `+`."""
+    lines = list(difflib.unified_diff(expected, got, "expected", "got", n=2, lineterm=""))
+    kinds: dict[str, Kind] = {"-": "expected", "+": "got"}
+    for line in lines[:_MOST_LINES]:
+        yield Line(text=_cut(one_line(line)), kind=kinds.get(line[:1], "plain"))
+    if len(lines) > _MOST_LINES:
+        yield Line(text=f"… and {len(lines) - _MOST_LINES} more lines")
+
+
+def _word_diff(expected: str, got: str) -> Iterator[Line]:
+    """Both texts with the words marked that the other has not, far from which `…` stands."""
+    left, right = _WORDS.findall(expected), _WORDS.findall(got)
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    sides: tuple[list[str], list[str]] = ([], [])
+    steps = matcher.get_opcodes()
+    for number, (tag, start, end, other_start, other_end) in enumerate(steps):
+        if tag == "equal":
+            same = _near(left[start:end], first=number == 0, last=number == len(steps) - 1)
+            sides[0].append(same)
+            sides[1].append(same)
+            continue
+        for side, words in zip(sides, (left[start:end], right[other_start:other_end]), strict=True):
+            if words:
+                side.append(f"[{''.join(words)}]")
+    kinds: tuple[tuple[str, Kind], ...] = (("expected", "expected"), ("got", "got"))
+    for (label, kind), side in zip(kinds, sides, strict=True):
+        yield Line(text=f"{label:<9} {_cut(one_line(''.join(side)))}", kind=kind)
+
+
+def _near(words: Sequence[str], *, first: bool, last: bool) -> str:
+    """Words that both have, those far from a difference left out."""
+    most = _AROUND * 2
+    if (first and last) or len(words) <= most * 2:
+        return "".join(words)
+    before = "" if first else "".join(words[:most])
+    after = "" if last else "".join(words[-most:])
+    return f"{before}…{after}"
+
+
+def _shown(value: Json) -> str:
+    if value is ABSENT:
+        return "nothing"
+    return _cut(one_line(json.dumps(value, ensure_ascii=False)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+
+
+def summary(outcomes: Sequence[Outcome]) -> Line:
+    """How many tests passed and failed, and how long they took."""
+    failed = sum(not outcome.passed for outcome in outcomes)
+    passed = len(outcomes) - failed
+    counts = [f"{failed:,} failed"] if failed else []
+    counts += [f"{passed:,} passed"] if passed or not failed else []
+    took = sum(outcome.seconds for outcome in outcomes) * 1000
+    text = f"{', '.join(counts)} in {took:,.0f} ms"
+    return Line(text=text, kind="failed" if failed else "passed")
+
+
+def to_json(spec: str, outcome: Outcome) -> dict[str, Json]:
+    """An outcome for programs."""
+    where = outcome.case.where
+    return {
+        "spec": spec,
+        "name": outcome.case.name,
+        "variant": outcome.variant,
+        "passed": outcome.passed,
+        "seconds": round(outcome.seconds, 6),
+        "file": where.file,
+        "line": where.line,
+        "column": where.column,
+        "failures": [_mismatch_to_json(one) for one in outcome.mismatches],
+    }
+
+
+def _mismatch_to_json(mismatch: Mismatch) -> dict[str, Json]:
+    found = mismatch.parting
+    said: dict[str, Json] = {
+        "part": mismatch.part,
+        "step": mismatch.step,
+        "line": mismatch.where.line,
+        "column": mismatch.where.column,
+        "message": in_words(mismatch),
+        "path": dotted(found.path) if found is not None else None,
+    }
+    expected = mismatch.expected if found is None else found.expected
+    got = mismatch.got if found is None else found.got
+    sides = {"expected": expected, "got": got}
+    # What is not there is absent here as well.
+    return {**said, **{side: value for side, value in sides.items() if value is not ABSENT}}
+
+
+def in_words(mismatch: Mismatch) -> str:
+    """What is wrong, in one line with the values, as far as they are short."""
+    details = [" ".join(line.text.split()) for line in _details(mismatch)]
+    place = f" ({mismatch.where})"
+    said = headline(mismatch).replace(place, "")
+    return _cut("; ".join([said, *details]))
+
+
+def problems_of(outcome: Outcome) -> list[Problem]:
+    """What is wrong with a test as problems at their places in the spec."""
+    return [
+        Problem(
+            where=mismatch.where,
+            path=f"test '{name_of(outcome)}'",
+            message=in_words(mismatch),
+        )
+        for mismatch in outcome.mismatches
+    ]
