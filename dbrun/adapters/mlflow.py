@@ -12,7 +12,7 @@ from ..spec.model import EndpointSpec, Text
 from ..types import Json
 from .classify import Place
 from .http import HttpAdapter, bearer, make_transport
-from .openai import below
+from .urls import base_of, below
 from .wires.base import Wire
 from .wires.mlflow import FORMATS, PARAMS_AS, Signature
 from .wires.openai import CHAT, COMPLETIONS
@@ -54,7 +54,7 @@ class MlflowAdapter(HttpAdapter):
             "url": {
                 "type": "string",
                 "pattern": "^https?://",
-                "description": "Address of the server; /invocations is added.",
+                "description": "Address of the server; /invocations is added unless it is there.",
             },
             "task": {
                 "enum": ["model", "chat", "completions"],
@@ -76,7 +76,8 @@ class MlflowAdapter(HttpAdapter):
         """An adapter from its options."""
         options = spec.options
         sender = transport or make_transport(spec, context)
-        url = below(options["url"], "invocations")
+        base = base_of(options["url"], "invocations")
+        url = below(base, "invocations")
         adapter = cls(
             wire=wire_of(options.get("task", "model"), options),
             url=url,
@@ -91,7 +92,7 @@ class MlflowAdapter(HttpAdapter):
             batch_size=options.get("batch_size", 1),
             transport=sender,
         )
-        adapter.identity = {"url": options["url"].rstrip("/")}
+        adapter.identity = {"url": base}
         adapter.columns = column_templates(options, spec)
         return adapter
 
@@ -110,7 +111,7 @@ class MlflowAdapter(HttpAdapter):
         from ..client.checkup import ask
 
         headers = {**self.auth.headers(), **self.own_headers()}
-        response = ask(self.transport, below(self.spec.options["url"], "ping"), timeout, headers)
+        response = ask(self.transport, below(self.identity["url"], "ping"), timeout, headers)
         if response.status == 200:
             return [Finding(state=OK, subject="model", said="is loaded (/ping)")]
         said = f"/ping is answered with {response.status}: this may be a gateway"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
 from ..client.auth import Sender
 from ..context import Context
@@ -15,6 +14,7 @@ from ..types import Json
 from .classify import Place
 from .complaint import read
 from .http import HttpAdapter, bearer, make_transport
+from .urls import base_of, below
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from .wires.responses import RESPONSES
@@ -39,7 +39,7 @@ class OpenAIAdapter(HttpAdapter):
                 "type": "string",
                 "pattern": "^https?://",
                 "description": "Address of the API up to its version, such as "
-                "https://api.openai.com/v1.",
+                "https://api.openai.com/v1; a path behind it that the task adds may stand there.",
             },
             "model": {"type": "string", "description": "The model's name; many servers need it."},
             "task": {
@@ -68,7 +68,8 @@ class OpenAIAdapter(HttpAdapter):
         options = spec.options
         sender = transport or make_transport(spec, context)
         wire, path = TASKS[options.get("task", "chat")]
-        url = below(options["base_url"], path)
+        base = base_of(options["base_url"], path)
+        url = below(base, path)
         model = options.get("model")
         adapter = cls(
             wire=wire,
@@ -85,7 +86,7 @@ class OpenAIAdapter(HttpAdapter):
             batch_size=options.get("batch_size", 1),
             transport=sender,
         )
-        adapter.identity = {"base_url": options["base_url"].rstrip("/")}
+        adapter.identity = {"base_url": base}
         return adapter
 
     def checkup(self, timeout: float) -> list[Check]:
@@ -103,7 +104,7 @@ class OpenAIAdapter(HttpAdapter):
         from ..client.checkup import ask
 
         headers = {**self.auth.headers(), **self.own_headers()}
-        url = below(self.spec.options["base_url"], "models")
+        url = below(self.identity["base_url"], "models")
         response = ask(self.transport, url, timeout, headers)
         complaint = read(response.status, response.body)
         if response.status in (401, 403):
@@ -132,9 +133,3 @@ class OpenAIAdapter(HttpAdapter):
     def describe(self) -> Mapping[str, Json]:
         """The adapter, the URL and the model."""
         return {**super().describe(), **self._fixed}
-
-
-def below(base: str, path: str) -> str:
-    """*path* below *base*, whose query (an API version, say) is kept."""
-    parts = urlsplit(base)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}", fragment=""))
