@@ -92,10 +92,10 @@ STATUS_OF_CODE = {
 
 # Patterns as texts: compiled when the first server complains, which most never do.
 _CONTEXT = (
-    r"(?i)maximum (context|model|input|sequence) length|"
+    r"(?i)maximum (context|model|input|sequence|prompt) length|context ?window ?exceed|"
     r"exceed\w* (the |its )?(model's |available |maximum |max )*context|"
-    r"exceed\w* (the )?max\w* .{0,30}tokens|"
-    r"(prompt|input|request) (is )?too (long|large)"
+    r"exceed\w* (the )?(max\w* .{0,30}tokens|.{0,30}context ?window)|too many (input )?tokens|"
+    r"tokens` \+ `max_new_tokens` must be|(prompt|input|request) (is )?too (long|large)"
 )
 _SWITCHED_OFF = (
     r"(?i)rate limit of 0\b|temporarily disabled due to|"

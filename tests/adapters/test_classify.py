@@ -49,6 +49,19 @@ TABLE = [
     (400, coded("BAD_REQUEST", "request exceeds the available context size"), None, ContextLength),
     (400, coded("BAD_REQUEST", "prompt is too long: 9 tokens > 8 maximum"), None, ContextLength),
     (422, b'{"detail":"input too long"}', None, ContextLength),
+    *[
+        (400, coded("BAD_REQUEST", said), None, ContextLength)
+        for said in (
+            "litellm.ContextWindowExceededError: this is too much",
+            "This model's maximum prompt length is 131072 but the request contains 200000 tokens",
+            "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 and 20",
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)",
+            "too many tokens: total number of tokens in the prompt cannot exceed 4081",
+            "your input exceeds the context window of this model",
+            "the input length exceeds the context length",
+            "Input is too long for requested model.",
+        )
+    ],
     (500, coded("INTERNAL_ERROR", "prompt is too long"), None, Unavailable),
     (413, b"", None, ContextLength),
     (400, b'{"finishReason":"input_guardrail_triggered","message":"m"}', None, ContentFilter),
