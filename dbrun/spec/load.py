@@ -21,6 +21,7 @@ from .lint import lint
 from .matrix import Variant, variants
 from .model import Spec, VariantSpec
 from .nodes import Findings, Node, Path, children, entries, walk
+from .offers import offer_targets
 from .schema import Schemas
 from .site import Site, find_project
 
@@ -91,7 +92,7 @@ def load_spec(
     _refuse_other_rows(specs, roots, matrix, findings)
     _refuse_unknown_variants(merged.root, [variant.name for variant in roots], findings)
     if findings or len(specs) < len(built):
-        raise SpecError(findings.problems)
+        raise SpecError(_with_offers(findings, merged, schemas, environ))
     found = [
         warning for root, resolved, made in built if made for warning in lint(root, resolved, made)
     ]
@@ -178,10 +179,28 @@ def _refuse_missing_variables(root: Node, findings: Findings) -> None:
             findings.add(node.key_place, path, "must be given", f"add --var {name}=…")
 
 
+def _with_offers(
+    findings: Findings, merged: Merged, schemas: Schemas, environ: Mapping[str, str]
+) -> Sequence[Problem]:
+    """What was found; where no target was asked for, with those that give what is missing."""
+    if merged.target is not None:
+        return findings.problems
+
+    def problems_of(root: Node) -> Sequence[Problem]:
+        found = Findings()
+        resolved = _checked(root, schemas, environ, found, strict=False)
+        _refuse_missing_variables(resolved, found)
+        return found.problems
+
+    others = {name: root for name, (_, root) in merged.others.items()}
+    return offer_targets(findings.problems, others, problems_of)
+
+
 def _check_other_targets(
     merged: Merged, schemas: Schemas, environ: Mapping[str, str], findings: Findings
 ) -> None:
     """Look over the targets that were not asked for, so that a slip in them is found now."""
+    known = {(problem.path, problem.message) for problem in findings.problems}
     for overlaid, root in merged.others.values():
         found = Findings()
         if root.get("matrix") is not None:
@@ -189,4 +208,8 @@ def _check_other_targets(
         _checked(root, schemas, environ, found, strict=False)
         places = {place.mark for _, node in walk(overlaid) for place in (node.at, node.key_place)}
         # What is wrong elsewhere may well be right with the target that was asked for.
-        findings.take(problem for problem in found.problems if problem.where in places)
+        findings.take(
+            problem
+            for problem in found.problems
+            if problem.where in places and (problem.path, problem.message) not in known
+        )
