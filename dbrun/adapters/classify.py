@@ -95,7 +95,7 @@ _CONTEXT = (
     r"(?i)maximum (context|model|input|sequence|prompt) length|context ?window ?exceed|"
     r"exceed\w* (the |its )?(model's |available |maximum |max )*context|"
     r"exceed\w* (the )?(max\w* .{0,30}tokens|.{0,30}context ?window)|too many (input )?tokens|"
-    r"tokens` \+ `max_new_tokens` must be|(prompt|input|request) (is )?too (long|large)"
+    r"tokens \+ `max_new_tokens` must be|(prompt|input|request) (is )?too (long|large)"
 )
 _SWITCHED_OFF = (
     r"(?i)rate limit of 0\b|temporarily disabled due to|"

@@ -55,7 +55,7 @@ TABLE = [
             "litellm.ContextWindowExceededError: this is too much",
             "This model's maximum prompt length is 131072 but the request contains 200000 tokens",
             "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 and 20",
-            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)",
+            "The input token count (1200000) exceeds the maximum number of tokens allowed",
             "too many tokens: total number of tokens in the prompt cannot exceed 4081",
             "your input exceeds the context window of this model",
             "the input length exceeds the context length",
