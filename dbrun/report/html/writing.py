@@ -11,11 +11,12 @@ from ...frozen import frozen
 from ...registry import Registry
 from ...run.manifest import manifest_path, stem
 from ...run.recording import read_manifest
+from ..reading import check
 from ..summary import shown_path
 from .blocks import Blocks
 from .facts import Results, manifest_of
 from .page import pieces
-from .records import check, records
+from .records import records
 from .sides import Side, is_number, mapping
 
 
