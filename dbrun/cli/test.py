@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import EXIT_OK, EXIT_UNMET, UserError
+from ..errors import EXIT_OK, EXIT_UNMET, SinkError, SpecError, UserError
 from .options import Overlay, many_specs, overlaid
 from .output import prints_aside, write_json, write_line, write_text
 from .session import Session, session_of, talkative
@@ -41,6 +42,10 @@ Found = dict[str, "list[Outcome]"]
     show_default=True,
     help="How to report: for people, for programs, as annotations of GitHub, as JUnit XML.",
 )
+@click.option(
+    "--record", metavar="ID", help="Add a test to the spec: the row of this id, its answers kept."
+)
+@click.option("--name", metavar="TEXT", help="With --record: what the new test is called.")
 @talkative
 @click.pass_context
 def command(
@@ -50,14 +55,25 @@ def command(
     overlay: Overlay,
     words: tuple[str, ...],
     style: str,
+    record: str | None,
+    name: str | None,
 ) -> int:
     """Run the tests that specs have in their `tests`. Nothing is sent or written, and neither
     credentials nor models are needed.
 
     Exits 0 if all passed (a spec without tests says so), 1 if one failed, 2 if a spec is broken
     or -k fits no test.
+
+    With --record, add a test instead: a row of the source, with the answers that the journal
+    holds, and what comes of them now.
     """
     session = session_of(context)
+    if record is not None:
+        if words or style != "text":
+            raise click.UsageError("-k and --format do not go with --record", context)
+        return _record(specs, overlay, session, record, name)
+    if name is not None:
+        raise click.UsageError("--name goes with --record", context)
     return _test(specs, overlay, session, words, style)
 
 
@@ -175,3 +191,52 @@ _REPORTS: dict[str, Callable[[Found], None]] = {
     "github": _as_github,
     "junit": _as_junit,
 }
+
+
+def _record(
+    specs: Sequence[str], overlay: Overlay, session: Session, row: str, name: str | None
+) -> int:
+    """Add a test to the one spec there is."""
+    from ..run.opening import Surroundings
+    from ..run.remembering import make_test
+    from ..spec.append import with_test
+
+    if len(specs) != 1:
+        raise UserError("--record adds to one spec, and there are several", "name one")
+    (path,) = spec_paths(specs)
+    (pipeline,) = load_all([path], overlay, prompts="kept")
+    around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
+    with prints_aside():
+        test = make_test(pipeline.spec, around, row, name)
+    old, new = with_test(path, test, [case.where for case in pipeline.spec.tests])
+    _replace(path, old, new, overlay)
+    session.say(f"{path}: added the test '{test['name']}'")
+    return EXIT_OK
+
+
+def _replace(path: str, old: str, new: str, overlay: Overlay) -> None:
+    """Put the text *new* in place of *old*, if it is a spec and nobody was faster."""
+    from ..files import write_whole
+    from ..spec.files import read_text
+
+    target = os.path.realpath(path)
+    tried = f"{path}.{os.getpid()}.tmp"
+    try:
+        mode = os.stat(target).st_mode & 0o7777
+        try:
+            write_whole(tried, new.encode())
+            load_all([tried], overlay, prompts="kept")
+        except SpecError as error:
+            first = error.problems[0]
+            said = f"{path}: the test cannot be in a spec: {first.path}: {first.message}"
+            raise UserError(said, first.hint) from error
+        finally:
+            with suppress(OSError):
+                os.remove(tried)
+        if read_text(path) != old:
+            raise UserError(f"{path} was changed meanwhile", "run the same command again")
+        write_whole(target, new.encode())
+        os.chmod(target, mode)
+    except OSError as error:
+        said = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
+        raise SinkError(said, "mend this and run the same command again") from error

@@ -29,6 +29,12 @@ def feed(
     Raises:
         SourceError: the rows cannot be read, or have not the id that they should have.
     """
+    rows = selected_rows(spec, parts, source, selection)
+    return expanded(rows, parts, repeats=spec.repeats, ask_again=ask_again)
+
+
+def selected_rows(spec: Spec, parts: Opened, source: Source, selection: Selection) -> Iterator[Row]:
+    """The rows that *selection* takes of *source*, before any transform. Raises as `feed`."""
     wanted = spec.source
     rows = identify(source.rows(), wanted.id)
     if wanted.filter is not None:
@@ -38,8 +44,7 @@ def feed(
         )
     elif wanted.limit is not None:
         rows = islice(rows, wanted.limit)
-    rows = select(rows, selection)
-    return expanded(rows, parts, repeats=spec.repeats, ask_again=ask_again)
+    return select(rows, selection)
 
 
 def expanded(

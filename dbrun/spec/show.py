@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from ..types import Json
 from .layers import Merged
-from .nodes import Node
+from .nodes import Node, Place, from_plain
 from .scalars import reads_as_text
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./$+~-][A-Za-z0-9_./$+~@%^()=-]*( [A-Za-z0-9_./$+~@%^()=-]+)*")
@@ -20,6 +21,12 @@ def show(merged: Merged) -> str:
     """YAML that reads as the merged spec, `${NAME}` as written, with comments telling where each
     value was written."""
     return "".join(f"{line}\n" for line in _mapping(merged.root, 0)) or "{}\n"
+
+
+def in_yaml(data: Mapping[str, Json], depth: int) -> list[str]:
+    """The lines of YAML that read as *data*, *depth* levels (of two spaces) deep."""
+    nowhere = Place(file="", folder="")
+    return list(_mapping(from_plain(data, nowhere), depth))
 
 
 def _mapping(node: Node, depth: int) -> Iterator[str]:
@@ -93,4 +100,6 @@ def _scalar(value: object, *, in_list: bool = False) -> str:
 
 def _origin(node: Node) -> str:
     at = node.at
+    if not at.file:
+        return ""
     return f"  # {at.file}:{at.line}" if at.line else f"  # {at.file}"
