@@ -99,7 +99,7 @@ class Completions(Unconstrained):
         reason = finish_reason(choice.get("finish_reason"))
         if not isinstance(text, str):
             if reason == "content_filter":
-                raise ContentFilter("the endpoint withheld its answer", status=200)
+                raise withheld()
             raise unexpected(choice, "choices[0].text")
         return Response(
             value=text,
@@ -201,26 +201,43 @@ def _first_choice(body: Json) -> Mapping[str, Any]:
 
 
 def _said(message: Mapping[str, Json], reason: str | None) -> tuple[Json, str | None]:
-    """The value of a message, and its finish reason as far as the message decides it."""
-    content = message.get("content")
+    """The value of a message, and its finish reason as far as the message decides it.
+
+    Text is what counts; without it the calls of tools, else a refusal. An empty text is an answer,
+    no text at all is one only if the tokens were used up before it (by reasoning).
+    """
+    content, refusal = message.get("content"), message.get("refusal")
     if isinstance(content, list):
+        refusal = refusal or _refusal_in(content)
         content = text_of_parts(content)
     if content is not None and not isinstance(content, str):
         raise unexpected(content, "text in message.content")
     calls = message.get("tool_calls") or _function_call(message)
     if calls and not content:
         return calls, "tool_calls"
-    if content is None:
-        refusal = message.get("refusal")
-        if refusal or reason == "content_filter":
-            raise ContentFilter(
-                f"the endpoint withheld its answer: {refusal}"
-                if isinstance(refusal, str) and refusal
-                else "the endpoint withheld its answer",
-                status=200,
-            )
-    # Null content without calls is an empty answer: all tokens went into reasoning.
+    if not content and (refusal or reason == "content_filter"):
+        raise withheld(refusal)
+    if content is None and reason != "length":
+        raise unexpected(message, f"text in message.content (finish_reason {reason})")
     return content or "", reason
+
+
+def withheld(refusal: Json = None) -> ContentFilter:
+    """The error for an answer that is a refusal, or was filtered away."""
+    said = f": {refusal}" if isinstance(refusal, str) and refusal else ""
+    return ContentFilter(f"the endpoint withheld its answer{said}", status=200)
+
+
+def _refusal_in(parts: Iterable[Json]) -> Json:
+    """What a part of type `refusal` says (OpenAI API reference: chat messages)."""
+    return next(
+        (
+            part.get("refusal")
+            for part in parts
+            if isinstance(part, dict) and part.get("type") == "refusal"
+        ),
+        None,
+    )
 
 
 def _function_call(message: Mapping[str, Json]) -> Json:

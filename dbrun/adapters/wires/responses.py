@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ...errors import ContentFilter, Rejected
+from ...errors import Rejected
 from ...types import Json, Response
 from ..base import Request
 from .base import Alone, sendable, unexpected
 from .common import finish_reason, text_of_parts, usage_of
-from .openai import model_of
+from .openai import model_of, withheld
 
 if TYPE_CHECKING:
     from .streamed import Streamed
@@ -69,11 +69,11 @@ class Responses(Alone):
         if not text and calls:
             value, reason = calls, "tool_calls"
         elif not text and (refusal := _refusal(body["output"])) is not None:
-            raise ContentFilter(f"the endpoint withheld its answer: {refusal}", status=200)
+            raise withheld(refusal)
         elif not text and reason == "content_filter":
-            raise ContentFilter("the endpoint withheld its answer", status=200)
-        elif not text and not body["output"]:
-            raise unexpected(body, "item in output")
+            raise withheld()
+        elif reason != "length" and not any(_type(item) == "message" for item in body["output"]):
+            raise unexpected(body, "message in output")
         return Response(
             value=value,
             finish_reason=reason,

@@ -110,7 +110,9 @@ class StreamedChat(_Base):
                 for name, text in self._messages.items()
             ]
             return self._whole(messages=said, finish_reason=self._reason)
-        message: dict[str, Json] = {"role": "assistant", "content": self._content}
+        # A stream does not tell no text from an empty one.
+        text = self._content if self._calls or self._refusal else self._content or ""
+        message: dict[str, Json] = {"role": "assistant", "content": text}
         if self._calls:
             message["tool_calls"] = [call for _, call in sorted(self._calls.items())]
         if self._refusal:

@@ -96,6 +96,10 @@ WRONG = {
     "content that is a number": wrong(
         say({"choices": [{**CHOICE, "message": {"content": 7}}]}), "content"
     ),
+    "no content": wrong(
+        say({"choices": [{**CHOICE, "message": {"content": None}}]}),
+        "no text in message.content .finish_reason stop.: it is an object with content",
+    ),
 }
 """What is a failed row: asking again would bring the same, and may be paid for."""
 

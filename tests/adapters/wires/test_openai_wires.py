@@ -118,7 +118,14 @@ def test_unknown_counts_are_absent(told: Any, usage: Usage | None) -> None:
         (CHAT, {"choices": ["x"]}),
         (CHAT, {"choices": [{"index": 0}]}),
         (CHAT, answer(message={"content": 7})),
+        (CHAT, answer(message={"content": None}, finish_reason="stop")),
+        (CHAT, answer(message={"content": None})),
+        (CHAT, answer(message={"role": "assistant"}, finish_reason="stop")),
+        (CHAT, answer(message={"content": None, "tool_calls": []}, finish_reason="tool_calls")),
+        (CHAT, answer(message={"content": None, "reasoning_content": "Hm."}, finish_reason="stop")),
+        (CHAT, answer(message={"content": [{"type": "reasoning"}]}, finish_reason="stop")),
         (CHAT, {"messages": [{"role": "tool", "content": "x"}]}),
+        (CHAT, {"messages": [{"role": "assistant", "content": None}]}),
         (CHAT, "text"),
         (CHAT, None),
         (COMPLETIONS, {"choices": []}),
@@ -129,6 +136,7 @@ def test_unknown_counts_are_absent(told: Any, usage: Usage | None) -> None:
         (EMBEDDINGS, {"data": {"embedding": [1]}}),
         (RESPONSES, {"output": "x"}),
         (RESPONSES, {"output": []}),
+        (RESPONSES, {"status": "completed", "output": [{"type": "reasoning", "summary": []}]}),
         (RESPONSES, 7),
     ],
 )
@@ -144,6 +152,9 @@ def test_an_answer_of_another_form_is_malformed(wire: Wire, body: Any) -> None:
     [
         (CHAT, answer(message={"content": None}, finish_reason="content_filter")),
         (CHAT, answer(message={"content": None, "refusal": "no"}, finish_reason="stop")),
+        (CHAT, answer(message={"content": "", "refusal": "no"}, finish_reason="stop")),
+        (CHAT, answer(message={"content": [{"type": "refusal", "refusal": "no"}]})),
+        (CHAT, answer(message={"content": ""}, finish_reason="content_filter")),
         (COMPLETIONS, answer(text=None, finish_reason="content_filter")),
         (
             RESPONSES,
@@ -162,6 +173,34 @@ def test_an_answer_of_another_form_is_malformed(wire: Wire, body: Any) -> None:
 def test_a_withheld_answer_is_a_content_filter(wire: Wire, body: Any) -> None:
     with pytest.raises(ContentFilter, match="withheld"):
         wire.decode(body)
+
+
+@pytest.mark.parametrize(
+    ("wire", "body", "reason"),
+    [
+        (CHAT, answer(message={"content": ""}, finish_reason="stop"), "stop"),
+        (CHAT, answer(message={"content": []}, finish_reason="length"), "length"),
+        (CHAT, {"messages": [{"role": "assistant", "content": ""}]}, None),
+        (COMPLETIONS, answer(text="", finish_reason="stop"), "stop"),
+        (
+            RESPONSES,
+            {"status": "completed", "output": [{"type": "message", "content": []}]},
+            "stop",
+        ),
+        (
+            RESPONSES,
+            {
+                "status": "incomplete",
+                "incomplete_details": {"reason": "max_output_tokens"},
+                "output": [{"type": "reasoning", "summary": []}],
+            },
+            "length",
+        ),
+    ],
+)
+def test_an_answer_may_be_empty(wire: Wire, body: Any, reason: str | None) -> None:
+    told = wire.decode(body)
+    assert (told.value, told.finish_reason) == ("", reason)
 
 
 def test_text_before_the_filter_struck_is_kept() -> None:
