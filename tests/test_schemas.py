@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -121,7 +121,6 @@ def test_nothing_may_be_there_that_is_not_described(schema: dict[str, Any]) -> N
         assert part.get("additionalProperties") is False or "adapter" in part["properties"]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine everything is
 @given(records(), st.frozensets(st.sampled_from(ADDABLE)), st.data())
 def test_every_record_is_what_its_schema_says(
     record: Record, add: frozenset[str], data: st.DataObject

@@ -7,7 +7,7 @@ from collections import OrderedDict, UserDict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.values import copied, plain
@@ -31,7 +31,6 @@ def containers(value: Any) -> list[int]:
     return []
 
 
-@settings(deadline=None)
 @given(JSON_VALUES)
 def test_json_stays_equal_and_shares_nothing_that_can_be_altered(value: Any) -> None:
     for made in (plain(value), copied(value)):

@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.client.http_connection import BadAnswer, Connection, TooLarge
@@ -45,7 +45,6 @@ def exchange(pieces: list[bytes]) -> tuple[int, dict[str, str], bytes]:
 
 
 @given(st.sampled_from(WHOLE), st.lists(st.integers(1, 120), max_size=6))
-@settings(deadline=None)
 def test_where_the_bytes_are_cut_makes_no_difference(whole, cuts):
     data, body = whole
     edges = [0, *sorted(cuts), len(data)]
@@ -87,7 +86,6 @@ NOISE = st.lists(
 
 
 @given(NOISE)
-@settings(deadline=None)
 def test_noise_is_an_answer_or_a_known_error(pieces):
     try:
         status, headers, body = exchange(pieces)

@@ -156,7 +156,7 @@ def quick() -> Iterator[None]:
 
 
 @given(PROGRAMS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_program_ends_the_same_under_both_drivers(program: Program) -> None:
     with ExitStack() as stack:
         blocked = blocking(Machine(stack).whole(program))
@@ -165,7 +165,7 @@ def test_a_program_ends_the_same_under_both_drivers(program: Program) -> None:
 
 
 @given(st.lists(PROGRAMS, min_size=2, max_size=6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_programs_do_not_disturb_each_other(programs: list[Program]) -> None:
     with ExitStack() as stack:
         alone = [blocking(Machine(stack).whole(program)) for program in programs]

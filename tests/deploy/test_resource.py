@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbrun.deploy.merging import merged
@@ -20,9 +20,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab:{", max_size=3), inner),
     max_leaves=8,
 )
-QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # a busy machine is no fault
+QUICK = settings(max_examples=60)  # a busy machine is no fault
 JOBS = st.dictionaries(st.text("abc", min_size=1, max_size=3), VALUES, min_size=1, max_size=2)
 
 

@@ -191,7 +191,7 @@ COSTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(costs=COSTS, cap=st.floats(0.05, 5), width=st.sampled_from([1, 3, 40]), data=st.data())
 def test_never_more_than_the_cap(
     costs: list[tuple[float, float]], cap: float, width: int, data: st.DataObject
@@ -212,7 +212,7 @@ def test_never_more_than_the_cap(
     assert paid <= cap * (1 + 1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(costs=COSTS, cap=st.floats(0.05, 5))
 def test_it_does_not_stop_while_the_next_call_fits(
     costs: list[tuple[float, float]], cap: float

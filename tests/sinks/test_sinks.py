@@ -27,9 +27,7 @@ from dbrun.sinks.stream import StreamSink
 from dbrun.spec.model import SinkSpec
 from dbrun.types import Failure, Record, StepResult, Usage
 
-LENIENT = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+LENIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 Read = Callable[..., Any]
 Problem = Callable[..., str]
 
-LENIENT = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+LENIENT = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()

@@ -171,9 +171,7 @@ def mutated(draw: st.DrawFn) -> Any:
     return data
 
 
-few = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def test_the_spec_that_is_mutated_loads() -> None:

@@ -220,7 +220,7 @@ SPEC: dict[str, Any] = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([None, *SPEC, "steps", "limits", "gates", "targets", "vars"]), VALUES)
 def test_reads_as_a_general_validator_does(key: str | None, value: Any) -> None:
     data = value if key is None else {**SPEC, key: value}

@@ -78,7 +78,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES, max_size=4))
 def test_reads_as_what_it_shows(data: dict[str, Any]) -> None:
     shown = show(merged(from_plain(data, PLACE)))

@@ -106,14 +106,13 @@ def test_templates_render(templates: Templates, source: str, made: str) -> None:
     assert ROW["items"] == [1, 2]
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_values_are_data(value: str) -> None:
     # A row cannot bring a template of its own, nor change how it is read.
     assert SHOWN.render(scope({"text": value}, {}, {})) == f"[{value}]"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_tojson_can_be_read_back(value: Any) -> None:
     assert json.loads(AS_JSON.render(scope({"value": value}, {}, {}))) == value
@@ -138,7 +137,6 @@ def test_truncate_tokens(templates: Templates, given_text: str, count: int, kept
     assert made.render(scope({"text": given_text, "count": count}, {}, {})) == kept
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(0, 20))
 def test_truncation_is_a_prefix_of_bounded_size(value: str, count: int) -> None:
     kept = CUT.render(scope({"text": value, "count": count}, {}, {}))

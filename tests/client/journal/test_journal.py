@@ -513,4 +513,4 @@ class AgreesWithADict(RuleBasedStateMachine):
 
 
 TestAgreesWithADict = AgreesWithADict.TestCase
-TestAgreesWithADict.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestAgreesWithADict.settings = settings(max_examples=40, stateful_step_count=25)
