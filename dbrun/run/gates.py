@@ -1,11 +1,12 @@
-"""Judging a run: whether its gates are met."""
+"""Judging a run: whether its gates are met, and before its end whether it is worth going on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ..spec.model import Gate
+from ..errors import TooManyFailures
+from ..spec.model import Gate, Spec, better
 from .result import Verdict
 from .tally import Tally
 
@@ -13,9 +14,50 @@ _HIGH: Final = ("truncated", "cost", "latency")
 """Gates of the run that guard against too much; the others guard against too little."""
 
 _LATENCY: Final = "latency_p"
+_ENOUGH_ROWS: Final = 50
+"""A ratio of failures means nothing before."""
 
 Latency = Callable[[int], "float | None"]
 """The seconds within which so many of 100 requests were answered; None if none was timed."""
+
+
+def check_failures(spec: Spec, tally: Tally) -> None:
+    """Let a run in which too many rows fail go no further.
+
+    Raises:
+        TooManyFailures: more than `limits.max_failures` allows.
+    """
+    allowed = spec.limits.max_failures
+    if allowed is None:
+        return
+    failed, rows = tally.errors, tally.rows
+    is_ratio = 0 < allowed < 1  # 0 is a count: none may fail
+    if (failed > allowed * rows and rows >= _ENOUGH_ROWS) if is_ratio else failed > allowed:
+        _, kind, message = tally.first_failures[0]
+        raise TooManyFailures(
+            f"{failed} of {rows} rows failed, more than limits.max_failures ({allowed:g}) "
+            f"allows; the first: {kind}: {message}",
+            "mend the cause, or raise the limit, and run the same command again",
+        )
+
+
+def judge_run(spec: Spec, tally: Tally, latency: Latency) -> tuple[Verdict, ...]:
+    """The verdicts of a finished run: over all records, or those of each variant by itself.
+
+    *latency* is that of all requests of the run.
+    """
+    if not spec.variants:
+        return verdicts(spec.gates, tally, better=better(spec), latency=latency)
+    gated = spec.gated_variants
+    return tuple(
+        verdict
+        for variant in spec.variants
+        if gated is None or variant.name in gated
+        for own in [tally.by_variant.get(variant.name) or Tally()]
+        for verdict in verdicts(
+            spec.gates, own, better=better(spec), latency=own.latency, variant=variant.name
+        )
+    )
 
 
 def verdicts(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dbrun.run.gates import verdicts
+from dbrun.errors import TooManyFailures
+from dbrun.run.gates import check_failures, verdicts
 from dbrun.run.result import Verdict
 from dbrun.run.tally import Tally
 from dbrun.spec.model import Gate
@@ -134,3 +137,25 @@ def met_of(found: tuple[Verdict, ...]) -> list[bool]:
 def test_a_warning_alone_lies_on_the_side_that_the_gate_guards() -> None:
     found = verdicts({"truncated": Gate(warn=0.1)}, tally_of(ok=10, truncated=5))
     assert [(one.wanted, one.met) for one in found[1:]] == [("at most 0.1", False)]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "counts", "is_too_much"),
+    [
+        (None, {"error": 999}, False),
+        (0, {"ok": 5}, False),
+        (0, {"ok": 5, "error": 1}, True),
+        (3, {"error": 3}, False),
+        (3, {"error": 4}, True),
+        (0.1, {"ok": 10, "error": 20}, False),  # a ratio of so few rows means nothing
+        (0.1, {"ok": 45, "error": 5}, False),
+        (0.1, {"ok": 44, "error": 6}, True),
+    ],
+)
+def test_too_many_failures(
+    allowed: float | None, counts: dict[str, int], is_too_much: bool
+) -> None:
+    limits = SimpleNamespace(max_failures=allowed)
+    spec: Any = SimpleNamespace(limits=limits)
+    with pytest.raises(TooManyFailures) if is_too_much else nullcontext():
+        check_failures(spec, tally_of(**counts))

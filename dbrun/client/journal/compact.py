@@ -100,7 +100,7 @@ class Beside:
         sync_file(self._fd)
         if not _LETS_RENAME_OPEN_FILES:
             compacted.release()
-            store.release(COMPACTED)
+            store.files.release(COMPACTED)
             os.close(self._fd)
             self._fd = None
         os.replace(self.path, self.target)
@@ -135,7 +135,7 @@ def fold(store: Store, beside: Beside, keep: Callable[[str], bool] | None) -> No
     """Write the newest line of every key into *beside* and put it in place."""
     beside.clear()
     compacted = Segment(beside.path)
-    number = store.adopt(compacted)
+    number = store.files.adopt(compacted)
     block: list[bytes] = []
     moved: list[tuple[Spot, int, int]] = []
     offset = size = 0
@@ -162,14 +162,14 @@ def fold(store: Store, beside: Beside, keep: Callable[[str], bool] | None) -> No
             flush()
     flush()
     beside.put_in_place(store, compacted)
-    store.name(number, compacted.name)
+    store.files.name(number, compacted.name)
     compacted.scanned = offset
 
 
 def _line(store: Store, spot: Spot) -> bytes | None:
     """The line to keep of *spot*; None if it is damaged."""
     line = store.read(spot)
-    if store.is_trusted(spot.file) and is_own(line, spot.prefix):
+    if store.files.is_trusted(spot.file) and is_own(line, spot.prefix):
         return line
     kept = tidy(line)
     return kept if kept is not None and is_own(kept, spot.prefix) else None
@@ -180,10 +180,10 @@ def _remove(store: Store, free: dict[str, int]) -> None:
     for name, size in free.items():
         path = os.path.join(store.folder, name)
         if not _LETS_RENAME_OPEN_FILES:
-            store.release(name)
+            store.files.release(name)
         with locked(path) as fd:
             if fd is None or os.fstat(fd).st_size != size:
                 continue
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 os.unlink(path)
-        store.forget(name)
+        store.files.forget(name)

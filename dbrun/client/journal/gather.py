@@ -83,9 +83,9 @@ def _gather(store: Store, publisher: Publisher, keep: Callable[[str], bool] | No
         if name in whole or (placed and _is_older(path, target)):
             with contextlib.suppress(OSError):
                 os.unlink(path)
-            store.forget(name)
+            store.files.forget(name)
     for name in publisher.discard():
-        store.forget(name)
+        store.files.forget(name)
     return True
 
 

@@ -167,18 +167,18 @@ class Journal:
 
         store = self._store
         self._flights = SharedFlights(
-            self.lookup, claims, store.catch_up, lambda: store.count_begun
+            self.lookup, claims, store.catch_up, lambda: len(store.files.begun)
         )
 
     @property
     def written(self) -> list[str]:
         """The names of the segments that this process has begun."""
-        return self._store.begun
+        return self._store.files.begun
 
     def trust(self, names: Iterable[str]) -> None:
         """Take segments of these *names*, `written` by processes that share this one's run, for
         what they should be when they are folded."""
-        self._store.trust(names)
+        self._store.files.trust(names)
 
     def recall(self, name: str) -> Json:
         """The fact about an endpoint that is remembered as *name*, or None."""
@@ -293,12 +293,12 @@ class Journal:
     @property
     def segments(self) -> int:
         """How many files hold them."""
-        return self._store.files
+        return len(self._store.files)
 
     @property
     def bytes_(self) -> int:
         """How many bytes these files have."""
-        return self._store.bytes_
+        return self._store.files.bytes_
 
     @property
     def damaged(self) -> int:

@@ -13,8 +13,9 @@ from ...storage import is_remote, wants_whole_files
 from .disk import make_folder, reported, trouble
 from .index import Index, Spot
 from .lines import PREFIX_DIGITS, Entry, decode, glance
-from .segment import COMPACTED, GONE, Rank, Segment, Writer, is_compacted, names, rank
+from .segment import Segment, Writer, is_compacted, names, rank
 from .spool import Spool
+from .table import Files
 
 if TYPE_CHECKING:
     from .publish import Publisher
@@ -35,17 +36,13 @@ class Store:
         self.lock = threading.RLock()
         self._closing = threading.Lock()
         self.index = Index()
-        self._segments: list[Segment] = []
-        self._ranks: list[Rank] = []
-        self._numbers: dict[str, int] = {}
+        self.files = Files(self.lock)
         self.clock = clock
         self._publish_every = publish_every
         self._spool = Spool(folder)
         self._publisher: Publisher | None = None
         self._writer: Writer | None = None
         self._written_to = -1
-        self._written: set[int] = set()
-        self._trusted: set[str] = set()
         self._growing: list[int] = []
         self.gathers = False
         """Whether lines that are appended wait for `flush`, to be written together."""
@@ -64,10 +61,10 @@ class Store:
             left = dict(self._spool.adopt()) if self._publish_every is not None else {}
             try:
                 found = self._files()
-                for name in set(self._numbers).difference(found):
-                    self.forget(name)
+                for name in set(self.files).difference(found):
+                    self.files.forget(name)
                 for name, path in found.items():
-                    number = self._number(name, path)
+                    number = self.files.find(name, path)
                     if number is not None:
                         self._scan(number)
             finally:
@@ -83,15 +80,11 @@ class Store:
         if has_files:
             self.refresh()
             with self.lock:
-                self._growing = [
-                    number
-                    for name, number in self._numbers.items()
-                    if number not in self._written and not is_compacted(name)
-                ]
+                self._growing = self.files.growing
             return
         with self.lock:
             for number in self._growing:
-                segment = self._segments[number]
+                segment = self.files[number]
                 try:
                     self.index.add(number, segment.grown(self._count_damaged), self._gives_way)
                 except FileNotFoundError:  # published or folded just now
@@ -99,26 +92,12 @@ class Store:
                 except OSError as error:
                     raise trouble(error, segment.path) from error
 
-    @property
-    def begun(self) -> list[str]:
-        """The names of the segments that this process has begun."""
-        return [self._segments[number].name for number in self._written]
-
-    @property
-    def count_begun(self) -> int:
-        """How many segments this process has begun."""
-        return len(self._written)
-
-    def trust(self, names: Iterable[str]) -> None:
-        """The segments of these *names* were written by processes that take part in this run."""
-        self._trusted.update(names)
-
     def reload(self) -> None:
         """Forget what is known of the folder and look at all of it anew."""
         self.stop_writing()
         with self.lock:
-            for name in list(self._numbers):
-                self.forget(name)
+            for name in list(self.files):
+                self.files.forget(name)
             self.index = Index()
             self.damaged = 0
             self.refresh()
@@ -177,7 +156,7 @@ class Store:
                 raise trouble(error, writer.path) from error
             finally:
                 self._unwritten.clear()
-                self._segments[self._written_to].scanned = writer.flushed
+                self.files[self._written_to].scanned = writer.flushed
 
     def _drop_unwritten(self, flushed: int) -> None:
         for prefix in self._unwritten:
@@ -217,8 +196,7 @@ class Store:
             if self._publisher is not None:
                 self._publisher.close()
         finally:
-            for segment in self._segments:
-                segment.release()
+            self.files.close()
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """Every key's newest answer, in the order of keys; damaged ones are left out."""
@@ -237,7 +215,7 @@ class Store:
         """The line at *spot*, possibly damaged; nothing if its file is gone."""
         if self._unwritten:
             self.flush()
-        segment = self._segments[spot.file]
+        segment = self.files[spot.file]
         try:
             return segment.read(spot.offset, spot.size)
         except FileNotFoundError:
@@ -257,56 +235,11 @@ class Store:
             if self.index.drop(spot):
                 self.damaged += damaged
 
-    def adopt(self, segment: Segment) -> int:
-        """Take *segment* into the table of files; gives its number."""
-        with self.lock:
-            self._segments.append(segment)
-            self._ranks.append(GONE)
-            return len(self._segments) - 1
-
     def move(self, moved: Iterable[tuple[Spot, int, int]], file: int) -> None:
         """Read the lines at these spots from now on in *file*, at the offset and size given."""
         with self.lock:
             for spot, offset, size in moved:
                 self.index.move(spot, file, offset, size)
-
-    def name(self, number: int, name: str) -> None:
-        """File *number* is now the one called *name* in the folder."""
-        with self.lock:
-            self.forget(name)
-            self._numbers[name] = number
-            self._ranks[number] = rank(name)
-
-    def forget(self, name: str) -> None:
-        """The file that was called *name* is not in the folder any more."""
-        with self.lock:
-            number = self._numbers.pop(name, None)
-            if number is not None:
-                self._ranks[number] = GONE
-
-    def release(self, name: str) -> None:
-        """Close the file called *name*; it is opened anew for each further read."""
-        if name in self._numbers:
-            self._segments[self._numbers[name]].release()
-
-    def is_trusted(self, number: int) -> bool:
-        """Whether every line of file *number* is known to be valid JSON.
-
-        So are those that this process wrote, or that it was told to `trust`, and the compacted
-        ones: they were parsed when they got there.
-        """
-        name = self._segments[number].name
-        return number in self._written or name in self._trusted or is_compacted(name)
-
-    @property
-    def files(self) -> int:
-        """How many files the folder has, as far as known."""
-        return len(self._numbers)
-
-    @property
-    def bytes_(self) -> int:
-        """Bytes of whole lines in the files of the folder."""
-        return sum(self._segments[number].scanned for number in self._numbers.values())
 
     @property
     def is_spooled(self) -> bool:
@@ -334,11 +267,11 @@ class Store:
 
     def _take_over(self, name: str, held: int) -> None:
         """Publish what a killed process left in the spool."""
-        number = self._numbers.get(name)
+        number = self.files.number(name)
         if number is None:  # the folder could not be read
             os.close(held)
         else:
-            self._ensure_publisher().add(self._segments[number], held, is_new=False)
+            self._ensure_publisher().add(self.files[number], held, is_new=False)
 
     def _start(self) -> Writer:
         publisher = self.publisher()
@@ -348,12 +281,10 @@ class Store:
                 segment = Segment(writer.path)
         else:
             with reported(self._spool.make()):
-                writer = Writer(self._spool.folder, self.clock, older=self._numbers)
+                writer = Writer(self._spool.folder, self.clock, older=self.files)
                 segment = Segment(writer.path)
                 publisher.add(segment, writer.hold(), is_new=True)
-        self._written_to = self.adopt(segment)
-        self._written.add(self._written_to)
-        self.name(self._written_to, segment.name)
+        self._written_to = self.files.begin(segment)
         self._writer = writer
         return writer
 
@@ -370,21 +301,8 @@ class Store:
             found = dict(sorted({**found, **spooled}.items(), key=lambda file: rank(file[0])))
         return found
 
-    def _number(self, name: str, path: str) -> int | None:
-        """The number of the file called *name*, opened if it is new; None if it is gone."""
-        number = self._numbers.get(name)
-        if number is not None and (name != COMPACTED or self._segments[number].is_current()):
-            return number
-        try:
-            segment = Segment(path)
-        except FileNotFoundError:  # folded by somebody else just now
-            return None
-        number = self.adopt(segment)
-        self.name(number, name)
-        return number
-
     def _scan(self, number: int) -> None:
-        segment = self._segments[number]
+        segment = self.files[number]
         with contextlib.suppress(FileNotFoundError):  # folded by somebody else just now
             self.index.add(number, segment.scan(self._count_damaged), self._gives_way)
         if number >= _KEPT_OPEN and not is_compacted(segment.name):
@@ -393,7 +311,7 @@ class Store:
     def _gives_way(self, old: Spot, key: bytes, generation: int, file: int) -> bool | None:
         if self.key_of(old) != key:
             return None
-        return (generation, self._ranks[file]) >= (old.generation, self._ranks[old.file])
+        return (generation, self.files.rank(file)) >= (old.generation, self.files.rank(old.file))
 
     def _count_damaged(self) -> None:
         self.damaged += 1

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
-from ...errors import EXIT_OK, EXIT_UNMET, DbrunError, TooManyFailures
+from ...errors import EXIT_OK, EXIT_UNMET, DbrunError
 from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, may_wait, pin
-from ...spec.model import Spec, better
+from ...spec.model import Spec
 from ...types import Json, Record
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
-from ..gates import verdicts
+from ..gates import check_failures, judge_run
 from ..items import AskAgain, Item
 from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
@@ -28,7 +28,7 @@ from ..options import Observer, Progress, RunOptions
 from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
 from ..processing import make_processor
 from ..recording import Recorder
-from ..result import Run, Verdict
+from ..result import Run
 from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..tally import Tally
@@ -36,8 +36,6 @@ from ..tracked import check_tracking, track
 
 if TYPE_CHECKING:
     from ..processes.crew import Crew
-
-_ENOUGH_ROWS = 50  # a ratio of failures means nothing before
 
 
 def run(
@@ -273,7 +271,7 @@ class LocalRun:
                 if self._missing_ids:
                     self._missing_ids -= {record.id, record.id.partition("#")[0]}
                 if record.status == "error":
-                    self._check_failures()
+                    check_failures(self._spec, self._tally)
 
     def _total(self, parts: Opened, source: Source) -> int | None:
         """The records to come, where that can be told before the rows are read."""
@@ -311,24 +309,10 @@ class LocalRun:
 
         return tick
 
-    def _check_failures(self) -> None:
-        allowed = self._spec.limits.max_failures
-        if allowed is None:
-            return
-        failed, rows = self._tally.errors, self._tally.rows
-        is_ratio = 0 < allowed < 1  # 0 is a count: none may fail
-        if (failed > allowed * rows and rows >= _ENOUGH_ROWS) if is_ratio else failed > allowed:
-            _, kind, message = self._tally.first_failures[0]
-            raise TooManyFailures(
-                f"{failed} of {rows} rows failed, more than limits.max_failures ({allowed:g}) "
-                f"allows; the first: {kind}: {message}",
-                "mend the cause, or raise the limit, and run the same command again",
-            )
-
     def _finish(
         self, recorder: Recorder, parts: Opened, source: Source, sink: Sink, path: str | None
     ) -> Run:
-        judged = self._verdicts()
+        judged = judge_run(self._spec, self._tally, self._counters.latency)
         replay = self._mode == "replay"
         manifest: Mapping[str, Json] = {}
         unanswered = self._tally.by_error["unanswered"] + self._tally.measures.unanswered
@@ -367,23 +351,6 @@ class LocalRun:
             failed_scores=self._tally.measures.first_failures(),
             missing_ids=tuple(sorted(self._missing_ids)),
             tracked=None if replay else track(self._spec, manifest, path),
-        )
-
-    def _verdicts(self) -> tuple[Verdict, ...]:
-        spec = self._spec
-        if not spec.variants:
-            return verdicts(
-                spec.gates, self._tally, better=better(spec), latency=self._counters.latency
-            )
-        gated = spec.gated_variants
-        return tuple(
-            verdict
-            for variant in spec.variants
-            if gated is None or variant.name in gated
-            for own in [self._tally.by_variant.get(variant.name) or Tally()]
-            for verdict in verdicts(
-                spec.gates, own, better=better(spec), latency=own.latency, variant=variant.name
-            )
         )
 
     def _track_stopped(self, recorder: Recorder) -> None:

@@ -23,6 +23,7 @@ from ..credentials import with_credentials
 from ..dealing import deal, first_round
 from ..exchange import Exchange
 from ..feeding import feed
+from ..gates import check_failures
 from ..items import AskAgain
 from ..opening import Opened, Surroundings
 from ..options import Observer, Progress, RunOptions
@@ -274,7 +275,7 @@ class SparkRun(LocalRun):
         self._tally = joined_tally(latest(reports))
         if self._ending is None:
             try:
-                self._check_failures()
+                check_failures(self._spec, self._tally)
             except RunError as error:
                 self._ending = error
         counters = type(self._counters)()
@@ -319,7 +320,7 @@ class SparkRun(LocalRun):
             if self._missing_ids:
                 self._missing_ids -= {record.id, record.id.partition("#")[0]}
             if record.status == "error":
-                self._check_failures()
+                check_failures(self._spec, self._tally)
         if self._tally.rows != total:
             raise RunError(
                 f"of {total} records {self._tally.rows} came back from Spark's partitions",
