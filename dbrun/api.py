@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import SpecError
 from .registry import Registry
+from .run.away import at_home
 from .run.pipeline import Pipeline
 from .spec.load import load_spec
 from .types import Json, Problem
@@ -83,6 +84,7 @@ def _load(
         registry=registry,
     )
     spec, warnings = loaded.spec, loaded.warnings
+    spec = at_home(spec, os.environ if environ is None else environ)
     if any(step.prompt.registered for step in spec.asked):
         from .tracking.prompts import read_prompts
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
 
 REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
 
+_AWAY = "away"
 _PROBE = ".dbrun-probe"
 _TRIES = 10
 _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
@@ -45,6 +47,32 @@ def is_away(path: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     disk = "/".join(parts[:3])
     return not os.path.ismount(disk) and not os.path.islink(disk)
+
+
+def mirror_of(path: str, url: str) -> str:
+    """Where on local disk what lies at *path*, on a volume of the workspace at *url*, is worked on.
+
+    The same in every process; nothing is made.
+    """
+    host = re.sub(r"[^\w.-]", "_", url.partition("://")[2])
+    return os.path.join(_root(), _AWAY, host, path.lstrip("/"))
+
+
+def mirrored(path: str) -> str | None:
+    """The path on a volume that *path* is the mirror of; None if it is none."""
+    found = re.fullmatch(re.escape(os.path.join(_root(), _AWAY)) + r"/[^/]+(/Volumes/.*)", path)
+    return found[1] if found else None
+
+
+def spoken(text: str) -> str:
+    """*text* with the paths of volumes in place of those of their mirrors."""
+    root = os.path.join(_root(), _AWAY)
+    return re.sub(re.escape(root) + r"/[^/\s]+(?=/Volumes/)", "", text) if root in text else text
+
+
+def make_mirrors() -> None:
+    """Make the folder that holds all mirrors, for this user only. Raises `OSError`."""
+    make_spool(os.path.join(_root(), _AWAY))
 
 
 def wants_whole_files(folder: str) -> bool:

@@ -181,7 +181,7 @@ class _Call:
         from ..run.batches import export_answers, write_requests
         from ..run.journals import exists
 
-        if not requests and not exists(spec.journal.path):
+        if not requests and not exists(spec.journal.path, self._around()):
             raise UserError(
                 f"there is no journal at {spec.journal.path}", f"run it first: dbrun {spec.file}"
             )
@@ -231,7 +231,7 @@ class _Call:
         from ..run.journals import exists
 
         for users in groups:
-            if exists(users.journal):
+            if exists(users.journal, self._around()):
                 yield users
             else:
                 path = shown_path(users.journal)

@@ -6,12 +6,15 @@ import logging
 import sys
 from collections.abc import Callable
 
+from ..storage import spoken
+
 
 class _Handler(logging.Handler):
     """Writes to what standard error is at the time, so that lines go above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr, flush=True)
+        said = spoken(f"{record.levelname.lower()}: {record.getMessage()}")
+        print(said, file=sys.stderr, flush=True)
 
 
 def start(level: str) -> Callable[[], None]:

@@ -57,7 +57,7 @@ def command(
     for pipeline in load_all(paths, overlay):
         spec = pipeline.spec
         around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
-        with prints_aside(), planning_journal(spec, selection, fresh=fresh) as journal:
+        with prints_aside(), planning_journal(spec, around, selection, fresh=fresh) as journal:
             plan = make_plan(spec, around, journal, selection)
         spent = spent_so_far(spec, RunOptions(selection=selection))
         name, cap = shown_path(spec.file), spec.limits.max_cost

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EXIT_OK, UserError
+from ..storage import is_away
 from .session import session_of, talkative
 
 if TYPE_CHECKING:
@@ -41,8 +42,12 @@ def command(context: click.Context, /, results: tuple[str, ...], out: str | None
     from ..registry import Registry
     from ..report.html.writing import made_page
     from ..report.words import counted, size
+    from ..run.away import brought
+    from ..run.opening import Surroundings
 
+    around = Surroundings(environ=os.environ)
     file = out or _beside(results)
+    results = tuple(brought(path, around) for path in results)
     _refuse_place(file, results)
     with made_page(results, Registry()) as page:
         written = _write(file, page)
@@ -81,6 +86,8 @@ def _write(file: str, page: Page) -> int:
 def _beside(results: Sequence[str]) -> str:
     from ..run.manifest import stem
 
+    if is_away(results[0]):  # the page is for whoever sits here
+        results = [os.path.basename(path) for path in results]
     if len(results) == 1:
         return f"{stem(results[0])}.html"
     return os.path.join(os.path.dirname(results[0]), "report.html")

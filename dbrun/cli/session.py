@@ -26,6 +26,10 @@ class Session:
 
     def say(self, text: str) -> None:
         """Write a line to standard error, if anybody reads it."""
+        if "/away/" in text:
+            from ..storage import spoken
+
+            text = spoken(text)
         self.last = text
         with suppress(OSError, ValueError):
             print(text, file=sys.stderr, flush=True)

@@ -51,8 +51,11 @@ def command(
 def _verify_results(path: str, session: Session) -> int:
     from ..registry import Registry
     from ..run.agreement import disagreements
+    from ..run.away import brought
+    from ..run.opening import Surroundings
 
-    problems = disagreements(path, Registry())
+    around = Surroundings(environ=os.environ)
+    problems = disagreements(brought(path, around), Registry())
     for problem in problems:
         session.say(problem)
     if not problems:

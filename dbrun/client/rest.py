@@ -18,7 +18,6 @@ from .workspace import Login, Workspace
 TIMEOUT = 120.0
 """Seconds for one call."""
 
-_POLICY = RetryPolicy(attempts=6, retry_for=600.0, cap=20.0)
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _BUSY = frozenset({429, 503})
 _FAULTS = frozenset({408, 500, 502, 504})
@@ -34,9 +33,12 @@ class Refused(RunError):
 
 
 class Rest:
-    """The API of the workspace that the environment names."""
+    """The API of the workspace that the environment names; a call is tried *attempts* times."""
 
-    def __init__(self, sender: Sender, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, sender: Sender, environ: Mapping[str, str], clock: Clock, attempts: int = 6
+    ) -> None:
+        self._policy = RetryPolicy(attempts=attempts, retry_for=600.0, cap=20.0)
         self.workspace = Workspace(Login(path=""), sender, environ, clock)
         self._sender = sender
         self._clock = clock
@@ -95,7 +97,7 @@ class Rest:
             trouble = error or _trouble(response, self._clock)
             wait = None
             if trouble is not None and (method in _REPEATABLE or _was_not_taken(trouble)):
-                wait = _POLICY.delay(trouble, tries, elapsed, random.random)
+                wait = self._policy.delay(trouble, tries, elapsed, random.random)
             if wait is None or tries >= 20:
                 raise self._refused(method, path, response, error)
             self._clock.sleep(wait)

@@ -7,25 +7,29 @@ from collections.abc import Iterator
 
 from ..client.journal import Journal
 from ..findings import OK, WARN, Check, Finding
+from ..run.away import fetch_manifest
+from ..run.journals import exists
 from ..run.manifest import manifest_path
+from ..run.opening import Surroundings
 from ..spec.model import Spec
+from ..storage import mirrored
 
 
-def answer_checks(spec: Spec) -> list[Check]:
+def answer_checks(spec: Spec, around: Surroundings) -> list[Check]:
     """The journal, then what an earlier run left."""
     return [
-        Check(subject="journal", look=lambda: _journal(spec)),
-        Check(subject="results", look=lambda: _results(spec)),
+        Check(subject="journal", look=lambda: _journal(spec, around)),
+        Check(subject="results", look=lambda: _results(spec, around)),
     ]
 
 
-def _journal(spec: Spec) -> Iterator[Finding]:
+def _journal(spec: Spec, around: Surroundings) -> Iterator[Finding]:
     if spec.journal.mode == "off":
         said, mend = "is off: every run pays for everything", "remove journal.mode"
         yield Finding(state=WARN, subject="journal", said=said, mend=mend)
         return
     path = spec.journal.path
-    if not os.path.isdir(path):
+    if not exists(path, around):
         yield Finding(state=OK, subject="journal", said="there is none yet")
         return
     with Journal.open(path, mode="replay", writable=False) as journal:
@@ -39,12 +43,13 @@ def _journal(spec: Spec) -> Iterator[Finding]:
     yield Finding(state=OK, subject="journal", said=said)
 
 
-def _results(spec: Spec) -> Iterator[Finding]:
+def _results(spec: Spec, around: Surroundings) -> Iterator[Finding]:
     path = spec.sink.path
+    fetch_manifest(path, around)
     if os.path.exists(f"{manifest_path(path)}.partial"):
         said = "the last run did not finish"
         mend = "the same command continues it"
         yield Finding(state=WARN, subject="results", said=said, mend=mend)
-    elif os.path.exists(path):
+    elif os.path.exists(manifest_path(path) if mirrored(path) else path):
         said = "are there, of a finished run"
         yield Finding(state=OK, subject="results", said=said)

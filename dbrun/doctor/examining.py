@@ -16,6 +16,7 @@ from ..findings import WARN, Check, Finding
 from ..run.opening import Surroundings, create_adapter, make_context
 from ..run.pipeline import Pipeline
 from ..spec.model import EndpointSpec, Spec
+from ..storage import mirrored
 from .answers import answer_checks
 from .asking import ask_check
 from .folders import folder_check
@@ -67,20 +68,30 @@ def examine_spec(
             if ask:
                 checks.append(ask_check(adapter, around.clock))
             yield from carry_out(checks, seconds)
-    yield from carry_out(_storage(spec), seconds)
+    yield from carry_out(_storage(spec, around), seconds)
 
 
-def _storage(spec: Spec) -> Sequence[Check]:
+def _storage(spec: Spec, around: Surroundings) -> Sequence[Check]:
     sink, journal = os.path.dirname(spec.sink.path), spec.journal.path
-    checks = [folder_check("sink", sink)]
+    folders = {"sink": sink}
     if os.path.dirname(journal) != sink:
-        checks.append(folder_check("journal", journal))
+        folders["journal"] = journal
     table = spec.sink.table
     if table is not None and table.kind == "delta":
-        checks.append(folder_check("table", os.path.dirname(table.name)))
+        folders["table"] = os.path.dirname(table.name)
     if table is not None and table.errors is not None:
-        checks.append(folder_check("errors", os.path.dirname(table.errors)))
-    return [*checks, *answer_checks(spec)]
+        folders["errors"] = os.path.dirname(table.errors)
+    checks = [_place_check(subject, folder, around) for subject, folder in folders.items()]
+    return [*checks, *answer_checks(spec, around)]
+
+
+def _place_check(subject: str, folder: str, around: Surroundings) -> Check:
+    there = mirrored(folder)
+    if there is None:
+        return folder_check(subject, folder)
+    from .volumes import volume_check
+
+    return volume_check(subject, there, around.environ, around.clock)
 
 
 def _endpoints(spec: Spec) -> list[EndpointSpec]:

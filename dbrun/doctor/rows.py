@@ -11,6 +11,7 @@ from ..findings import OK, WARN, Check, Finding
 from ..run.opening import Surroundings, create_source
 from ..sources.base import may_wait
 from ..spec.model import Spec
+from ..storage import is_away
 
 
 def rows_check(spec: Spec, context: Context, around: Surroundings) -> Check:
@@ -20,6 +21,13 @@ def rows_check(spec: Spec, context: Context, around: Surroundings) -> Check:
 
 def _first(spec: Spec, context: Context, around: Surroundings) -> Iterator[Finding]:
     source = create_source(spec.source, context, around.registry)
+    path = str(spec.source.options.get("path", ""))
+    if is_away(path, around.environ):
+        found: list[str] = getattr(source, "files", list)()
+        more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+        said = f"{found[0] if found else path}{more} can be fetched from the workspace"
+        yield Finding(state=OK, subject="source", said=said)
+        return
     if may_wait(source):
         said = f"{spec.source.kind}, which is not read before there is a run"
         yield Finding(state=OK, subject="source", said=said)

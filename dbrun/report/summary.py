@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from ..storage import mirrored
 from .words import counted, money, seconds, tokens
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
         "run": manifest["run"],
         "status": manifest["status"],
         "exit_code": run.exit_code,
-        "results": None if manifest["status"] == "unanswered" else run.path,
+        "results": None if manifest["status"] == "unanswered" else _place(run),
     }
     parts = (
         "counts",
@@ -81,8 +82,14 @@ def describe(run: Run, spec: str) -> dict[str, Json]:
     return said
 
 
+def _place(run: Run) -> str | None:
+    """Where the results are."""
+    return mirrored(run.path) or run.path if run.path is not None else None
+
+
 def shown_path(path: str) -> str:
     """*path* as a person would write it here: relative where it lies below the current folder."""
+    path = mirrored(path) or path
     relative = os.path.relpath(path)
     return path if relative.startswith(os.pardir) else relative
 

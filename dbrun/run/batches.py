@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..adapters.base import batch_url
-from ..client.journal import Journal
 from ..errors import UserError
 from ..spec.model import Spec
+from .away import read_journal
 from .batch_lines import answer_line, request_line
 from .opening import Surroundings
 from .survey import Survey, Trouble, Watch, short_key, surveying, unwatched
@@ -42,7 +42,7 @@ def export_answers(path: str, around: Surroundings, write: Write) -> int:
         SinkError: the journal cannot be read.
     """
     count = 0
-    with Journal.open(path, mode="replay", writable=False, clock=around.clock) as journal:
+    with read_journal(path, around) as journal:
         for key, entry in journal.items():
             write(answer_line(key, entry))
             count += 1
@@ -62,9 +62,7 @@ def write_requests(
     told = Requests()
     seen: set[int] = set()
     with (
-        Journal.open(
-            spec.journal.path, mode="replay", writable=False, clock=around.clock
-        ) as journal,
+        read_journal(spec.journal.path, around) as journal,
         surveying(spec, around, journal, watch) as survey,
     ):
         urls = batch_urls(survey)

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from ..adapters.base import Answer
-from ..client.journal import Journal, SinkLock
+from ..client.journal import Journal
 from ..errors import DbrunError, EndpointError, Malformed, SourceError, UserError
 from ..files import open_in
 from ..spec.model import Spec
+from .away import sink_lock
 from .batch_lines import BatchAnswer, ForeignLine, is_key, read_answer
 from .opening import Surroundings
 from .survey import Survey, Trouble, Watch, short_key, surveying, unwatched
@@ -77,12 +78,13 @@ def import_answers(
     """
     _check(spec, paths)
     with ExitStack() as stack:
-        stack.enter_context(SinkLock(spec.journal.path, clock=around.clock))
+        every = spec.journal.publish_every
+        stack.enter_context(sink_lock(spec.journal.path, around, every))
         journal = stack.enter_context(
             Journal.open(
                 spec.journal.path,
                 clock=around.clock,
-                publish_every=spec.journal.publish_every,
+                publish_every=every,
             )
         )
         survey = stack.enter_context(surveying(spec, around, journal, watch))

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 
 from ..adapters.base import Adapter
 from ..client.journal import Entry, Journal
+from ..client.journal.segment import names
 from ..context import NoMemory
 from ..errors import DbrunError, EndpointError
+from ..storage import mirrored
 from ..types import Json, Response, UsageSum
+from .away import catch_up
 from .opening import Surroundings, create_adapter, make_context
 from .survey import Watch, unwatched
 from .use import Count, Use, Users, find_use
@@ -45,9 +48,12 @@ class Found:
         return len(self.use.keys) - used if self.use is not None else 0
 
 
-def exists(path: str) -> bool:
-    """Whether there is a journal in the folder *path*."""
-    return os.path.isdir(path)
+def exists(path: str, around: Surroundings) -> bool:
+    """Whether there is a journal in the folder *path*. Raises `RunError` as `away.catch_up`."""
+    if mirrored(path) is None:
+        return os.path.isdir(path)
+    catch_up(path, around)
+    return bool(names(path))
 
 
 def look(users: Users, around: Surroundings, watch: Watch = unwatched) -> Found:
@@ -57,7 +63,7 @@ def look(users: Users, around: Surroundings, watch: Watch = unwatched) -> Found:
         SinkError: the journal cannot be read.
     """
     path = users.journal
-    if not exists(path):
+    if not exists(path, around):
         return Found(path=path, exists=False)
     with Journal.open(path, mode="replay", writable=False, clock=around.clock) as journal:
         found = Found(path=path, exists=True, files=journal.segments, facts=journal.facts)

@@ -18,6 +18,7 @@ from ..client.journal import Journal
 from ..errors import EndpointError, SpendCap
 from ..frozen import frozen
 from ..spec.model import Price, Spec, StepSpec
+from .away import read_journal
 from .forecast import NOTHING, Demand, Range
 from .items import Selection
 from .opening import Surroundings
@@ -53,14 +54,16 @@ class Plan:
 
 
 @contextmanager
-def planning_journal(spec: Spec, selection: Selection, *, fresh: bool) -> Iterator[Journal]:
+def planning_journal(
+    spec: Spec, around: Surroundings, selection: Selection, *, fresh: bool
+) -> Iterator[Journal]:
     """The journal as a run would find it, for reading only; *fresh* as `--fresh` does.
 
     Raises:
         SinkError: it cannot be read.
     """
     mode = "refresh" if fresh else spec.journal.mode
-    with Journal.open(spec.journal.path, mode=mode, writable=False) as journal:
+    with read_journal(spec.journal.path, around, mode) as journal:
         if mode == "refresh":
             journal.begin_generation("fresh", digest(selection.to_json()))
         yield journal

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..client.journal import Journal, SinkLock
+from ..client.journal import Journal
 from ..errors import SinkError, UserError
+from .away import read_journal, sink_lock
 from .opening import Surroundings
 from .survey import Watch, short_key, unwatched
 from .use import Count, Use, Users, find_use
@@ -52,10 +53,10 @@ def prune(
     """
     path = users.journal
     if dry_run:
-        with Journal.open(path, mode="replay", writable=False, clock=around.clock) as journal:
+        with read_journal(path, around) as journal:
             use = find_use(users, journal, around, watch)
             return _judged(use, journal, force)
-    lock = SinkLock(path, clock=around.clock)
+    lock = sink_lock(path, around)
     with lock, Journal.open(path, clock=around.clock) as journal:
         use = find_use(users, journal, around, watch)
         pruned = _judged(use, journal, force)
@@ -132,7 +133,7 @@ def compact(path: str, around: Surroundings) -> Compacted:
         UserError: another run holds the journal.
         SinkError: the journal cannot be written.
     """
-    with SinkLock(path, clock=around.clock), Journal.open(path, clock=around.clock) as journal:
+    with sink_lock(path, around), Journal.open(path, clock=around.clock) as journal:
         files, size = journal.segments, journal.bytes_
         if not journal.compact() and files > 1:
             raise _not_folded(path)

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..client.journal import Journal
 from ..client.waiting import blocking
 from ..frozen import frozen
 from ..spec.model import Spec
 from ..types import Failure, Json, Record
+from .away import read_journal
 from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
@@ -55,7 +55,7 @@ def render(spec: Spec, around: Surroundings, selection: Selection) -> Iterator[R
         SourceError: the rows cannot be read.
     """
     around = replace(around, offline=True)
-    journal = Journal.open(spec.journal.path, mode="replay", writable=False, clock=around.clock)
+    journal = read_journal(spec.journal.path, around)
     with (
         journal,
         opened(spec, around, journal=journal, counters=Counters(), halt=threading.Event()) as parts,

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from ..client.journal import Journal
 from ..client.waiting import blocking
 from ..sources.base import pin
 from ..spec.model import Spec
 from ..types import Record
+from .away import read_journal
 from .counters import Counters
 from .feeding import feed
 from .manifest import manifest_path
@@ -34,7 +34,7 @@ def replayed(
     """
     around = replace(around, offline=True)
     path = journal_path or spec.journal.path
-    journal = Journal.open(path, mode="replay", writable=False, clock=around.clock)
+    journal = read_journal(path, around)
     with ExitStack() as stack:
         stack.callback(journal.close)
         parts = stack.enter_context(

@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..registry import Registry
 from ..spec.model import Spec
 from ..types import Json, Record
+from .away import fetch_results
 from .measures import is_unanswered
 from .opening import Surroundings, create_sink
 from .pairing import Pair, pairs
@@ -70,6 +71,7 @@ def verify_spec(spec: Spec, around: Surroundings) -> Verification:
         SourceError: rows or results cannot be read.
     """
     path = spec.sink.path
+    fetch_results(path, around)
     if not os.path.exists(path):
         raise UserError(f"{path}: there are no results to verify", f"run: dbrun {spec.file}")
     verification = Verification()

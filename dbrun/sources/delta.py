@@ -13,6 +13,7 @@ from ..client.delta import is_delta, library, open_table, reason
 from ..context import Context
 from ..errors import DbrunError, PluginError, SourceError, UserError
 from ..files import shown
+from ..storage import is_away
 from ..types import Json
 from .arrow import arrow_rows
 from .file import PATH
@@ -63,6 +64,7 @@ class DeltaSource:
         self._timestamp = _instant(timestamp) if timestamp is not None else None
         self._name = shown(self._path, context.project)
         self._is_read = False
+        self._is_away = is_away(self._path, context.environ)
         self.folder: str | None = self._path
         self._id: str | None = None
 
@@ -123,6 +125,12 @@ class DeltaSource:
 
     def _open(self) -> Any:
         library()
+        if self._is_away:
+            raise SourceError(
+                f"{self._name}: a Delta table on a volume can be read on compute of its workspace "
+                "only",
+                "name a table as catalog.schema.name with a warehouse_id",
+            )
         if not is_delta(self._path):
             raise SourceError(
                 f"{self._name}: there is no Delta table", "source.path names a table's folder"

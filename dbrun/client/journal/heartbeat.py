@@ -107,7 +107,7 @@ class Heartbeat:
     def _beat(self) -> None:
         """Write the file anew; if it was taken away, see who did."""
         with contextlib.suppress(OSError, SinkError):  # the next beat may come through
-            if not os.path.exists(self._path(self._token)) and (others := self._others()):
+            if not self._is_there(self._token) and (others := self._others()):
                 self._usurper = _named(self._read(others[0]))
                 return
             self._write()
@@ -123,12 +123,12 @@ class Heartbeat:
                 else:  # swept away before it was locked
                     os.close(fd)
         with reported(self._path(self._token)):
-            make_folder(self._folder)
+            self._make_folder()
             self._write()
 
     def _withdraw(self) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(self._path(self._token))
+            self._remove(self._token)
         if self._held is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._local(self._token))
@@ -145,20 +145,20 @@ class Heartbeat:
             "beats": self._beats,
         }
         self._beats += 1
-        write_anew(self._path(self._token), json.dumps(said).encode())
+        self._put(self._token, json.dumps(said).encode())
 
     def _sweep(self) -> None:
         """Clear away what runs on this machine left whose files were removed from elsewhere."""
         with contextlib.suppress(OSError):
             for name in os.listdir(self._spool.folder) if self._spool.exists() else ():
-                if name.startswith("lock-") and not os.path.exists(self._path(name[5:])):
+                if name.startswith("lock-") and not self._is_there(name[5:]):
                     self._lives_here(name[5:])
 
     def _others(self) -> list[str]:
         """The tokens of the other runs that have announced themselves."""
         with reported(self._folder):
             try:
-                found = [_NAME.fullmatch(name) for name in sorted(os.listdir(self._folder))]
+                found = [_NAME.fullmatch(name) for name in sorted(self._names())]
             except FileNotFoundError:
                 return []
         return [match[1] for match in found if match and match[1] != self._token]
@@ -171,7 +171,7 @@ class Heartbeat:
         if lives:
             raise self._refusal(_named(self._read(token)))
         with reported(self._path(token)), contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path(token))
+            self._remove(token)
 
     def _lives_here(self, token: str) -> bool | None:
         """Whether the run lives on this machine; None if it is none of this machine."""
@@ -199,7 +199,7 @@ class Heartbeat:
         while self._clock.now() < until:
             self._clock.sleep(_LOOK)
             now = self._read(token)
-            if now is None and not os.path.exists(self._path(token)):
+            if now is None and not self._is_there(token):
                 return False
             if first is None:
                 first = now
@@ -210,10 +210,30 @@ class Heartbeat:
     def _read(self, token: str) -> bytes | None:
         """What the run's file holds; None if it cannot be read."""
         try:
-            with open(self._path(token), "rb") as file:
-                return file.read()
+            return self._get(token)
         except OSError:
             return None
+
+    # What follows is all that asks the storage itself; each raises `OSError`.
+
+    def _make_folder(self) -> None:
+        make_folder(self._folder)
+
+    def _names(self) -> list[str]:
+        return os.listdir(self._folder)
+
+    def _is_there(self, token: str) -> bool:
+        return os.path.exists(self._path(token))
+
+    def _get(self, token: str) -> bytes:
+        with open(self._path(token), "rb") as file:
+            return file.read()
+
+    def _put(self, token: str, data: bytes) -> None:
+        write_anew(self._path(token), data)
+
+    def _remove(self, token: str) -> None:
+        os.unlink(self._path(token))
 
     def _refusal(self, who: str) -> SinkInUse:
         return SinkInUse(

@@ -13,9 +13,18 @@ from ...types import Json
 from .disk import make_folder, reported, sync_file, sync_folder, write_all, write_anew
 from .lock import create_locked, locked
 
-_NAME = "state.json"
+NAME = "state.json"
+"""The file, in the journal's folder."""
+
 _COPY = "state.json.copy"
 _BESIDE = ".partial"
+
+
+def generation_in(text: str) -> int:
+    """The newest generation that a state file of this *text* tells of."""
+    with contextlib.suppress(ValueError):
+        return int(_sane(json.loads(text))["generation"])
+    return 1
 
 
 class State:
@@ -88,7 +97,7 @@ class State:
         }
 
     def _read(self) -> dict[str, Any]:
-        for name in (_NAME, _COPY) if self._folder is not None else ():
+        for name in (NAME, _COPY) if self._folder is not None else ():
             path = os.path.join(self._folder or "", name)
             with (
                 reported(path),
@@ -101,12 +110,12 @@ class State:
     def _write(self) -> None:
         """Written beside and moved into place: a kill leaves the old file or the new one."""
         assert self._folder is not None
-        path = os.path.join(self._folder, _NAME)
+        path = os.path.join(self._folder, NAME)
         text = json.dumps(self._said, indent=1, sort_keys=True) + "\n"
         with reported(path):
             make_folder(self._folder)
             if wants_whole_files(self._folder):
-                for name in (_COPY, _NAME):
+                for name in (_COPY, NAME):
                     write_anew(os.path.join(self._folder, name), text.encode("ascii"))
                 return
             beside, fd = self._create_beside(path)
@@ -128,7 +137,7 @@ class State:
         assert self._folder is not None
         make_folder(self._folder)
         for name in os.listdir(self._folder):
-            if name.startswith(_NAME + ".") and name.endswith(_BESIDE):
+            if name.startswith(NAME + ".") and name.endswith(_BESIDE):
                 dead = os.path.join(self._folder, name)
                 with locked(dead) as found, contextlib.suppress(OSError):
                     if found is not None:

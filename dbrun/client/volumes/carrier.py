@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -33,20 +34,22 @@ Into = Callable[[HttpResponse], IO[bytes]]
 
 
 class Carrier:
-    """Sends requests whose bodies, or those of their answers, may be files. For one thread.
+    """Sends requests whose bodies, or those of their answers, may be files. Thread-safe.
 
     A time limit is for silence, not for the whole: how long a file takes nobody knows.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self._lock = threading.Lock()
         self._adapter: Any = None
 
     def close(self) -> None:
         """Close the connections."""
-        if self._adapter is not None:
-            self._adapter.close()
-            self._adapter = None
+        with self._lock:
+            adapter, self._adapter = self._adapter, None
+        if adapter is not None:
+            adapter.close()
 
     def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
         """Send *request*; its answer whole, as `Transport.send` gives it."""
@@ -110,14 +113,15 @@ class Carrier:
         return answer
 
     def _open(self, scheme: str, bundle: str | None) -> Any:
-        if self._adapter is None:
-            context = None
-            if scheme == "https":
-                from ..http_tls import tls_context
+        with self._lock:
+            if self._adapter is None:
+                context = None
+                if scheme == "https":
+                    from ..http_tls import tls_context
 
-                context = tls_context(True, bundle)
-            self._adapter = _adapter(context)
-        return self._adapter
+                    context = tls_context(True, bundle)
+                self._adapter = _adapter(context)
+            return self._adapter
 
 
 def _adapter(context: SSLContext | None) -> Any:

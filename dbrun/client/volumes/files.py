@@ -50,15 +50,18 @@ class Entry:
 
 
 class Volumes:
-    """The files of the workspace that the environment names. For one thread at a time.
+    """The files of the workspace that the environment names; each call is tried *attempts* times.
+    Thread-safe.
 
     What fails is an `OSError` as a disk would raise it, in the workspace's words; trouble with the
     login, the host and its certificate is a `RunError` that names the path.
     """
 
-    def __init__(self, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], clock: Clock | None = None, attempts: int = 6
+    ) -> None:
         self._carrier = Carrier(environ)
-        self._rest = Rest(self._carrier, environ, clock or Clock())
+        self._rest = Rest(self._carrier, environ, clock or Clock(), attempts)
 
     def __enter__(self) -> Volumes:
         return self
@@ -120,7 +123,7 @@ class Volumes:
         except DbrunError as error:
             raise _trouble(error, path) from error
 
-    def send(self, source: str, path: str) -> None:
+    def send(self, source: str, path: str) -> Entry:
         """Make *path* a copy of the file *source*, whatever was there; readers see the old file
         or the new one. Its folder must be there.
 
@@ -146,6 +149,7 @@ class Volumes:
         arrived = self.look(path)
         if arrived is None or arrived.size != size:
             raise OSError(errno.EIO, "it does not hold what was sent to it", path)
+        return arrived
 
     def make_folder(self, path: str) -> None:
         """Make the folder *path* and those above it; nothing if it is there."""

@@ -17,6 +17,7 @@ from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, may_wait, pin
 from ...spec.model import Spec
 from ...types import Json, Record
+from ..away import Delivery, catch_up, options_at_home, sink_lock
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
@@ -77,9 +78,13 @@ def conduct(
     """`run` by a *kind* of run that may do the asking elsewhere."""
     mode = "replay" if options.replay else "refresh" if options.fresh else spec.journal.mode
     with ExitStack() as stack:
-        lock = SinkLock(spec.journal.path)
+        options = options_at_home(options, around.environ)
+        lock = sink_lock(spec.journal.path, around, spec.journal.publish_every)
         if mode != "replay":
             stack.enter_context(lock)
+        else:
+            catch_up(spec.journal.path, around)
+        delivery = Delivery(spec, options, around)
         journal = Journal.open(
             spec.journal.path,
             mode=mode,
@@ -89,7 +94,7 @@ def conduct(
         )
         stack.enter_context(journal)
         around = replace(around, offline=around.offline or mode == "replay")
-        return kind(spec, options, around, journal, lock, mode, rows, observe).run()
+        return delivery.send(kind(spec, options, around, journal, lock, mode, rows, observe).run())
 
 
 class LocalRun:
