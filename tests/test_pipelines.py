@@ -17,6 +17,7 @@ from fakes.models import Endpoint, standard_endpoints
 from fakes.workspace import FakeWorkspace
 
 import dbrun
+from dbrun.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted(path.name for path in (ROOT / "pipelines").glob("*.yaml"))
@@ -146,3 +147,13 @@ def test_the_quick_start_gives_equal_bytes_and_pays_once(folder: Path) -> None:
     assert fresh == again == anew
     for line in fresh.decode().splitlines():
         assert 20 < len(json.loads(line)["output"]) < 250
+
+
+@pytest.mark.parametrize("target", ["local", "prod"])
+@pytest.mark.parametrize("name", SPECS)
+def test_example_passes_its_own_tests(
+    name: str, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ["--target", target] if name in TWO_TARGETS else []
+    assert main(["test", str(ROOT / "pipelines" / name), *chosen]) == 0
+    assert " passed in " in capsys.readouterr().out

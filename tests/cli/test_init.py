@@ -46,6 +46,10 @@ def test_the_project_is_valid_and_runs(
     for target in ("local", "databricks", *(["job"] if options else [])):
         assert main(["validate", "pipelines/*.yaml", "--target", target]) == 0
         assert capsys.readouterr().err == "pipelines/tickets.yaml: ok\n"
+        assert main(["test", "pipelines/tickets.yaml", "--target", target]) == 0
+        assert capsys.readouterr().out.startswith("pipelines/tickets.yaml: 3 passed in ")
+    assert main(["test", "pipelines/tickets.yaml"]) == 0
+    assert capsys.readouterr().out.startswith("pipelines/tickets.yaml: 3 passed in ")
     assert main(["pipelines/tickets.yaml", "--quiet"]) == 0
     records = [json.loads(line) for line in Path("out/tickets.jsonl").read_text().splitlines()]
     assert len(records) == 10
@@ -116,10 +120,10 @@ def test_the_checks_of_ci_pass(folder: Path, capsys: pytest.CaptureFixture[str])
     }
     # It asks the network, and installs the dbrun that is here already.
     assert steps.pop("Install") == "python -m pip install -r requirements.txt pytest"
-    assert len(steps) == 4
+    assert len(steps) == 5
     hooks: Any = yaml.safe_load(Path("demo/.pre-commit-config.yaml").read_text())
     entries = [hook["entry"] for hook in hooks["repos"][0]["hooks"]]
-    assert entries == ["dbrun validate", steps["Compare the job with its spec"]]
+    assert entries == ["dbrun validate", "dbrun test 'pipelines/*.yaml'", steps["Compare the job with its spec"]]
     for name, script in steps.items():
         # As GitHub runs a step.
         done = subprocess.run(
