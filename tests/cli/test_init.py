@@ -123,7 +123,11 @@ def test_the_checks_of_ci_pass(folder: Path, capsys: pytest.CaptureFixture[str])
     assert len(steps) == 5
     hooks: Any = yaml.safe_load(Path("demo/.pre-commit-config.yaml").read_text())
     entries = [hook["entry"] for hook in hooks["repos"][0]["hooks"]]
-    assert entries == ["dbrun validate", "dbrun test 'pipelines/*.yaml'", steps["Compare the job with its spec"]]
+    assert entries == [
+        "dbrun validate",
+        "dbrun test 'pipelines/*.yaml'",
+        steps["Compare the job with its spec"],
+    ]
     for name, script in steps.items():
         # As GitHub runs a step.
         done = subprocess.run(
