@@ -22,6 +22,7 @@ class Files:
         self._numbers: dict[str, int] = {}
         self._begun: list[int] = []
         self._trusted: set[str] = set()
+        self._found_sound: dict[int, bool] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -94,6 +95,7 @@ class Files:
     def trust(self, names: Iterable[str]) -> None:
         """The segments of these *names* were written by processes that take part in this run."""
         self._trusted.update(names)
+        self._found_sound.clear()
 
     def is_trusted(self, number: int) -> bool:
         """Whether every line of file *number* is known to be valid JSON.
@@ -101,8 +103,11 @@ class Files:
         So are those that this process wrote, or that it was told to `trust`, and the compacted
         ones: they were parsed when they got there.
         """
-        name = self._segments[number].name
-        return number in self._begun or name in self._trusted or is_compacted(name)
+        if number not in self._found_sound:  # asked again for each line
+            name = self._segments[number].name
+            known = number in self._begun or name in self._trusted
+            self._found_sound[number] = known or is_compacted(name)
+        return self._found_sound[number]
 
     @property
     def begun(self) -> list[str]:
