@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 from collections.abc import Mapping
 from importlib import import_module
@@ -72,7 +73,8 @@ class LazyGroup(click.Group):
         """The command called *cmd_name*; its module is imported now."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"dbrun.cli.{cmd_name}").command
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"dbrun.cli.{name}").command
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,21 @@ def writing(file: str, spec: Spec) -> Iterator[Callable[[bytes], None]]:
         UserError: there is something at *file* that must not be written over.
         SinkError: it cannot be written.
     """
+    if file != STANDARD_OUTPUT:
+        _refuse_place(file, spec)
+    with written_whole(file) as write:
+        yield write
+
+
+@contextmanager
+def written_whole(file: str) -> Iterator[Callable[[bytes], None]]:
+    """What writes to *file*, whatever is there; '-' is standard output. Raises `SinkError`."""
     if file == STANDARD_OUTPUT:
         yield byte_writer()
         return
     from ..run.places import discard_partial
     from ..sinks.file import PartialFile
 
-    _refuse_place(file, spec)
     made = PartialFile(file)
     made.open()
     try:
@@ -40,6 +48,54 @@ def writing(file: str, spec: Spec) -> Iterator[Callable[[bytes], None]]:
         made.close()
         discard_partial(file)
         raise
+
+
+@contextmanager
+def written_records(file: str, kind: str) -> Iterator[Callable[[bytes], None]]:
+    """What writes records, each a line of JSON, to *file* in the format *kind* of a sink.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    if kind == "jsonl":
+        with written_whole(file) as write:
+            yield write
+        return
+    from ..registry import Registry
+    from ..run.places import discard_partial
+    from ..spec.model import SinkSpec
+
+    sink = Registry().get("sinks", kind).create(SinkSpec(path=os.path.abspath(file), kind=kind))
+    sink.open()
+    try:
+        yield sink.write_line
+        sink.commit()
+    except BaseException:
+        sink.close()
+        discard_partial(file)
+        raise
+
+
+def refuse_results_place(file: str, inputs: Sequence[str], endings: Sequence[str]) -> None:
+    """Raises `UserError` if *file* cannot be written, which is made of *inputs*, or what is there
+    is something else than what a name of one of *endings* says."""
+    from ..run.manifest import manifest_path
+    from ..run.recording import read_manifest
+
+    if file == STANDARD_OUTPUT:
+        return
+    if not file.lower().endswith(tuple(endings)):
+        wanted = " or ".join(endings)
+        raise UserError(f"{file}: the name does not fit", f"it must end in {wanted}")
+    if not os.path.exists(file):
+        return
+    if not os.path.isfile(file):
+        raise UserError(f"{file} is no regular file", "'-' is standard output")
+    if any(os.path.exists(one) and os.path.samefile(file, one) for one in inputs):
+        raise UserError(f"{file} is what is read, and would be lost", "name another --out")
+    results = (read_manifest(manifest_path(file)) or {}).get("results")
+    if isinstance(results, dict) and results.get("path") == os.path.basename(file):
+        raise UserError(f"{file} has the results of a run", "name another --out")
 
 
 def _refuse_place(file: str, spec: Spec) -> None:

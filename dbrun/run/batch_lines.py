@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..client.journal import Entry
 from ..types import Json
@@ -25,6 +25,7 @@ MOST_BYTES = 200_000_000
 """Bytes that OpenAI takes in one file."""
 
 _KEY = re.compile("[0-9a-f]{64}")
+_MEMBERS = frozenset({"id", "custom_id", "response", "error"})
 _LONGEST_CODE = 60
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -35,11 +36,18 @@ class ForeignLine(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAnswer:
-    """What came back for the request *custom_id*: a *body*, or a *failure* in a word or two."""
+    """What came back for the request *custom_id*: a *body*, or a *failure* in a word or two, with
+    the *status* of the answer that said so, or the *error* of the batch itself.
+
+    *beside* are the members of the line that the Batch API does not know.
+    """
 
     custom_id: str
     body: Json = None
     failure: str | None = None
+    status: int | None = None
+    error: Json = None
+    beside: Mapping[str, Json] = field(default_factory=dict)
 
 
 def is_key(custom_id: str) -> bool:
@@ -54,9 +62,29 @@ def request_line(key: str, url: str, body: Json) -> bytes:
 
 def answer_line(key: str, entry: Entry) -> bytes:
     """The answer as the Batch API would have given it, newline included."""
-    response = {"status_code": 200, "request_id": f"req_{key[:24]}", "body": entry.body}
+    return result_line(key, key[:24], status=200, body=entry.body)
+
+
+def result_line(
+    custom_id: str,
+    number: str,
+    *,
+    status: int | None = None,
+    body: Json = None,
+    error: Json = None,
+    beside: Mapping[str, Json] | None = None,
+) -> bytes:
+    """What came back for a request as the Batch API gives it, newline included: the *body* of an
+    answer of that *status*, or an *error*. The line's own ids are made of *number*."""
+    response = {"status_code": status, "request_id": f"req_{number}", "body": body}
     return _line(
-        {"id": f"batch_req_{key[:24]}", "custom_id": key, "response": response, "error": None}
+        {
+            "id": f"batch_req_{number}",
+            "custom_id": custom_id,
+            "response": response if status is not None else None,
+            "error": error,
+            **(beside or {}),
+        }
     )
 
 
@@ -66,15 +94,15 @@ def read_answer(line: bytes) -> BatchAnswer:
     Raises:
         ForeignLine: it holds none.
     """
-    said = _parsed(line)
-    if not isinstance(said, dict):
-        raise ForeignLine("the line is no object")
+    said = read_object(line)
     custom_id = said.get("custom_id")
     if not isinstance(custom_id, str) or not custom_id:
         raise ForeignLine("the line has no custom_id")
     response, error = said.get("response"), said.get("error")
+    beside = {name: said[name] for name in said.keys() - _MEMBERS}
     if error is not None:
-        return BatchAnswer(custom_id=custom_id, failure=_code(error) or "error")
+        failure = _code(error) or "error"
+        return BatchAnswer(custom_id=custom_id, failure=failure, error=error, beside=beside)
     if response is None and "method" in said and "body" in said:
         raise ForeignLine("this is a request; import the file that the batch gave back")
     if not isinstance(response, dict) or "status_code" not in response:
@@ -83,10 +111,28 @@ def read_answer(line: bytes) -> BatchAnswer:
     if status != 200:
         told = response.get("body")
         code = _code(told.get("error", told)) if isinstance(told, dict) else None
-        return BatchAnswer(custom_id=custom_id, failure=" ".join(filter(None, (str(status), code))))
+        return BatchAnswer(
+            custom_id=custom_id,
+            body=told,
+            failure=" ".join(filter(None, (str(status), code))),
+            status=status if type(status) is int else None,
+            beside=beside,
+        )
     if "body" not in response:
         raise ForeignLine("the line has no response.body")
-    return BatchAnswer(custom_id=custom_id, body=response["body"])
+    return BatchAnswer(custom_id=custom_id, body=response["body"], status=200, beside=beside)
+
+
+def read_object(line: bytes) -> dict[str, Json]:
+    """The object that *line* is.
+
+    Raises:
+        ForeignLine: it is none.
+    """
+    said = _parsed(line)
+    if not isinstance(said, dict):
+        raise ForeignLine("the line is no object")
+    return said
 
 
 def _line(value: Mapping[str, Json]) -> bytes:

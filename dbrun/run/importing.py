@@ -7,32 +7,22 @@ nothing, and the same command again goes on.
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import tempfile
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO
 
 from ..adapters.base import Answer
 from ..client.journal import Journal
-from ..errors import DbrunError, EndpointError, Malformed, SourceError, UserError
-from ..files import open_in
+from ..errors import EndpointError, Malformed, UserError
 from ..spec.model import Spec
 from .away import sink_lock
 from .batch_lines import BatchAnswer, ForeignLine, is_key, read_answer
+from .line_files import kept_file, lines_of, refuse_missing
 from .opening import Surroundings
 from .survey import Survey, Trouble, Watch, short_key, surveying, unwatched
 
-LONGEST_LINE = 1 << 26
-"""Bytes of a line that can be an answer; a longer one is passed over."""
-
-STANDARD_INPUT = "-"
-
+_MEND = "what was read before is kept; mend the file and run the same command again"
 _ANSWERED, _TAKEN = -1, -2
 """Of a request, in place of the step that waits for its answer: it has one from before this
 import, or from it."""
@@ -88,7 +78,7 @@ def import_answers(
             )
         )
         survey = stack.enter_context(surveying(spec, around, journal, watch))
-        files = [(name, _kept(name, stack)) for name in paths]
+        files = [(name, kept_file(name, stack)) for name in paths]
         work = _Import(survey, journal, fresh)
         took = work.go_through(files)
         # Answers bring the requests of later steps, and their answers may be there as well.
@@ -119,7 +109,7 @@ class _Import:
         taken = self.taken
         told = self.told = Imported()
         self._find_out()
-        for where, line in _lines(files):
+        for where, line in lines_of(files, _MEND):
             told.lines += 1
             try:
                 self._judge(read_answer(line), where)
@@ -206,53 +196,4 @@ def _check(spec: Spec, paths: Sequence[str]) -> None:
             "all the same",
             "add --set journal.mode=reuse, and set it for the run as well",
         )
-    for path in paths:
-        if path != STANDARD_INPUT and not os.path.isfile(path):
-            what = "is a folder" if os.path.isdir(path) else "there is no such file"
-            raise UserError(f"{path}: {what}", "name a file that a batch gave back")
-
-
-def _kept(path: str, stack: ExitStack) -> str:
-    """A file that can be read again: *path*, or a copy of standard input."""
-    if path != STANDARD_INPUT:
-        return path
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dbrun-"))
-    copy = os.path.join(folder, "answers.jsonl")
-    with open(copy, "wb") as stream:
-        shutil.copyfileobj(sys.stdin.buffer, stream)
-    return copy
-
-
-def _lines(files: Sequence[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
-    """Every line that is not blank, with its place in a person's words.
-
-    Raises:
-        SourceError: a file cannot be read to its end.
-    """
-    for name, path in files:
-        shown = "standard input" if name == STANDARD_INPUT else name
-        try:
-            with open_in(path) as stream:
-                for number, line in enumerate(_bounded(stream), start=1):
-                    if line.strip():
-                        yield f"{shown}:{number}", line
-        except DbrunError:
-            raise
-        except Exception as error:
-            # zstandard is optional, and so is the name of its error.
-            known = isinstance(error, (OSError, EOFError, zlib.error))
-            if not known and type(error).__name__ != "ZstdError":
-                raise
-            raise SourceError(
-                f"{shown}: cannot be read: {getattr(error, 'strerror', None) or error}",
-                "what was read before is kept; mend the file and run the same command again",
-            ) from error
-
-
-def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines of *stream*; one that is too long comes as its beginning."""
-    while line := stream.readline(LONGEST_LINE):
-        rest = line
-        while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = stream.readline(LONGEST_LINE)
-        yield line
+    refuse_missing(paths, "name a file that a batch gave back")

@@ -47,7 +47,7 @@ def test_a_request_is_as_the_api_takes_it() -> None:
 def test_an_answer_comes_back_as_it_was(body: Any) -> None:
     written = answer_line(KEY, Entry(body=body))
     assert written.count(b"\n") == 1
-    assert read_answer(written) == BatchAnswer(custom_id=KEY, body=body)
+    assert read_answer(written) == BatchAnswer(custom_id=KEY, body=body, status=200)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,8 @@ def test_an_answer_comes_back_as_it_was(body: Any) -> None:
     ],
 )
 def test_failures_are_told_by_their_code(fields: dict[str, Any], failure: str) -> None:
-    assert read_answer(line(**fields)) == BatchAnswer(custom_id="c", failure=failure)
+    answer = read_answer(line(**fields))
+    assert (answer.custom_id, answer.failure) == ("c", failure)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_whatever_comes_is_an_answer_or_foreign(text: bytes) -> None:
 
 def test_what_json_does_not_have_is_null_and_a_bom_is_none() -> None:
     text = b'\xef\xbb\xbf{"custom_id":"c","response":{"status_code":200,"body":[NaN,1e999,1.5]}}'
-    assert read_answer(text) == BatchAnswer(custom_id="c", body=[None, None, 1.5])
+    assert read_answer(text).body == [None, None, 1.5]
 
 
 @pytest.mark.parametrize(
