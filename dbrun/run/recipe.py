@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import SinkError
 from ..frozen import frozen
 from ..spec.model import Reference, Spec, Text
+from ..spec.parsing import parsed
 from ..storage import make_spool, spool_folder
 from .pipeline import Pipeline
 
@@ -184,7 +185,7 @@ def _sources(stem: str) -> Iterator[str]:
 def _imported(source: bytes) -> Iterator[str]:
     """The first names of what *source* imports, those that only siblings can be among them."""
     try:
-        tree = ast.parse(source)
+        tree = parsed(source)
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):

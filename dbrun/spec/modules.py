@@ -24,6 +24,7 @@ from typing import Any
 
 from ..frames import innermost_below
 from ..spelling import nearest
+from .parsing import parsed
 
 _PREFIX = "_dbrun_"
 _PACKAGES = {"site-packages", "dist-packages"}
@@ -98,7 +99,7 @@ def names_in(spec: ModuleSpec) -> list[str] | None:
     """
     if not spec.origin or not spec.origin.endswith(".py"):
         return None
-    tree = ast.parse(importlib.util.decode_source(_bytes(spec.origin)), spec.origin)
+    tree = parsed(importlib.util.decode_source(_bytes(spec.origin)), spec.origin)
     names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
