@@ -46,13 +46,21 @@ def with_credentials(
         )
         return replace(step, endpoint=endpoint)
 
-    steps = [with_own(*pair) for pair in zip(spec.steps, parts.steps, strict=True)]
-    scores = [
-        replace(score, step=with_own(score.step, opened.judge))
-        if score.step is not None and opened.judge is not None
-        else score
-        for score, opened in zip(spec.scores, parts.scores, strict=True)
-    ]
+    def all_with_own(spec: Spec, parts: Opened) -> Spec:
+        steps = [with_own(*pair) for pair in zip(spec.steps, parts.steps, strict=True)]
+        scores = [
+            replace(score, step=with_own(score.step, opened.judge))
+            if score.step is not None and opened.judge is not None
+            else score
+            for score, opened in zip(spec.scores, parts.scores, strict=True)
+        ]
+        return replace(spec, steps=tuple(steps), scores=tuple(scores))
+
+    variants = tuple(
+        replace(variant, spec=all_with_own(variant.spec, opened))
+        for variant, opened in zip(spec.variants, parts.variants, strict=True)
+    )
+    ready_spec = replace(spec, variants=variants) if variants else all_with_own(spec, parts)
     lifetimes = [made.lifetime for made in ready.values() if made.lifetime is not None]
     if lifetimes:
         _log.warning(
@@ -61,4 +69,4 @@ def with_credentials(
             "principal in DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
             min(lifetimes) / 60,
         )
-    return replace(spec, steps=tuple(steps), scores=tuple(scores)), environ
+    return ready_spec, environ

@@ -28,7 +28,13 @@ class Dealing(Protocol):
 def first_round(spec: Spec, parts: Opened) -> int:
     """Through how many steps rows are taken in the first round; none if their keys are to be
     told first."""
-    return 0 if spec.journal.share and parts.steps[0].has_functions else 1
+    is_late = any(branch.steps[0].has_functions for branch in parts.branches)
+    return 0 if spec.journal.share and is_late else 1
+
+
+def rounds(parts: Opened) -> int:
+    """Through how many steps rows are taken in the last round."""
+    return max(len(branch.steps) for branch in parts.branches)
 
 
 def deal(
@@ -39,8 +45,13 @@ def deal(
     Raises:
         RunError: the rows cannot be read.
     """
-    step = parts.steps[0]
-    processor = Processor(parts.steps, variables=spec.vars, images_folder=images_folder)
+    processors = {
+        branch.name: Processor(
+            branch.steps, variables=branch.spec.vars, images_folder=images_folder
+        )
+        for branch in parts.branches
+    }
+    first = {branch.name: branch.steps[0] for branch in parts.branches}
     tells_key = first_round(spec, parts) == 1
     for item in items:
         key = ""
@@ -48,6 +59,8 @@ def deal(
             key = digest(item.id)
         elif tells_key:
             story = Story(item=item, failure=item.failure)
-            asking = processor.compose(step, story) if story.is_open else None
+            asking = None
+            if story.is_open:
+                asking = processors[item.variant].compose(first[item.variant], story)
             key = asking.question.key if asking is not None else ""
         dealing.put(key, packed(item))

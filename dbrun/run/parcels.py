@@ -20,6 +20,8 @@ def packed(item: Item) -> bytes:
     said: dict[str, Json] = {"id": item.id, "index": item.index, "values": item.values}
     if item.repeat is not None:
         said["repeat"] = item.repeat
+    if item.variant is not None:
+        said["variant"] = item.variant
     if item.failure is not None:
         failure = item.failure
         said["failure"] = {name: getattr(failure, name) for name in _FAILURE}

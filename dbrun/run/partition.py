@@ -103,7 +103,7 @@ def run_partition(
         parts = stack.enter_context(
             opened(spec, around, journal=journal, counters=counters, halt=halt)
         )
-        work = _Work(parts, share, spec.vars, counters)
+        work = _Work(parts, share, counters)
         executor: Executor[Item, _Done] = Executor(
             work.process,
             (unpacked(line) for frame in frames for line in frame["item"]),
@@ -163,12 +163,34 @@ class _Frame:
 
 
 class _Work:
-    """An open pipeline that stops after some of its steps."""
+    """An open pipeline that stops after some of its steps: of each variant, if there are any."""
 
-    def __init__(
-        self, parts: Opened, share: Share, variables: Mapping[str, Json], counters: Counters
-    ) -> None:
-        steps = parts.steps
+    def __init__(self, parts: Opened, share: Share, counters: Counters) -> None:
+        self._branches = {
+            branch.name: _Branch(branch, share, counters) for branch in parts.branches
+        }
+
+    @property
+    def group(self) -> int:
+        """How many items are best processed together: a batch for each variant."""
+        largest = max(branch.group for branch in self._branches.values())
+        return largest * len(self._branches) if largest > 1 else 1
+
+    async def process(self, items: Sequence[Item]) -> list[_Done]:
+        """Each item with its record, and the key of its next request (None: there is none)."""
+        done: dict[int, _Done] = {}
+        for name, branch in self._branches.items():
+            own = [item for item in items if item.variant == name]
+            if own:
+                done.update((one[0].index, one) for one in await branch.process(own))
+        return [done[item.index] for item in items]
+
+
+class _Branch:
+    """The steps of one variant, or all there are."""
+
+    def __init__(self, parts: Opened, share: Share, counters: Counters) -> None:
+        steps, variables = parts.steps, parts.spec.vars
         count = len(steps) if share.steps is None else share.steps
         self._is_stepwise = len(steps) > 1
         self._whole = Processor(

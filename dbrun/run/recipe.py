@@ -57,7 +57,8 @@ def packed(pipeline: Pipeline, templates: Mapping[str, str]) -> Recipe:
         os.path.join(spec.project, *name.split("/")): text.encode()
         for name, text in templates.items()
     }
-    for reference in _references((spec.row, spec.steps, spec.scores, spec.filters)):
+    named = [(one.row, one.steps, one.scores, one.filters) for one in spec.branches]
+    for reference in _references(named):
         top = reference.path.partition(":")[0].partition(".")[0]
         for folder in dict.fromkeys((reference.folder, reference.project)):
             _collect(top, folder, files)

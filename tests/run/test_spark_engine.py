@@ -62,6 +62,9 @@ def shout(prompt):
 def asked(prompt, row):
     return {{"prompt": prompt + row["text"][-1]}}
 
+def asked_loudly(prompt, row):
+    return {{"prompt": prompt + row["text"][-1] + "!"}}
+
 def twice(row):
     if row["text"] == "text 1":
         return None
@@ -139,6 +142,19 @@ VARIANTS = {
     "repeats": SPEC + "repeats: 2\n",
     "no sharing": SPEC + "journal: {share: false}\n",
     "scores": SPEC + "scores: [{type: contains, name: five, expected: '5'}]\n",
+    "matrix": SPEC + "matrix: {prompt: ['{{ text }}', '{{ text }}?', '{{ id[:1] }}']}\n",
+    "matrix of functions, scores and repeats": SPEC
+    + "matrix: {transforms.input: ['functions:asked', 'functions:asked_loudly']}\n"
+    + "scores: [{type: contains, name: five, expected: '5'}]\nrepeats: 2\n",
+    "matrix of steps": STEPS
+    + "matrix:\n  steps:\n"
+    + "  - {name: three, value: [{name: first, prompt: '{{ text }} more'}]}\n"
+    + "  - {name: other, value: [{name: third, prompt: '{{ steps.first.output }} again'}]}\n",
+    "matrix of different numbers of steps": SPEC
+    + "matrix:\n  steps:\n"
+    + "  - {name: one, value: [{name: a, prompt: '{{ text }}'}]}\n"
+    + "  - {name: two, value: [{name: a, prompt: '{{ text }}!'},"
+    + " {name: b, prompt: '{{ steps.a.output }} b'}]}\n",
     "csv": SPEC.replace("shout.jsonl", "shout.csv"),
     "fields": SPEC.replace("out/shout.jsonl", "{path: out/shout.jsonl, add: [index, text]}"),
 }
@@ -158,6 +174,14 @@ def test_results_and_requests_are_those_of_the_local_engine(project: Project, te
     assert run.first_failures == local.first_failures
     for part in ("counts", "requests", "tokens", "scores"):
         assert run.manifest.get(part) == local.manifest.get(part), part
+
+
+def test_variants_are_timed(project: Project) -> None:
+    text = SPEC + "matrix: {prompt: ['{{ text }}', '{{ text }}?']}\n"
+    run = project.run(text + "gates: {success: {min: 0}, latency_p90: {max: 60}}\n")
+    assert run.exit_code == 0
+    for told in run.manifest["variants"].values():
+        assert set(told["latency"]) == {"p50", "p90", "p99"}
 
 
 def test_nothing_is_left_behind_but_the_journal(project: Project) -> None:

@@ -20,7 +20,7 @@ from ...spec.model import Spec
 from ...types import Json
 from ..asking import Asker
 from ..credentials import with_credentials
-from ..dealing import deal, first_round
+from ..dealing import deal, first_round, rounds
 from ..exchange import Exchange
 from ..feeding import feed
 from ..gates import check_failures
@@ -76,10 +76,6 @@ def check(spec: Spec) -> None:
     Raises:
         UserError: `limits.max_cost`, or a journal that is off.
     """
-    if spec.variants:
-        raise UserError(
-            "a matrix is not run by engine spark in this version", "run with --engine local"
-        )
     if spec.limits.max_cost is not None:
         raise UserError(
             "limits.max_cost is not kept by engine spark: partitions do not see what the others "
@@ -158,7 +154,7 @@ class SparkRun(LocalRun):
         )
         self._look_around(session, exchange, order)
         items = feed(spec, parts, source, selection=options.selection, ask_again=ask_again)
-        steps = first_round(spec, parts)
+        steps, last = first_round(spec, parts), rounds(parts)
         dealing = exchange.deal(0, count)
         try:
             deal(spec, parts, self._unless_stopped(items), dealing, source.folder)
@@ -167,10 +163,10 @@ class SparkRun(LocalRun):
             dealing.close()
         total, rows, number = dealing.rows, dealing.rows, 0
         while rows:
-            share = replace(order.share, steps=steps if steps < len(parts.steps) else None)
+            share = replace(order.share, steps=steps if steps < last else None)
             now = replace(order, round=number, share=share)
             done = self._round(session, exchange, now, parts, total)
-            if steps >= len(parts.steps):
+            if steps >= last:
                 break
             number, steps = number + 1, steps + 1
             rows = self._deal_again(exchange, number, count, done)

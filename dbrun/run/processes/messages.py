@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from ...frozen import frozen
 from ...spec.model import Spec
-from ...types import Failure, Json, Record, Score, StepResult, Usage
+from ...types import Failure, Json, Record, Score, StepResult, Timing, Usage
 from ..items import Item
 from ..opening import Surroundings
 
@@ -57,8 +57,6 @@ class Outline:
     To whoever counts it looks like the record itself.
     """
 
-    timing = None
-
     __slots__ = (
         "cost",
         "failure",
@@ -68,6 +66,7 @@ class Outline:
         "repeat",
         "scores",
         "status",
+        "timing",
         "usage",
         "variant",
     )
@@ -84,6 +83,7 @@ class Outline:
         repeat: int | None = None,
         variant: str | None = None,
         scores: Mapping[str, Score] | None = None,
+        latency: float | None = None,
     ) -> None:
         self.line = line
         self.id = id
@@ -95,6 +95,7 @@ class Outline:
         self.repeat = repeat
         self.variant = variant
         self.scores = scores
+        self.timing = Timing(latency=latency, reused=False) if latency is not None else None
 
 
 def _usage(*counts: int | None) -> Usage:
@@ -119,13 +120,16 @@ Told = tuple[
     "int | None",
     "str | None",
     "Mapping[str, Score] | None",
+    "float | None",
 ]
 """An outline on its way: the arguments of `Outline`."""
 
 
 def told(record: Record, line: bytes) -> Told:
     """The outline of *record*, to travel."""
-    last, usage = record.last, record.usage
+    last, usage, timing = record.last, record.usage, record.timing
+    # How long calls took is counted where they are made, but for variants, which are compared.
+    is_timed = record.variant is not None and timing is not None and not timing.reused
     return (
         line,
         record.id,
@@ -145,6 +149,7 @@ def told(record: Record, line: bytes) -> Told:
         record.repeat,
         record.variant,
         record.scores,
+        timing.latency if is_timed and timing is not None else None,
     )
 
 
