@@ -16,6 +16,11 @@ from .urls import base_of, below
 from .wires.base import Wire
 from .wires.mlflow import FORMATS, PARAMS_AS, Signature
 from .wires.openai import CHAT, COMPLETIONS
+from .wires.responses import RESPONSES
+
+WIRES: Mapping[str, Wire] = {"chat": CHAT, "completions": COMPLETIONS, "responses": RESPONSES}
+"""Task → its wire, where rows of columns are not what a server takes: the gateway's routes, and
+models of MLflow's `ChatModel`, `ChatAgent` and `ResponsesAgent`."""
 
 SIGNATURE_OPTIONS: Mapping[str, Json] = {
     "format": {
@@ -57,7 +62,7 @@ class MlflowAdapter(HttpAdapter):
                 "description": "Address of the server; /invocations is added unless it is there.",
             },
             "task": {
-                "enum": ["model", "chat", "completions"],
+                "enum": ["model", *WIRES],
                 "default": "model",
                 "description": "model sends rows of columns; the others send OpenAI's requests.",
             },
@@ -120,8 +125,8 @@ class MlflowAdapter(HttpAdapter):
 
 def wire_of(task: str, options: Mapping[str, Any]) -> Wire:
     """The wire of a task that a model server has."""
-    if task != "model":
-        return CHAT if task == "chat" else COMPLETIONS
+    if task in WIRES:
+        return WIRES[task]
     columns = tuple(options.get("columns") or ())
     return Signature(
         format=options.get("format", "dataframe_split"),

@@ -74,7 +74,12 @@ def test_the_url_is_the_identity_and_the_slash_is_not(open_adapter: Open) -> Non
 
 @pytest.mark.parametrize(
     ("task", "kind", "batch"),
-    [("model", "text", 4), ("chat", "chat", 1), ("completions", "text", 4)],
+    [
+        ("model", "text", 4),
+        ("chat", "chat", 1),
+        ("completions", "text", 4),
+        ("responses", "chat", 1),
+    ],
 )
 def test_tasks_of_a_gateway(open_adapter: Open, task: str, kind: str, batch: int) -> None:
     adapter = open_adapter(MlflowAdapter, {"url": "http://h", "task": task, "batch_size": 4})
