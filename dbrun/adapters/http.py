@@ -118,7 +118,7 @@ class HttpAdapter:
         body = bodies[0] if count == 1 else self.wire.join(bodies)
         try:
             response = await self._ask(self.payload(body), timeout)
-            parsed, exact = self._parse(response)
+            parsed, exact = self._parse(response, body)
         except (EndpointError, RunError) as error:
             raise self.masked(error) from error.__cause__
         model = response.headers.get("served-model-name") or _model_of(parsed)
@@ -265,15 +265,16 @@ class HttpAdapter:
             headers = {name: headers[name] for name in _WAIT if name in headers}
         return parse_retry_after(headers, body, self.context.clock.wall())
 
-    def _parse(self, response: HttpResponse) -> tuple[Json, bool]:
-        """The JSON of an answer, and whether its bytes are exactly that."""
+    def _parse(self, response: HttpResponse, asked: Json = None) -> tuple[Json, bool]:
+        """The JSON of an answer to the body *asked*, and whether its bytes are exactly that."""
         raw = response.body
         if not raw.strip():
-            raise malformed(f"the endpoint answered {response.status} with an empty body")
+            status = response.status
+            raise malformed(f"the endpoint answered {status} with an empty body", status)
         try:
             body, exact = loads(raw)
         except (ValueError, RecursionError) as error:
-            raise self._no_json(response) from error
+            raise self._no_json(response, asked) from error
         if self._is_error(body):
             complaint = of(body, response.status, traces=self.context.debug)
             raise error_inside(complaint, self.place, self._wait(response, body))
@@ -288,17 +289,21 @@ class HttpAdapter:
                 return False
         return bool(body.get("error")) or "error_code" in body
 
-    def _no_json(self, response: HttpResponse) -> Malformed:
+    def _no_json(self, response: HttpResponse, asked: Json) -> Malformed:
+        status = response.status
         kind = response.headers.get("content-type", "").partition(";")[0]
         if kind == "text/event-stream":
-            return malformed("the endpoint streams its answer; remove params.stream")
+            wanted = isinstance(asked, dict) and asked.get("stream")
+            mend = "leave 'stream' out of the request" if wanted else "it was not asked to"
+            return malformed(f"the endpoint streams its answer; {mend}", status)
         kind = f"broken {kind}" if kind.endswith("json") else kind or "text"
         try:
             response.body.decode()
         except UnicodeDecodeError:
-            return malformed(f"the endpoint answered with {kind}, not in UTF-8, in place of JSON")
-        said = read(response.status, response.body).message
-        return malformed(f"the endpoint answered with {kind} in place of JSON: {said}")
+            said = f"the endpoint answered with {kind}, not in UTF-8, in place of JSON"
+            return malformed(said, status)
+        said = read(status, response.body).message
+        return malformed(f"the endpoint answered with {kind} in place of JSON: {said}", status)
 
     def masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
         """*error* without the credentials that the server may have echoed."""

@@ -120,9 +120,10 @@ def text_of(fields: Mapping[str, Json], name: str = "prompt") -> Json:
     raise Rejected("the request has no prompt; let transforms.input return one")
 
 
-def malformed(message: str) -> Malformed:
-    """The error for an answer that is none: it came with status 200, so it may have been paid."""
-    return Malformed(message, status=200, maybe_paid=True)
+def malformed(message: str, status: int = 200) -> Malformed:
+    """The error for an answer that is none: it came with a *status* of success, so it may have
+    been paid."""
+    return Malformed(message, status=status, maybe_paid=True)
 
 
 def unexpected(body: Json, wanted: str) -> Malformed:

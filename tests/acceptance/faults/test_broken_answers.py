@@ -82,7 +82,8 @@ WRONG = {
     "a sign-in page that says it is JSON": wrong(
         say(LOGIN_PAGE, "application/json"), "in place of JSON"
     ),
-    "a stream": wrong(say('data: {"choices": []}\n\n', "text/event-stream"), "streams its answer"),
+    "a stream": wrong(say('data: {"choices": []}\n\n', "text/event-stream"), "was not asked to"),
+    "nothing to say": wrong(Fault(status=204, body=""), "answered 204 with an empty body"),
     "an error of no known code": wrong(
         say({"error": {"message": "the model is confused"}}),
         "answered 200 with an error: the model is confused",
@@ -125,6 +126,21 @@ def test_what_is_no_answer_fails_its_row(bench: Bench) -> None:
     assert ended.requests["sent"] == 10 + 2 * count
     assert ended.requests["maybe_paid"] == sum(case.lost for case in WRONG.values())
     bench.mend(lacking=2 * count)
+
+
+def test_the_status_of_a_record_is_that_of_the_answer(bench: Bench) -> None:
+    bench.workspace.script([Fault(status=204, body="", contains="number 5")])
+    assert bench.run().records["T-5"]["error"]["status"] == 204
+
+
+def test_a_stream_that_a_function_asks_for_is_told_from_one_that_nobody_did(bench: Bench) -> None:
+    project = bench.project
+    project.write("streams.py", "def on(**asked):\n    return {**asked, 'stream': True}\n")
+    project.write("tickets.yaml", SPEC + "transforms: {input: 'streams:on'}\n")
+    bench.workspace.script([say('data: {"choices": []}\n\n', "text/event-stream", at=2)])
+    said = project.run("tickets.yaml")
+    assert said.code == 1
+    assert "the endpoint streams its answer; leave 'stream' out of the request" in said.err
 
 
 def test_the_type_that_json_is_sent_as_does_not_matter(bench: Bench) -> None:
