@@ -212,6 +212,27 @@ class Timing:
     reused: bool = True
 
 
+RECORD_FIELDS = (
+    "id",
+    "status",
+    "output",
+    "variant",
+    "repeat",
+    "finish_reason",
+    "usage",
+    "cost",
+    "error",
+    "row",
+    "key",
+    "scores",
+    "steps",
+)
+"""The fields of a line of the results file in their order; what a record has none of is absent."""
+
+FIELDS_ON_REQUEST = frozenset({"index", "text", "raw", "request", "timing"})
+"""Volatile or bulky fields, which a line has only where the sink adds them."""
+
+
 @frozen
 class Record:
     """One line of the results file. `to_json` gives its fields in their order.
@@ -240,8 +261,7 @@ class Record:
     ) -> dict[str, Json]:
         """The record as a mapping, fields in the order of the results file.
 
-        *add* names volatile or bulky fields to include (`index`, `text`, `raw`, `request`,
-        `timing`), *omit* fields to leave out.
+        *add* names fields to include of `FIELDS_ON_REQUEST`, *omit* fields to leave out.
         """
         last = self.last
         said: dict[str, Json] = {"id": self.id, "status": self.status, "output": self.output}

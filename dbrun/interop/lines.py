@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from ..errors import RowError
 from ..frozen import frozen
 from ..run.batch_lines import ForeignLine
-from ..types import Json
+from ..types import FIELDS_ON_REQUEST, RECORD_FIELDS, Json
 
 Line = Mapping[str, Json]
 """A record as a line of results holds it."""
@@ -16,24 +16,9 @@ Line = Mapping[str, Json]
 OURS = "dbrun"
 """The member of foreign lines that keeps what their own format has no place for."""
 
-ORDER = (
-    "id",
-    "status",
-    "output",
-    "variant",
-    "repeat",
-    "finish_reason",
-    "usage",
-    "cost",
-    "error",
-    "row",
-    "key",
-    "scores",
-    "steps",
-)
 _TOLD = ("output", "row")
 _HUGE = 1e300
-_ELSEWHERE = frozenset({"output", "row", "index", "text", "raw", "request", "timing"})
+_ELSEWHERE = FIELDS_ON_REQUEST.union(_TOLD)
 
 
 def kept(record: Line) -> dict[str, Json]:
@@ -71,7 +56,7 @@ def merged(found: Found, check: Callable[[Json], str | None]) -> dict[str, Json]
 
 def ordered(record: Line) -> dict[str, Json]:
     """*record* with its fields in the order of results; unknown ones are left out."""
-    return {name: record[name] for name in ORDER if name in record}
+    return {name: record[name] for name in RECORD_FIELDS if name in record}
 
 
 def as_text(value: Json) -> str:

@@ -7,29 +7,12 @@ from typing import Any
 
 from ..errors import RenderError, SinkError
 from ..spec.model import SinkSpec, TableSpec
-from ..types import Json, Record
+from ..types import FIELDS_ON_REQUEST, RECORD_FIELDS, Json, Record
 from .base import SinkAround
 
 Row = dict[str, Json]
 
-_ALWAYS: Row = dict.fromkeys(
-    (
-        "id",
-        "status",
-        "output",
-        "variant",
-        "repeat",
-        "finish_reason",
-        "usage",
-        "cost",
-        "error",
-        "row",
-        "key",
-        "scores",
-        "steps",
-    )
-)
-_ON_REQUEST = frozenset({"index", "text", "raw", "request", "timing"})
+_ALWAYS: Row = dict.fromkeys(RECORD_FIELDS)
 
 
 def row_maker(
@@ -67,7 +50,7 @@ class _Columns:
         Raises:
             SinkError: an expression fails on a record that is ok.
         """
-        said = {**_ALWAYS, **record.to_json(_ON_REQUEST)}
+        said = {**_ALWAYS, **record.to_json(FIELDS_ON_REQUEST)}
         scope = {**said, "vars": self._variables}
         return {
             name: said.get(name) if one is None else self._value(name, one, scope, record)

@@ -14,26 +14,12 @@ from contextlib import suppress
 
 from ..spec.model import SinkSpec
 from ..storage import clear_spool
-from ..types import Json, Record
+from ..types import RECORD_FIELDS, Json, Record
 from .base import encode_line
 from .file import PartialFile
 
-FIRST = ("id", "status", "output")
+FIRST = RECORD_FIELDS[:3]
 """Columns that are always there."""
-
-_ORDER = (
-    *FIRST,
-    "variant",
-    "repeat",
-    "finish_reason",
-    "usage",
-    "cost",
-    "error",
-    "row",
-    "key",
-    "scores",
-    "steps",
-)
 
 
 class TableSink(ABC):
@@ -119,7 +105,7 @@ class TableSink(ABC):
 
 def in_order(fields: Iterable[str]) -> list[str]:
     """Fields of records in the order of the results file, unknown ones last."""
-    ranks = {name: rank for rank, name in enumerate(_ORDER)}
+    ranks = {name: rank for rank, name in enumerate(RECORD_FIELDS)}
     return sorted(dict.fromkeys((*FIRST, *fields)), key=lambda name: ranks.get(name, len(ranks)))
 
 
