@@ -10,6 +10,7 @@ workers are at, because Spark repeats it, is done by one of them at a time.
     next-<round>-<part>-*.jsonl rows that go on: the key of the next request, the number, the item
     done-<round>-<part>.json    the report of the worker that finished it
     live-<round>-<part>-*.json  what each worker has counted so far
+    ask-, grant-…               what it wants to spend, and what it may (see `allowance`)
     stop                        the run is to end
 """
 
@@ -155,9 +156,15 @@ class Exchange:
         """Whether the run is to end, or is gone."""
         return os.path.exists(os.path.join(self.path, "stop")) or not os.path.isdir(self.path)
 
-    def say_live(self, number: int, part: int, attempt: str, report: Mapping[str, Any]) -> None:
-        """Tell what a worker has counted so far."""
-        self._write_json(self._path("live", number, part, f"-{attempt}.json"), report)
+    def say(
+        self, kind: str, number: int, part: int, attempt: str, report: Mapping[str, Any]
+    ) -> None:
+        """Tell the last of a *kind* of words from, or to, the worker *attempt*."""
+        self._write_json(self._path(kind, number, part, f"-{attempt}.json"), report)
+
+    def told(self, kind: str, number: int, part: int, attempt: str) -> dict[str, Any] | None:
+        """What was last said of this *kind* from, or to, one worker."""
+        return self._read_json(self._path(kind, number, part, f"-{attempt}.json"))
 
     def say_done(self, number: int, part: int, report: Mapping[str, Any]) -> None:
         """Tell that a part is done."""
@@ -167,10 +174,10 @@ class Exchange:
         """The report of a part that is done."""
         return self._read_json(self._path("done", number, part, ".json"))
 
-    def live(self) -> list[dict[str, Any]]:
-        """What every worker has last told."""
+    def said(self, kind: str) -> list[dict[str, Any]]:
+        """What every worker has last said of this *kind*."""
         with self._reading():
-            names = [name for name in os.listdir(self.path) if name.startswith("live-")]
+            names = [name for name in os.listdir(self.path) if name.startswith(f"{kind}-")]
         found = (self._read_json(os.path.join(self.path, name)) for name in sorted(names))
         return [report for report in found if report is not None]
 

@@ -32,6 +32,7 @@ from .processing import make_scores
 from .processor import Processor, Story
 from .reports import PartTally, report_of
 from .shares import divide_spec
+from .spending import Purse
 from .steps import Step
 
 Frame = Mapping[str, Sequence[Any]]
@@ -69,6 +70,7 @@ def run_partition(
     clock: Clock | None = None,
     stopped: Callable[[], bool] = lambda: False,
     watch: Callable[[Mapping[str, Json]], None] = lambda report: None,
+    purse: Purse | None = None,
 ) -> Iterator[Frame]:
     """Process the items of *frames* (column `item`, as `packed`) and give their records.
 
@@ -80,6 +82,7 @@ def run_partition(
         environ: where credentials are looked up; the process's environment unless given.
         stopped: asked every `share.look_up` seconds; once true, what is in flight is finished.
         watch: called as often with what was counted so far, and at the end.
+        purse: what it may spend, if that is limited.
 
     Raises:
         RunError: no row can succeed.
@@ -101,7 +104,7 @@ def run_partition(
             )
         )
         parts = stack.enter_context(
-            opened(spec, around, journal=journal, counters=counters, halt=halt)
+            opened(spec, around, journal=journal, counters=counters, halt=halt, purse=purse)
         )
         work = _Work(parts, share, counters)
         executor: Executor[Item, _Done] = Executor(

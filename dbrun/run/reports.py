@@ -9,6 +9,7 @@ from typing import Any
 from ..types import Json, Record, Usage
 from .asking import Asker
 from .counters import Counters
+from .recording import limit_history
 from .tally import Tally, first_of_each
 
 _COUNTED = ("sent", "reused", "retried", "waited", "maybe_paid")
@@ -95,6 +96,19 @@ def add_counters(whole: Counters, reports: Iterable[Mapping[str, Any]]) -> None:
         whole.spent.add(Usage(**part["spent"]))
         whole.cost += part["cost"]
         whole.latencies += part["latencies"]
+
+
+def take_in_endpoints(askers: Sequence[Asker], reports: Sequence[Mapping[str, Any]]) -> list[Json]:
+    """Have *askers* know the models that answered; how limits moved in each part."""
+    told: list[Json] = []
+    for number, asker in enumerate(askers):
+        own = [report["endpoints"][number] for report in reports]
+        for endpoint in own:
+            asker.models.update(endpoint["models"])
+            asker.reused.update(endpoint["reused"])
+        (named,) = limit_history([asker])
+        told += [{**named, "history": endpoint["history"]} for endpoint in own]
+    return told
 
 
 class Remote:

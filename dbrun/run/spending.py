@@ -105,7 +105,7 @@ class Purse:
         """What was reserved; None while others have to end first."""
         left = self.cap * _ROUNDING - self.spent - self._reserved
         if amount > left and not self._in_flight:
-            raise self._used_up(amount)
+            raise self.used_up(amount)
         if amount > left or self._in_flight > beside:
             return None
         if self.spent + self._reserved + amount > self._drawn * _ROUNDING:
@@ -142,7 +142,8 @@ class Purse:
             with self._lock:
                 self._drawing = False
 
-    def _used_up(self, amount: float) -> SpendCap:
+    def used_up(self, amount: float) -> SpendCap:
+        """The error that a call of *amount* is more than is left."""
         nothing = "; nothing was sent" if self._is_fresh else ""
         return SpendCap(
             f"limits.max_cost is reached: of {self.cap:g} {self._currency} {self.spent:.6g} are "

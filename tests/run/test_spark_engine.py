@@ -225,10 +225,6 @@ def test_two_workers_at_one_partition_send_nothing_twice(
     ("more", "said"),
     [
         ("journal: {mode: 'off'}\n", "journal.mode is off"),
-        (
-            "limits: {max_cost: 1}\n",
-            "limits.max_cost is not kept by engine spark",
-        ),
     ],
 )
 def test_what_partitions_cannot_keep_is_refused(project: Project, more: str, said: str) -> None:

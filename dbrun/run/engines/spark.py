@@ -18,6 +18,7 @@ from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
 from ...types import Json
+from ..allowance import Bank, open_bank
 from ..asking import Asker
 from ..credentials import with_credentials
 from ..dealing import deal, first_round, rounds
@@ -32,8 +33,7 @@ from ..partition import Share
 from ..pipeline import Pipeline
 from ..processes.messages import Outline
 from ..recipe import packed
-from ..recording import limit_history
-from ..reports import Remote, add_counters, joined_tally, latest
+from ..reports import Remote, add_counters, joined_tally, latest, take_in_endpoints
 from ..result import Run
 from ..shares import most_parts
 from ..signals import stopping_on_signals
@@ -74,14 +74,8 @@ def check(spec: Spec) -> None:
     """Refuse what partitions cannot keep.
 
     Raises:
-        UserError: `limits.max_cost`, or a journal that is off.
+        UserError: a journal that is off.
     """
-    if spec.limits.max_cost is not None:
-        raise UserError(
-            "limits.max_cost is not kept by engine spark: partitions do not see what the others "
-            "spend",
-            "leave it out, or run with --engine local",
-        )
     if spec.journal.mode == "off":
         raise UserError(
             "engine spark needs a journal, and journal.mode is off: Spark may do a partition "
@@ -92,6 +86,8 @@ def check(spec: Spec) -> None:
 
 class SparkRun(LocalRun):
     """One run whose asking is done by Spark's workers."""
+
+    _bank: Bank | None = None
 
     def open_session(self) -> Session:
         """Find Spark. Raises `RunError`."""
@@ -119,6 +115,8 @@ class SparkRun(LocalRun):
             try:
                 self._work(session, exchange, parts, source, sink, ask_again, since)
             finally:
+                if self._bank is not None:
+                    self._bank.close()
                 self._count(exchange)
                 exchange.remove()
 
@@ -137,6 +135,8 @@ class SparkRun(LocalRun):
         travelling, environ = with_credentials(spec, parts, self._around)
         pipeline = Pipeline(spec=travelling, registry=self._around.registry)
         count = self._partitions(session)
+        if self._recorder is not None:
+            self._bank = open_bank(self._recorder, exchange, count)
         order = Order(
             recipe=packed(pipeline, parts.templates.loaded),
             folder=exchange.path,
@@ -251,6 +251,8 @@ class SparkRun(LocalRun):
         try:
             while not job.wait(0.1):
                 now = clock.now()
+                if self._bank is not None and self._ending is None:
+                    self._bank.look()
                 if parts is not None and now - loaded >= _RELOAD:
                     loaded = now
                     self._look_at_live(exchange, parts, total)
@@ -267,7 +269,7 @@ class SparkRun(LocalRun):
                 job.cancel()
 
     def _look_at_live(self, exchange: Exchange, parts: Opened, total: int) -> None:
-        reports = exchange.live()
+        reports = exchange.said("live")
         self._tally = joined_tally(latest(reports))
         if self._ending is None:
             try:
@@ -328,7 +330,7 @@ class SparkRun(LocalRun):
         if not os.path.isdir(exchange.path):
             return
         try:
-            live = exchange.live()
+            live = exchange.said("live")
         except DbrunError:
             live = []
         known = {report["attempt"] for report in self._finished}
@@ -338,17 +340,6 @@ class SparkRun(LocalRun):
             self._tally = joined_tally(latest([*self._finished, *lost]))
             self._tally.measures = measures
         add_counters(self._counters, [*self._finished, *lost])
-        self._tell_endpoints([*self._finished, *lost])
-
-    def _tell_endpoints(self, reports: Sequence[Mapping[str, Any]]) -> None:
-        """Models, and how limits moved in each partition, for the manifest."""
-        told: list[Json] = []
-        for number, asker in enumerate(self._parts.askers):
-            own = [report["endpoints"][number] for report in reports]
-            for endpoint in own:
-                asker.models.update(endpoint["models"])
-                asker.reused.update(endpoint["reused"])
-            (named,) = limit_history([asker])
-            told += [{**named, "history": endpoint["history"]} for endpoint in own]
+        told = take_in_endpoints(self._parts.askers, [*self._finished, *lost])
         if self._recorder is not None and told:
             self._recorder.limits = told

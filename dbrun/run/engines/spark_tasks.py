@@ -9,16 +9,20 @@ import pickle
 import platform
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from ... import __version__
 from ...client.journal import Journal
+from ...clock import Clock
 from ...errors import DbrunError, Interrupted, UserError
 from ...frozen import frozen
 from ...storage import is_remote
 from ...types import Json
+from ..allowance import Allowance
 from ..counters import Counters
 from ..exchange import Exchange
 from ..opening import Surroundings, opened
@@ -91,20 +95,23 @@ def _do(order: Order, part: int, exchange: Exchange, attempt: str) -> dict[str, 
 
     def watch(report: Mapping[str, Json]) -> None:
         last.update(report, round=number, part=part, attempt=attempt)
-        exchange.say_live(number, part, attempt, last)
+        exchange.say("live", number, part, attempt, last)
 
     look_up = _SELDOM if is_remote(order.folder) else _OFTEN
+    pipeline = unpacked(order.recipe)
     with (
+        _allowance(pipeline, exchange, (number, part, attempt)) as purse,
         exchange.results(number, part, attempt) as results,
         exchange.further(number, part, attempt) as further,
     ):
         frames = run_partition(
-            unpacked(order.recipe),
+            pipeline,
             replace(order.share, part=part, look_up=look_up),
             ({"item": lines} for lines in exchange.rows(number, part)),
             environ=worker_environ(order.environ),
             stopped=exchange.is_stopped,
             watch=watch,
+            purse=purse,
         )
         for frame in frames:
             columns = (frame[name] for name in ("index", "result", "record", "key", "item"))
@@ -117,6 +124,29 @@ def _do(order: Order, part: int, exchange: Exchange, attempt: str) -> dict[str, 
         further.commit()
     watch({**last, "over": True, "digest": results.digest})
     return last
+
+
+@contextmanager
+def _allowance(
+    pipeline: Pipeline, exchange: Exchange, worker: tuple[int, int, str]
+) -> Iterator[Allowance | None]:
+    """What one worker may spend, if spending is limited."""
+    cap = pipeline.spec.limits.max_cost
+    if cap is None:
+        yield None
+        return
+    number, part, attempt = worker
+    named = {"round": number, "part": part, "attempt": attempt, "at": time.time()}
+    purse = Allowance(
+        cap,
+        Clock(),
+        ask=lambda said: exchange.say("ask", *worker, {**named, **said}),
+        look=lambda: exchange.told("grant", *worker),
+    )
+    try:
+        yield purse
+    finally:
+        purse.close()
 
 
 def look_around(order: Order, part: int) -> Mapping[str, Json]:
