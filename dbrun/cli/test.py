@@ -200,15 +200,19 @@ def _record(
     from ..run.opening import Surroundings
     from ..run.remembering import make_test
     from ..spec.append import with_test
+    from ..spec.files import read_text
 
-    if len(specs) != 1:
-        raise UserError("--record adds to one spec, and there are several", "name one")
-    (path,) = spec_paths(specs)
+    paths = spec_paths(specs)
+    if len(paths) != 1:
+        raise UserError(f"--record adds to one spec, and there are {len(paths)}", "name one")
+    (path,) = paths
+    old = read_text(path)
     (pipeline,) = load_all([path], overlay, prompts="kept")
     around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
     with prints_aside():
         test = make_test(pipeline.spec, around, row, name)
-    old, new = with_test(path, test, [case.where for case in pipeline.spec.tests])
+    _check_unchanged(path, old)
+    new = with_test(path, old, test, [case.where for case in pipeline.spec.tests])
     _replace(path, old, new, overlay)
     session.say(f"{path}: added the test '{test['name']}'")
     return EXIT_OK
@@ -217,7 +221,6 @@ def _record(
 def _replace(path: str, old: str, new: str, overlay: Overlay) -> None:
     """Put the text *new* in place of *old*, if it is a spec and nobody was faster."""
     from ..files import write_whole
-    from ..spec.files import read_text
 
     target = os.path.realpath(path)
     tried = f"{path}.{os.getpid()}.tmp"
@@ -233,10 +236,17 @@ def _replace(path: str, old: str, new: str, overlay: Overlay) -> None:
         finally:
             with suppress(OSError):
                 os.remove(tried)
-        if read_text(path) != old:
-            raise UserError(f"{path} was changed meanwhile", "run the same command again")
+        _check_unchanged(path, old)
         write_whole(target, new.encode())
         os.chmod(target, mode)
     except OSError as error:
         said = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
         raise SinkError(said, "mend this and run the same command again") from error
+
+
+def _check_unchanged(path: str, text: str) -> None:
+    """Raises `UserError` if somebody has changed the file since its *text* was read."""
+    from ..spec.files import read_text
+
+    if read_text(path) != text:
+        raise UserError(f"{path} was changed meanwhile", "run the same command again")

@@ -19,6 +19,7 @@ Kind = Literal["plain", "failed", "expected", "got", "passed"]
 _SHORT = 60  # characters of a text that is shown whole, without a diff
 _LONGEST = 400  # characters that are shown of a value
 _MOST_LINES = 60  # of a diff
+_MOST_COMPARED = 40_000  # characters: comparing takes the square of their words
 _AROUND = 5  # words around a difference
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
@@ -73,6 +74,9 @@ def _details(mismatch: Mismatch) -> Iterator[Line]:
 
 def _differences(expected: Json, got: Json) -> Iterator[Line]:
     texts = isinstance(expected, str) and isinstance(got, str)
+    if texts and len(expected) + len(got) > _MOST_COMPARED:
+        yield from _first_difference(expected, got)
+        return
     if texts and ("\n" in expected or "\n" in got):
         yield from _diff(expected.split("\n"), got.split("\n"))
         return
@@ -81,6 +85,15 @@ def _differences(expected: Json, got: Json) -> Iterator[Line]:
         return
     yield Line(text=f"expected  {_shown(expected)}", kind="expected")
     yield Line(text=f"got       {_shown(got)}", kind="got")
+
+
+def _first_difference(expected: str, got: str) -> Iterator[Line]:
+    """Texts that are too long to be compared word by word, from where they part."""
+    shorter = min(len(expected), len(got))
+    at = next((at for at in range(shorter) if expected[at] != got[at]), shorter)
+    yield Line(text=f"alike for {at:,} characters, then")
+    yield Line(text=f"expected  {_shown(expected[at:])}", kind="expected")
+    yield Line(text=f"got       {_shown(got[at:])}", kind="got")
 
 
 def _diff(expected: Sequence[str], got: Sequence[str]) -> Iterator[Line]:
@@ -96,7 +109,7 @@ def _diff(expected: Sequence[str], got: Sequence[str]) -> Iterator[Line]:
 def _word_diff(expected: str, got: str) -> Iterator[Line]:
     """Both texts with the words marked that the other has not, far from which `…` stands."""
     left, right = _WORDS.findall(expected), _WORDS.findall(got)
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, left, right)
     sides: tuple[list[str], list[str]] = ([], [])
     steps = matcher.get_opcodes()
     for number, (tag, start, end, other_start, other_end) in enumerate(steps):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ..errors import UserError
+from ..errors import SpecError, UserError
 from ..types import Json, Mark
 from .document import Document, read
-from .files import read_text
 from .nodes import Node
 from .show import in_yaml
 
@@ -17,22 +16,21 @@ _DASH = re.compile(r"-(\s|$)")
 _EMPTY = re.compile(r"\[\s*\]")
 
 
-def with_test(path: str, test: Mapping[str, Json], known: Sequence[Mark]) -> tuple[str, str]:
-    """The text of the spec at *path*, before and with *test* at the end of its `tests`.
+def with_test(path: str, text: str, test: Mapping[str, Json], known: Sequence[Mark]) -> str:
+    """The *text* of the spec at *path* with *test* at the end of its `tests`.
 
     *known* are the marks of the tests that the spec has when it is merged.
 
     Raises:
-        SpecError: the file cannot be read.
+        SpecError: the text is no YAML.
         UserError: the tests are written elsewhere, or in a way that nothing can be added to.
     """
-    text = read_text(path)
     document = read(path, text)
     tests = document.root.get("tests")
     _check_place(path, tests, known)
     made = _made(text.removeprefix("\ufeff"), document.root, tests, test)
     if made is not None and _is_right(path, made, document, test):
-        return text, ("\ufeff" if text.startswith("\ufeff") else "") + made
+        return ("\ufeff" if text.startswith("\ufeff") else "") + made
     raise UserError(
         f"{path}: a test cannot be added to the text as it is written",
         "write `tests: []` on a line of its own at the end, or one test with a dash before it",
@@ -99,8 +97,6 @@ def _joined(lines: Sequence[str], at: int, added: Sequence[str], ending: str) ->
 
 def _is_right(path: str, made: str, before: Document, test: Mapping[str, Json]) -> bool:
     """Whether the text says what it said before, and the test after all others."""
-    from ..errors import SpecError
-
     try:
         after = read(path, made)
     except SpecError:

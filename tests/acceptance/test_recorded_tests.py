@@ -140,7 +140,7 @@ def test_a_variant_is_named(answered: Project, workspace: FakeWorkspace) -> None
         ),
         (["--record", "T-1", "-k", "x"], "-k and --format do not go with --record"),
         (["--name", "x"], "--name goes with --record"),
-        (["other.yaml", "--record", "T-1"], "--record adds to one spec, and there are several"),
+        (["other.yaml", "--record", "T-1"], "--record adds to one spec, and there are 2; name one"),
     ],
 )
 def test_what_cannot_be_recorded_is_told(

@@ -32,13 +32,10 @@ def indented(margin: int) -> str:
 def added(folder: Path, text: str, test: Any = None) -> str:
     """*text* with a test added; its own tests are those that the spec has."""
     path = folder / "spec.yaml"
-    path.write_bytes(text.encode())
     root = parse(text, file=str(path), folder=str(folder))
     tests = root.get("tests")
     marks = [one.place.mark for one in tests.value] if tests is not None else []
-    old, new = with_test(str(path), TEST if test is None else test, marks)
-    assert old == text
-    return new
+    return with_test(str(path), text, TEST if test is None else test, marks)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +91,13 @@ def test_tests_of_a_parent_are_not_replaced(tmp_path: Path) -> None:
     parent = parse("tests: [a]", file="parent.yaml", folder="/")
     tests = parent.get("tests")
     assert tests is not None
-    path = tmp_path / "spec.yaml"
-    path.write_text("name: x\n")
     with pytest.raises(UserError, match=r"written at the top of this file, but at parent.yaml:1:9"):
-        with_test(str(path), TEST, [tests.value[0].place.mark])
+        with_test(str(tmp_path / "spec.yaml"), "name: x\n", TEST, [tests.value[0].place.mark])
 
 
-def test_a_file_that_is_no_yaml_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "spec.yaml"
-    path.write_bytes(b"\xff")
+def test_a_text_that_is_no_yaml_is_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
-        with_test(str(path), TEST, [])
+        with_test(str(tmp_path / "spec.yaml"), "a: [", TEST, [])
 
 
 ODD = [
