@@ -227,11 +227,7 @@ def differing(response: str, output: str) -> str:
 def test_texts_too_long_for_a_diff_are_told_from_where_they_part(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    test = "tests: [{given: {row: {text: hi}, response: %s}, expect: {output: %s}}]\n" % (
-        "a " * 30_000 + "end",
-        "a " * 30_000 + "finish",
-    )
-    out, _ = run(capsys, test, code=1)
+    out, _ = run(capsys, differing("a " * 30_000 + "end", "a " * 30_000 + "finish"), code=1)
     assert "    alike for 60,000 characters, then\n" in out
     assert '    expected  "finish"\n    got       "end"\n' in out
 
@@ -239,11 +235,7 @@ def test_texts_too_long_for_a_diff_are_told_from_where_they_part(
 def test_texts_of_words_that_come_again_and_again_are_compared(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    test = "tests: [{given: {row: {text: hi}, response: %s}, expect: {output: %s}}]\n" % (
-        "a b " * 3000,
-        "b a c " * 3000,
-    )
-    out, _ = run(capsys, test, code=1)
+    out, _ = run(capsys, differing("a b " * 3000, "b a c " * 3000), code=1)
     assert "    expected  " in out
     assert " characters)\n" in out
 
