@@ -26,8 +26,9 @@ from ..spec.model import EndpointSpec
 from ..types import Json
 from .classify import Place, error_of, redirected, refused
 from .complaint import read
-from .http import HttpAdapter, make_transport
+from .http import HttpAdapter
 from .mlflow import SIGNATURE_OPTIONS, column_templates, wire_of
+from .senders import make_transport
 from .serving import describe_endpoint, entities, task_of
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS

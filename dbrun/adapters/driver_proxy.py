@@ -20,7 +20,8 @@ from .databricks import (
     remember_host,
     settle_host,
 )
-from .http import HttpAdapter, make_transport
+from .http import HttpAdapter
+from .senders import make_transport
 from .wires.base import Wire
 from .wires.driver_proxy import PROMPT
 from .wires.openai import CHAT, COMPLETIONS

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth, token_refused
-from ..client.credentials import Headers, SecretReader, mask, read_credential
+from ..client.auth import Auth, NoAuth, Sender, token_refused
+from ..client.credentials import Headers, mask
 from ..client.retry import parse_retry_after
-from ..client.transport import HttpRequest, HttpResponse, Transport
-from ..client.waiting import Aside, Wait, blocking
-from ..client.workspace import Login, Workspace
+from ..client.transport import HttpRequest, HttpResponse
+from ..client.waiting import Aside, blocking
 from ..context import Context
 from ..errors import DbrunError, EndpointError, Malformed, Refused, Rejected, RunError
 from ..findings import Check
@@ -21,6 +20,7 @@ from .base import Answer, AnswerStream, Request
 from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
 from .payload import dumps, loads, one_line
+from .senders import exchange_of, make_transport, secret_reader
 from .wires.base import Wire, malformed
 from .wires.common import usage_of
 
@@ -57,7 +57,7 @@ class HttpAdapter:
         self.spec = spec
         self.context = context
         self.transport: Sender = transport or make_transport(spec, context)
-        self._exchange = _exchange(self.transport)
+        self._exchange = exchange_of(self.transport)
         # A header that the user wrote is what they want to be known by.
         own = next((name for name in spec.headers if name.lower() == "authorization"), None)
         self.auth: Auth = NoAuth(f"{spec.path}.headers.{own}") if own else auth or NoAuth()
@@ -221,7 +221,7 @@ class HttpAdapter:
             last = self._last = (auth, own, {**auth, **own}, self._credentials(auth))
         _, _, headers, credentials = last
         request = HttpRequest(method=self.method, url=self.url, headers=headers, body=payload)
-        response = await self._exchange(request, timeout)
+        response = await self.exchange_of(request, timeout)
         return _without(credentials, response) if credentials else response
 
     def _credentials(self, auth: Mapping[str, str]) -> tuple[bytes, ...]:
@@ -314,46 +314,6 @@ class HttpAdapter:
             error.message = clean
             error.args = (clean, *error.args[1:])
         return error
-
-
-_Exchange = Callable[[HttpRequest, float], Coroutine[Wait[Any], Any, HttpResponse]]
-
-
-def _exchange(sender: Sender) -> _Exchange:
-    """How *sender* sends without keeping a thread waiting; a stand-in may not know how."""
-    if isinstance(sender, Transport):
-        return sender.exchange
-
-    async def aside(request: HttpRequest, timeout: float) -> HttpResponse:
-        return await Aside(lambda: sender.send(request, timeout))
-
-    return aside
-
-
-def make_transport(spec: EndpointSpec, context: Context) -> Sender:
-    """The transport that an endpoint's options ask for."""
-    return Transport(
-        connections=context.max_connections, verify=spec.verify, environ=context.environ
-    )
-
-
-def bearer(
-    credential: Mapping[str, Json] | None, path: str, sender: Sender, context: Context
-) -> Auth:
-    """The `Auth` of a credential option: `{env: NAME}`, `{secret: scope/key}`, or none."""
-    if credential is None:
-        return NoAuth()
-    read_secret = secret_reader(sender, context)
-
-    def fetch() -> Token:
-        return Token(secret=read_credential(credential, path, context.environ, read_secret))
-
-    return TokenAuth(fetch, path, context.clock)
-
-
-def secret_reader(sender: Sender, context: Context) -> SecretReader:
-    """A reader of Databricks secrets with the credentials of the environment."""
-    return Workspace(Login(), sender, context.environ, context.clock).read_secret
 
 
 def _without(credentials: Sequence[bytes], response: HttpResponse) -> HttpResponse:

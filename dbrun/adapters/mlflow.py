@@ -11,7 +11,8 @@ from ..findings import OK, WARN, Check, Finding
 from ..spec.model import EndpointSpec, Text
 from ..types import Json
 from .classify import Place
-from .http import HttpAdapter, bearer, make_transport
+from .http import HttpAdapter
+from .senders import bearer, make_transport
 from .urls import base_of, below
 from .wires.base import Wire
 from .wires.mlflow import FORMATS, PARAMS_AS, Signature

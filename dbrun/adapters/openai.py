@@ -13,7 +13,8 @@ from ..spelling import nearest
 from ..types import Json
 from .classify import Place
 from .complaint import read
-from .http import HttpAdapter, bearer, make_transport
+from .http import HttpAdapter
+from .senders import bearer, make_transport
 from .urls import base_of, below
 from .wires.base import Wire
 from .wires.openai import CHAT, COMPLETIONS, EMBEDDINGS

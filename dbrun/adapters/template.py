@@ -15,7 +15,8 @@ from ..spec.model import EndpointSpec, Text
 from ..types import Json, Problem, Response
 from .base import Request
 from .classify import Place
-from .http import HttpAdapter, make_transport
+from .http import HttpAdapter
+from .senders import make_transport
 from .wires.base import Alone, malformed, outline, sendable
 from .wires.common import usage_of
 
