@@ -120,7 +120,9 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
     if manifest["counts"]["error"]:
         yield "failed", _failures(run)
     if run.missing_ids:
-        yield "no row", [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
+        named = [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
+        more = len(run.missing_ids) - len(named)
+        yield "no row", [*named, f"nor any of {more:,} more ids"] if more else named
     if "scores" in manifest:
         yield "scores", score_lines(manifest["scores"])
     if "variants" in manifest:

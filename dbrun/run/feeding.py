@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import islice
 
+from ..errors import UserError
 from ..sources.base import Source
-from ..spec.model import Spec
+from ..spec.model import SourceSpec, Spec
 from ..spec.templates import scope
 from ..types import Row
 from .items import AskAgain, Item, Selection, expand, filter_rows, identify, select
@@ -28,9 +29,29 @@ def feed(
 
     Raises:
         SourceError: the rows cannot be read, or have not the id that they should have.
+        UserError: *selection* names ids, and no row has any of them.
     """
     rows = selected_rows(spec, parts, source, selection)
+    if selection.ids is not None:
+        rows = _at_least_one(rows, selection.ids, spec.source)
     return expanded(rows, parts, repeats=spec.repeats, ask_again=ask_again)
+
+
+def _at_least_one(rows: Iterator[Row], ids: Collection[str], source: SourceSpec) -> Iterator[Row]:
+    first = next(rows, None)
+    if first is None:
+        some, more = sorted(ids)[:5], len(ids) - 5
+        named = ", ".join(f"'{row_id}'" for row_id in some) + (
+            f", … {more} more" if more > 0 else ""
+        )
+        mend = f"source.id is '{source.id}': ids are the values of that column"
+        if source.id is None:
+            mend = "without source.id rows are known by their hash, the 'id' of their records"
+        if source.filter is not None:
+            mend += "; source.where leaves rows out"
+        raise UserError(f"no row has the id {named}", mend)
+    yield first
+    yield from rows
 
 
 def selected_rows(spec: Spec, parts: Opened, source: Source, selection: Selection) -> Iterator[Row]:

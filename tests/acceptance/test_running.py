@@ -385,6 +385,35 @@ def test_ids_that_are_no_rows_are_named(project: Project, workspace) -> None:
     assert "no row    has the id T-99" in said.err
 
 
+def test_of_many_such_ids_some_are_named(project: Project, workspace) -> None:
+    wrong = ",".join(f"X-{number}" for number in range(8))
+    said = project.run("tickets.yaml", "--ids", f"T-1,T-1,{wrong}")
+    assert len(project.records("out/tickets.part.jsonl")) == 1
+    assert "has the id X-4" in said.err
+    assert "nor any of 3 more ids" in said.err
+
+
+@pytest.mark.parametrize("words", [["run"], ["render"], ["plan"], ["run", "--engine", "local"]])
+@pytest.mark.parametrize(
+    ("source", "mend"),
+    [
+        ("{path: rows.jsonl, id: id}", "source.id is 'id': ids are the values of that column"),
+        ("{path: rows.jsonl}", "without source.id rows are known by their hash"),
+        ("{path: rows.jsonl, id: id, where: 'id == \"T-1\"'}", "source.where leaves rows out"),
+    ],
+)
+def test_ids_of_which_none_is_a_row_are_a_mistake(
+    project: Project, workspace: FakeWorkspace, words: list[str], source: str, mend: str
+) -> None:
+    project.write("tickets.yaml", SPEC.replace("{path: rows.jsonl, id: id}", source))
+    said = project.run(*words, "tickets.yaml", "--ids", "T-98,T-99")
+    assert said.code == 2
+    assert "no row has the id 'T-98', 'T-99'; " in said.err
+    assert mend in said.err
+    assert workspace.requests == []
+    assert "tickets.part.jsonl" not in project.files()
+
+
 def test_a_replay_that_lacks_answers_leaves_no_partial_file(project: Project, workspace) -> None:
     assert project.run("tickets.yaml", "--replay").code == 1
     assert not (project.folder / "out").exists() or not project.files()
