@@ -221,7 +221,7 @@ class HttpAdapter:
             last = self._last = (auth, own, {**auth, **own}, self._credentials(auth))
         _, _, headers, credentials = last
         request = HttpRequest(method=self.method, url=self.url, headers=headers, body=payload)
-        response = await self.exchange_of(request, timeout)
+        response = await self._exchange(request, timeout)
         return _without(credentials, response) if credentials else response
 
     def _credentials(self, auth: Mapping[str, str]) -> tuple[bytes, ...]:
