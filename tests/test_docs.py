@@ -162,6 +162,26 @@ def test_the_plan_in_the_manual_is_the_one_that_is_told(
     assert len(said) == len(timeless) + 1
 
 
+def test_the_failure_in_the_manual_is_the_one_that_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    (tests, *_) = [text for _, text in blocks("yaml", "docs/testing.md")]
+    (shown,) = [text for _, text in blocks("", "docs/testing.md") if ": failed" in text]
+    spec = folder / "summarize.yaml"
+    text = spec.read_text(encoding="utf-8").partition("tests:\n")[0] + tests
+    spec.write_text(text, encoding="utf-8")
+    assert main(["test", "pipelines/summarize.yaml"]) == errors.EXIT_OK
+    capsys.readouterr()
+    spec.write_text(text.replace("functions:sentence", "functions:topic"), encoding="utf-8")
+    assert main(["test", "pipelines/summarize.yaml"]) == errors.EXIT_UNMET
+
+    def timeless(said: str) -> str:
+        return re.sub(r"\d+ ms", "ms", said)
+
+    assert timeless(capsys.readouterr().out) == timeless(shown)
+
+
 def test_the_doctor_in_the_manual_is_the_one_that_speaks(
     folder: Path,
     workspace: FakeWorkspace,
@@ -247,11 +267,11 @@ def test_every_command_that_the_manual_names_exists() -> None:
             assert word in commands(), f"{page}: dbrun {word}"
 
 
-@pytest.mark.parametrize("name", ["run", "journal", "doctor"])
+@pytest.mark.parametrize("name", ["run", "journal", "doctor", "test"])
 def test_the_manual_lists_every_option(name: str) -> None:
     command = make_group().get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
-    running = text_of("docs/running.md")
+    running = text_of("docs/running.md") + text_of("docs/testing.md")
     for parameter in command.params:
         for option in parameter.opts:
             if option.startswith("--") and option not in ("--verbose", "--engine", "--help"):
