@@ -12,7 +12,7 @@ from ..report.reading import records as read_records
 from ..sinks.base import encode_line
 from ..types import Json
 from . import lm_eval, openai_batch, promptfoo
-from .lines import Line
+from .lines import Line, sound
 
 Write = Callable[[bytes], None]
 
@@ -80,7 +80,7 @@ def export(wanted: Wanted, registry: Registry, write: Write) -> Exported:
 def _chosen(wanted: Wanted, registry: Registry) -> Iterator[Line]:
     for record in read_records(wanted.path, registry):
         if wanted.variant is None or record.get("variant") == wanted.variant:
-            yield record
+            yield record if wanted.to in TABLES else sound(record)
 
 
 def _counted(records: Iterable[Line], told: Exported) -> Iterator[Line]:

@@ -122,8 +122,9 @@ def _of_promptfoo(files: Files, column: str | None) -> Iterator[dict[str, Json]]
     seen, cells, check = _Seen(), _Seen(), _checker()
     for where, line in lines_of(files):
         with _At(where):
-            cell = promptfoo.cell_of(line, column)
-            found = promptfoo.from_line(line)
+            said = read_object(line)
+            cell = promptfoo.cell_of(said, column)
+            found = promptfoo.from_result(said)
             if found.ours is None:
                 found = Found(record={**found.record, **names.of(cell)})
             record = merged(found, check)
@@ -147,7 +148,7 @@ class _Names:
         counts: Counter[bytes] = Counter()
         for where, line in lines_of(files):
             with _At(where):
-                cell = promptfoo.cell_of(line, column)
+                cell = promptfoo.cell_of(read_object(line), column)
             self._providers.setdefault(cell.provider, len(self._providers) + 1)
             self._prompts.setdefault(cell.prompt, len(self._prompts) + 1)
             counts[self._digest(cell)] += 1

@@ -16,9 +16,28 @@ Line = Mapping[str, Json]
 OURS = "dbrun"
 """The member of foreign lines that keeps what their own format has no place for."""
 
+_MAPPINGS = ("usage", "error", "row", "scores", "steps", "timing")
+_UNKNOWN = {"class": "rejected", "message": "the results do not say why", "retryable": False}
 _TOLD = ("output", "row")
 _HUGE = 1e300
 _ELSEWHERE = FIELDS_ON_REQUEST.union(_TOLD)
+
+
+def sound(record: Line) -> dict[str, Json]:
+    """*record* without what cannot be in one; results may have been made by anybody."""
+    made = {"output": None, **record}
+    for name in _MAPPINGS:
+        if name in made and not isinstance(made[name], Mapping):
+            del made[name]
+    if "scores" in made:
+        scores = made["scores"].items()
+        made["scores"] = {name: one for name, one in scores if isinstance(one, Mapping)}
+    if made["status"] == "error":
+        made["error"] = {**_UNKNOWN, **(made.get("error") or {})}
+        made["error"]["message"] = as_text(made["error"]["message"])
+    else:
+        made.pop("error", None)
+    return made
 
 
 def kept(record: Line) -> dict[str, Json]:

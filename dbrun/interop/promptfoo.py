@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..adapters.wires.common import finish_reason, usage_of
 from ..errors import Rejected, TimedOut
 from ..frozen import frozen
-from ..run.batch_lines import ForeignLine, read_object
+from ..run.batch_lines import ForeignLine
 from ..types import Json
 from .lines import OURS, Found, Line, as_text, failed, kept, number, request_text
 
@@ -138,13 +138,12 @@ class Table:
         }
 
 
-def cell_of(line: bytes, column: str | None) -> Cell:
-    """Where *line* stands; *column* is the variable that holds the id of a test.
+def cell_of(said: Mapping[str, Json], column: str | None) -> Cell:
+    """Where the result *said* stands; *column* is the variable that holds the id of a test.
 
     Raises:
         ForeignLine: it is no result of promptfoo, or has not that variable.
     """
-    said = read_object(line)
     variables = said.get("vars")
     if not isinstance(variables, Mapping) or "testIdx" not in said:
         raise ForeignLine("this is no result of promptfoo: it has no vars and no testIdx")
@@ -161,13 +160,8 @@ def cell_of(line: bytes, column: str | None) -> Cell:
     )
 
 
-def from_line(line: bytes) -> Found:
-    """The record that *line* tells of, without id and variant.
-
-    Raises:
-        ForeignLine: it is no result of promptfoo.
-    """
-    said = read_object(line)
+def from_result(said: Mapping[str, Json]) -> Found:
+    """The record that a result of promptfoo tells of, without id and variant."""
     response = _mapping(said.get("response"))
     record: dict[str, Json] = {"id": "", **_outcome(said, response)}
     reason = finish_reason(response.get("finishReason"))

@@ -280,6 +280,26 @@ def test_mistakes(here: Path, said: Said, words: str, told: str) -> None:
     assert not list(here.glob("*.partial*"))
 
 
+ODD = [
+    {"id": 1, "status": "ok"},
+    {"id": "a", "status": "ok", "output": "x", "scores": [1], "error": 5, "usage": "x"},
+    {"id": "b", "status": "ok", "output": "x", "scores": {"s": 1}, "variant": {"a": 1}},
+    {"id": "c", "status": "ok", "output": "x", "row": [1], "raw": {"choices": 3}, "timing": 7},
+    {"id": "d", "status": "error", "output": None, "error": "text"},
+    {"id": "e", "status": "error", "output": None, "error": {"message": ["x"], "status": "no"}},
+    {"id": "f", "status": "error", "cost": "much", "finish_reason": 4, "request": [1]},
+    {"id": "g", "status": "ok", "output": 1, "usage": {"input_tokens": "x"}, "repeat": "two"},
+]
+
+
+@pytest.mark.parametrize("kind", ["openai-batch", "lm-eval", "promptfoo", "csv", "parquet"])
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_results_that_others_made_oddly(here: Path, said: Said, kind: str, number: int) -> None:
+    write(here / "odd.jsonl", [ODD[number]])
+    assert main(["export", "odd.jsonl", "--to", kind]) == 0
+    assert ": 1 record" in said()
+
+
 def test_keys_of_requests_belong_into_a_journal(here: Path, said: Said) -> None:
     write(here / "x.jsonl", [batch("a" * 64)])
     assert main(["import", "x.jsonl", "--out", "back.jsonl"]) == 0

@@ -11,18 +11,18 @@ from hypothesis import given
 from interop.conftest import RECORDS, SOME
 
 from dbrun.interop.lines import merged
-from dbrun.interop.promptfoo import Table, cell_of, from_line
-from dbrun.run.batch_lines import ForeignLine
+from dbrun.interop.promptfoo import Table, cell_of, from_result
+from dbrun.run.batch_lines import ForeignLine, read_object
 from dbrun.sinks.base import encode_line
 
 
 @SOME
 @given(record=RECORDS)
 def test_a_record_comes_back_as_it_was(check: Any, record: dict[str, Any]) -> None:
-    line = encode_line(Table().place(record))
-    found = merged(from_line(line), check)
+    said = json.loads(encode_line(Table().place(record)))
+    found = merged(from_result(said), check)
     assert found == {"row": {}, **record}
-    assert cell_of(line, None).test == "0"
+    assert cell_of(said, None).test == "0"
 
 
 @SOME
@@ -30,7 +30,7 @@ def test_a_record_comes_back_as_it_was(check: Any, record: dict[str, Any]) -> No
 def test_what_the_format_itself_tells(check: Any, record: dict[str, Any]) -> None:
     said = Table().place(record)
     said["metadata"] = {}
-    found = {**merged(from_line(encode_line(said)), check), "id": record["id"]}
+    found = {**merged(from_result(said), check), "id": record["id"]}
     assert check(found) is None
     if record["status"] == "ok" and record["output"] is not None:
         assert (found["status"], found["output"]) == ("ok", record["output"])
@@ -83,12 +83,14 @@ def test_scores_decide_what_passed() -> None:
     assert said["error"] == said["gradingResult"]["reason"] == "expected 1; no number"
 
 
-WRITTEN = (Path(__file__).parent / "promptfoo.jsonl").read_bytes().splitlines()
+WRITTEN = list(
+    map(read_object, (Path(__file__).parent / "promptfoo.jsonl").read_bytes().splitlines())
+)
 """Lines that promptfoo 0.121.20 wrote: two providers, two prompts, a test that fails, an error."""
 
 
 def test_lines_of_the_tool_itself(check: Any) -> None:
-    records = [merged(from_line(line), check) for line in WRITTEN]
+    records = [merged(from_result(said), check) for said in WRITTEN]
     assert [check({**record, "id": "x"}) for record in records] == [None] * len(records)
     ok, unfinished = records[0], records[-1]
     assert ok["output"] == {"text": "Say hello"}
@@ -110,8 +112,8 @@ def test_lines_of_the_tool_itself(check: Any) -> None:
         "message": "it broke: 500",
         "retryable": False,
     }
-    assert {cell_of(line, None).provider for line in WRITTEN} == {"echo", "mine"}
-    assert {cell_of(line, None).prompt for line in WRITTEN} == {"Say {{word}}", "Speak {{word}}"}
+    assert {cell_of(said, None).provider for said in WRITTEN} == {"echo", "mine"}
+    assert {cell_of(said, None).prompt for said in WRITTEN} == {"Say {{word}}", "Speak {{word}}"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_lines_of_the_tool_itself(check: Any) -> None:
 )
 def test_what_is_no_result_is_told(said: Any, column: str | None, why: str) -> None:
     with pytest.raises(ForeignLine, match=why):
-        cell_of(json.dumps(said).encode(), column)
+        cell_of(said, column)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,6 @@ def test_what_is_no_result_is_told(said: Any, column: str | None, why: str) -> N
     ],
 )
 def test_odd_lines_are_records_all_the_same(check: Any, said: Any) -> None:
-    line = json.dumps(said).replace("Infinity", "1e400").encode()
-    cell = cell_of(line, None)
-    record = {**merged(from_line(line), check), "id": cell.named or cell.test}
+    cell = cell_of(said, None)
+    record = {**merged(from_result(said), check), "id": cell.named or cell.test}
     assert check(record) is None
