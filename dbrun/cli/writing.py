@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
@@ -36,17 +36,22 @@ def written_whole(file: str) -> Iterator[Callable[[bytes], None]]:
     if file == STANDARD_OUTPUT:
         yield byte_writer()
         return
-    from ..run.places import discard_partial
+    from ..run.signals import ending_on_sigterm
     from ..sinks.file import PartialFile
+    from ..storage import clear_spool
 
-    made = PartialFile(file)
+    made = PartialFile(file, suffix=f".{os.getpid()}")  # two at once do not meet
     made.open()
     try:
-        yield made.write_line
-        made.commit()
+        with ending_on_sigterm():
+            yield made.write_line
+            made.commit()
     except BaseException:
         made.close()
-        discard_partial(file)
+        with suppress(OSError):
+            os.remove(made.partial)
+        if made.is_spooled:
+            clear_spool(os.path.dirname(made.partial))
         raise
 
 
@@ -63,13 +68,15 @@ def written_records(file: str, kind: str) -> Iterator[Callable[[bytes], None]]:
         return
     from ..registry import Registry
     from ..run.places import discard_partial
+    from ..run.signals import ending_on_sigterm
     from ..spec.model import SinkSpec
 
     sink = Registry().get("sinks", kind).create(SinkSpec(path=os.path.abspath(file), kind=kind))
     sink.open()
     try:
-        yield sink.write_line
-        sink.commit()
+        with ending_on_sigterm():
+            yield sink.write_line
+            sink.commit()
     except BaseException:
         sink.close()
         discard_partial(file)
