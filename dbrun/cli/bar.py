@@ -18,7 +18,7 @@ class BarWatch(Watch):
     """A bar with facts beside it; gone when the run ends, for the summary says the rest."""
 
     def __init__(self, spec: Spec, clock: Clock, console: Console | None = None) -> None:
-        super().__init__()
+        super().__init__(spec)
         self._price = common_price(spec)
         self._clock = clock
         self._begun = clock.now()
@@ -36,7 +36,7 @@ class BarWatch(Watch):
     def __call__(self, progress: Progress) -> None:
         """Draw how far the run is."""
         super().__call__(progress)
-        facts = " · ".join(told(progress, self._clock.now() - self._begun, self._price))
+        facts = " · ".join(told(progress, self._clock.now() - self._begun, self._price, self.noun))
         self._bar.update(
             self._task, completed=progress.tally.rows, total=progress.total, facts=facts
         )

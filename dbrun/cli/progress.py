@@ -21,7 +21,8 @@ _PACE = 10.0  # seconds between two plain lines
 class Watch:
     """An observer that shows nothing and remembers how far the run came."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: Spec) -> None:
+        self.noun = "row" if spec.each == 1 else "record"
         self._last: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
@@ -29,9 +30,9 @@ class Watch:
         self._last = progress
 
     @property
-    def rows(self) -> int:
-        """Rows done."""
-        return self._last.tally.rows if self._last else 0
+    def done(self) -> str:
+        """`1,200 rows`, or records where rows make several of them."""
+        return counted(self._last.tally.rows if self._last else 0, self.noun)
 
     def close(self) -> None:
         """Show nothing more."""
@@ -41,7 +42,7 @@ class PlainWatch(Watch):
     """A line every ten seconds."""
 
     def __init__(self, session: Session, spec: Spec, clock: Clock) -> None:
-        super().__init__()
+        super().__init__(spec)
         self._session = session
         self._name = spec.name
         self._price = common_price(spec)
@@ -54,7 +55,7 @@ class PlainWatch(Watch):
         now = self._clock.now()
         if now - self._said >= _PACE:
             self._said = now
-            facts = ", ".join(told(progress, now - self._begun, self._price))
+            facts = ", ".join(told(progress, now - self._begun, self._price, self.noun))
             self._session.say(f"{self._name}: {facts}")
 
 
@@ -63,7 +64,7 @@ def watching(spec: Spec, session: Session, *, quiet: bool) -> Iterator[Watch]:
     """The observer that suits standard error; closed on leaving."""
     watch: Watch
     if quiet:
-        watch = Watch()
+        watch = Watch(spec)
     elif sys.stderr.isatty():
         from .bar import BarWatch
 
@@ -76,11 +77,13 @@ def watching(spec: Spec, session: Session, *, quiet: bool) -> Iterator[Watch]:
         watch.close()
 
 
-def told(progress: Progress, elapsed: float, price: Price | None) -> Iterator[str]:
+def told(
+    progress: Progress, elapsed: float, price: Price | None, noun: str = "row"
+) -> Iterator[str]:
     """The facts about *progress* after *elapsed* seconds, the most wanted first."""
     tally, counters = progress.tally, progress.counters
-    rows = counted(tally.rows, "row")
-    yield rows if progress.total is None else f"{tally.rows:,} of {counted(progress.total, 'row')}"
+    done, total = tally.rows, progress.total
+    yield counted(done, noun) if total is None else f"{done:,} of {counted(total, noun)}"
     yield pace(tally.rows, elapsed)
     yield f"{progress.in_flight} in flight (limit {progress.limit})"
     if tally.errors:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DbrunError, Interrupted, RunError, UserError
 from ..report.summary import describe, summary
-from ..report.words import counted
 from ..run.opening import Surroundings
 from .output import prints_aside, write_json
 from .progress import Watch, watching
@@ -76,7 +75,7 @@ class Runner:
 
     def _ended_early(self, pipeline: Pipeline, error: DbrunError, watch: Watch) -> int:
         if isinstance(error, Interrupted):
-            done = f"{error.message} after {counted(watch.rows, 'row')}"
+            done = f"{error.message} after {watch.done}"
             done += f"; {error.hint}" if error.hint else ""
             error = Interrupted(f"{done}; run the same command again to continue", error.exit_code)
         code = report(error, self._session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .words import counted, money, seconds
+from .words import counted, money, rows_of, seconds
 
 if TYPE_CHECKING:
     from ..run.forecast import Range
@@ -21,8 +21,9 @@ def shown(name: str, plan: Plan, cap: float | None = None, spent: float = 0.0) -
     *cap* is its `limits.max_cost`, of which the run that would go on has *spent* a part.
     """
     failing = f", {plan.failing:,} of them without a request: a template or transform fails"
+    each = plan.records // max(plan.rows, 1)
     lines = [
-        f"{name}: {counted(plan.rows, 'row')}{failing if plan.failing else ''}",
+        f"{name}: {rows_of(plan.records, each)}{failing if plan.failing else ''}",
         f"  {'':10}{'low':>{_COLUMN}}{'expected':>{_COLUMN}}{'high':>{_COLUMN}}",
         _line("to send", plan.send, lambda value: f"{value:,.0f}"),
         f"  {'to reuse':10}{plan.reuse:>{_COLUMN},}",
@@ -48,6 +49,7 @@ def described(
     return {
         "spec": name,
         "rows": plan.rows,
+        "records": plan.records,
         "failing": plan.failing,
         "requests": {"send": plan.send.to_json(), "reuse": plan.reuse},
         "tokens": {"input": plan.input.to_json(), "output": plan.output.to_json()},

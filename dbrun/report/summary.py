@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from ..storage import mirrored
-from .words import counted, money, seconds, tokens
+from .words import counted, money, rows_of, seconds, tokens
 
 if TYPE_CHECKING:
     from ..run.result import Run, Tracked, Verdict
@@ -96,12 +96,18 @@ def shown_path(path: str) -> str:
 
 def _headline(manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
-    parts = [f"{counted(counts['rows'], 'row')}", f"{counts['ok']:,} ok"]
+    parts = [rows_of(counts["rows"], _each(manifest)), f"{counts['ok']:,} ok"]
     if counts["error"]:
         parts.append(f"{counts['error']:,} failed")
     if counts["filtered"]:
         parts.append(f"{counts['filtered']:,} filtered")
     return f"{manifest['name']}: {', '.join(parts)}, in {seconds(manifest['seconds'])}"
+
+
+def _each(manifest: Mapping[str, Any]) -> int:
+    """How many records a row makes."""
+    repeats: int = manifest.get("spec", {}).get("repeats", 1)
+    return repeats * max(1, len(manifest.get("variants", {})))
 
 
 def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
@@ -184,10 +190,10 @@ def _cost(cost: Mapping[str, Any]) -> str:
 
 
 def _failures(run: Run) -> list[str]:
-    counts = run.manifest["counts"]
+    counts, noun = run.manifest["counts"], "row" if _each(run.manifest) == 1 else "record"
     lines = []
     for (row_id, kind, message), rows in _alike(run):
-        others = f" and {counted(rows - 1, 'row')} like it" if rows > 1 else ""
+        others = f" and {counted(rows - 1, noun)} like it" if rows > 1 else ""
         lines.append(f"{row_id}{others}: {kind}: {_short(message)}")
     if counts["error"] > len(lines):
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts["errors"].items())

@@ -10,6 +10,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def rows_of(records: int, each: int) -> str:
+    """`10 rows`; where each makes several, `40 records of 10 rows`."""
+    if each <= 1 or records % each:
+        return counted(records, "row" if each <= 1 else "record")
+    return f"{counted(records, 'record')} of {counted(records // each, 'row')}"
+
+
 def seconds(duration: float) -> str:
     """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
     if duration < 10:

@@ -31,7 +31,7 @@ _OLD_SAMPLE = 2000  # answers among which those are looked for that nobody asks 
 
 @frozen
 class Plan:
-    """What a run would do: *rows* records, *send* new requests, *reuse* answers there are.
+    """What a run would do: *records* of *rows*, *send* new requests, *reuse* answers there are.
 
     An answer that is asked for twice is sent for once and reused once. *input* and *output* are
     the tokens of the requests to send, *cost* what they cost in *currency* (None without a
@@ -41,6 +41,7 @@ class Plan:
     """
 
     rows: int
+    records: int
     failing: int
     send: Range
     reuse: int
@@ -163,7 +164,8 @@ def _summed(spec: Spec, survey: Survey, found: Sequence[_Found], mode: str) -> P
     is_priced = None not in prices and len(currencies) == 1
     shares_answers = mode in ("reuse", "refresh")
     return Plan(
-        rows=survey.rows,
+        rows=survey.rows // spec.each,
+        records=survey.rows,
         failing=survey.unrendered.count,
         send=send,
         reuse=sum(step.demand.answered + shares_answers * step.demand.equal for step in found),

@@ -374,6 +374,11 @@ class Spec:
         return tuple(variant.spec for variant in self.variants) or (self,)
 
     @property
+    def each(self) -> int:
+        """How many records a row makes: one for each variant and repeat."""
+        return len(self.branches) * self.repeats
+
+    @property
     def asked(self) -> tuple[StepSpec, ...]:
         """All that is asked for a row: the steps, then the judges among the scores, of each
         variant."""

@@ -81,9 +81,9 @@ def test_render_plan_and_show_know_variants(project: Project, workspace: FakeWor
     rendered = project.run("render", "tickets.yaml", "--limit", "1").records
     assert [line["variant"] for line in rendered] == NAMES
     assert rendered[1]["request"]["max_tokens"] == 10
-    assert "30 rows" in project.run("plan", "tickets.yaml").out
+    assert "30 records of 10 rows" in project.run("plan", "tickets.yaml").out
     assert f"# variant {NAMES[0]}\n" in project.run("show", "tickets.yaml").out
-    project.run("run", "tickets.yaml")
+    assert "tickets: 30 records of 10 rows, 30 ok" in project.run("run", "tickets.yaml").err
     assert "to reuse              30" in project.run("plan", "tickets.yaml").out
     assert project.run("journal", "tickets.yaml", "--prune").code == 0
     assert "0 sent, 30 reused" in project.run("run", "tickets.yaml").err

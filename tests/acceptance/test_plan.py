@@ -71,7 +71,7 @@ def check_against_run(project: Project, made: Shop, *words: str) -> dict[str, An
     (told,) = project.run("tickets.yaml", *words, "--json").summary["runs"]
     assert plan["requests"]["send"] == exactly(made.served - served)
     assert plan["requests"]["reuse"] == told["requests"]["reused"]
-    assert plan["rows"] == told["counts"]["rows"]
+    assert plan["records"] == told["counts"]["rows"]
     return plan
 
 
@@ -242,3 +242,7 @@ def test_a_plan_needs_no_journal_folder(project: Project) -> None:
     plan_of(project)
     assert not Path(project.folder / "out").exists()
     assert json.loads(project.run("plan", "--json", "tickets.yaml").out)["rows"] == 60
+    repeated = json.loads(project.run("plan", "--json", "tickets.yaml", "--set", "repeats=3").out)
+    assert (repeated["rows"], repeated["records"]) == (60, 180)
+    said = project.run("plan", "tickets.yaml", "--set", "repeats=3").out
+    assert said.startswith("tickets.yaml: 180 records of 60 rows\n")

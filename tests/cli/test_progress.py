@@ -56,6 +56,7 @@ class FakeStep:
 @dataclass
 class FakeSpec:
     name: str = "tickets"
+    each: int = 1
     asked: tuple[FakeStep, ...] = (FakeStep(EndpointSpec(adapter="python")),)
 
 
@@ -111,21 +112,21 @@ def test_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for line in said if line]
     assert len(lines) == 2
     assert lines[0].startswith("tickets: 7 rows, ")
-    assert watch.rows == 7
+    assert watch.done == "7 rows"
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with watching(SPEC, Session(), quiet=True) as watch:
         watch(progress(3))
     assert type(watch) is Watch
-    assert watch.rows == 3
+    assert watch.done == "3 rows"
     assert capsys.readouterr().err == ""
 
 
 def test_elsewhere_than_on_a_terminal_lines_are_written() -> None:
     with watching(SPEC, Session(), quiet=False) as watch:
         assert type(watch) is PlainWatch
-    assert watch.rows == 0
+    assert watch.done == "0 rows"
 
 
 def test_the_bar_shows_the_facts_and_goes() -> None:

@@ -52,6 +52,24 @@ def test_of_a_plain_run() -> None:
     )
 
 
+ONE = {"counts": COUNTS, "latency": {}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "headline"),
+    [
+        ({"spec": {"repeats": 3}, "counts": {"rows": 12}}, "12 records of 4 rows, 3 ok"),
+        (
+            {"spec": {}, "variants": {"a": ONE, "b": ONE}, "counts": {"rows": 2}},
+            "2 records of 1 row",
+        ),
+        ({"spec": {"repeats": 2}, "variants": {"a": ONE}, "counts": {"rows": 3}}, ": 3 records, 3"),
+    ],
+)
+def test_records_are_told_from_rows(manifest: dict[str, Any], headline: str) -> None:
+    assert headline in summary(run(**manifest)).splitlines()[0]
+
+
 def test_several_versions_of_a_model_are_told() -> None:
     endpoints = [{"adapter": "a"}, {"adapter": "b", "models": {"m-1": 2, "m-2": 1000}}]
     assert "  models    answers of m-1 (2), m-2 (1,000)\n" in summary(run(endpoints=endpoints))
