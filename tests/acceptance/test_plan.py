@@ -23,12 +23,13 @@ PLAN = Draft202012Validator(
         "type": "object",
         "additionalProperties": False,
         "required": [
-            *["spec", "rows", "failing", "requests", "tokens"],
+            *["spec", "rows", "records", "failing", "requests", "tokens"],
             *["cost", "seconds", "learnt_from", "max_cost"],
         ],
         "properties": {
             "spec": {"type": "string"},
             "rows": {"type": "integer"},
+            "records": {"type": "integer"},
             "failing": {"type": "integer"},
             "requests": {"properties": {"send": RANGE, "reuse": {"type": "integer"}}},
             "tokens": {"properties": {"input": RANGE, "output": RANGE}},
