@@ -63,6 +63,7 @@ FILTER_CODES = frozenset(
         "guardrail_intervened",
     }
 )
+MODEL_CODES = frozenset({"model_not_found", "invalid_model", "model_not_supported"})
 PAYMENT_CODES = frozenset(
     {
         "insufficient_quota",  # OpenAI, as 429
@@ -96,6 +97,11 @@ _CONTEXT = (
     r"exceed\w* (the |its )?(model's |available |maximum |max )*context|"
     r"exceed\w* (the )?(max\w* .{0,30}tokens|.{0,30}context ?window)|too many (input )?tokens|"
     r"tokens \+ `max_new_tokens` must be|(prompt|input|request) (is )?too (long|large)"
+)
+_NO_MODEL = (
+    # LiteLLM's proxy, Mistral; a message may quote the name.
+    r"(?i)(invalid|unknown|no such) model( name)?\b(?! input| output| param| config)|"
+    r"\bmodel\b\W{0,3}[\w./:@-]*\W{0,3}(does not exist|not found|is not available)"
 )
 _SWITCHED_OFF = (
     r"(?i)rate limit of 0\b|temporarily disabled due to|"
@@ -182,7 +188,10 @@ def error_of(
     if status == 425 or (status >= 500 and status not in (501, 505)):
         return Unavailable(said, status, retry_after, maybe_paid=status in _MAYBE_PAID)
     if status in (401, 403, 405, 501):
-        return _refusal(status, said, place)
+        return _shut(status, said, place)
+    if status in (400, 422) and _names_no_model(complaint):
+        verdict = EndpointMissing(f"{place.url} knows no such model: {said}", place.missing)
+        return _refusal(said, status, verdict, patience=_PATIENCE)
     rejected = Rejected(said + _mend(complaint), status)
     rejected.parameter = unknown_field(complaint)
     if re.search(_SCHEMA_KEYWORD, complaint.message):
@@ -190,21 +199,28 @@ def error_of(
     return rejected
 
 
-def _refusal(status: int, said: str, place: Place) -> Refused:
-    verdict: RunError
+def _shut(status: int, said: str, place: Place) -> Refused:
+    """Nobody is let in, or nobody who calls like this."""
     if status in (405, 501):
         by = f" (adapter {place.adapter})" if place.adapter else ""
         verdict = EndpointMissing(f"{place.url} takes no {place.method}{by}: {said}", place.missing)
-        patience = 1
-    else:
-        verdict = AuthError(
-            f"{place.url} refuses everything that it was asked, {_PATIENCE} times: {said}",
-            f"{place.rights}; if it is the rows' text that is refused, try others with --sample",
-        )
-        patience = _PATIENCE
-    error = Refused(f"{said}; {place.rights}" if patience > 1 else said, status)
+        return _refusal(said, status, verdict, patience=1)
+    denied = AuthError(
+        f"{place.url} refuses everything that it was asked, {_PATIENCE} times: {said}",
+        f"{place.rights}; if it is the rows' text that is refused, try others with --sample",
+    )
+    return _refusal(f"{said}; {place.rights}", status, denied, patience=_PATIENCE)
+
+
+def _refusal(said: str, status: int, verdict: RunError, *, patience: int) -> Refused:
+    error = Refused(said, status)
     error.patience, error.verdict = patience, verdict
     return error
+
+
+def _names_no_model(complaint: Complaint) -> bool:
+    """Whether it is the model that a server knows nothing of, which most answer with 404."""
+    return bool(complaint.codes & MODEL_CODES or re.search(_NO_MODEL, complaint.message))
 
 
 def refused(status: int, complaint: Complaint, place: Place, source: str) -> AuthError:

@@ -82,6 +82,24 @@ TABLE = [
     (404, b"<html>", None, EndpointMissing),
     (400, b"Cluster 0101-1 is not running", None, EndpointMissing),
     (405, b'{"detail":"Method Not Allowed"}', None, Refused),
+    *[
+        (400, body, None, Refused)
+        for body in (
+            b'{"error":{"message":"m","code":"model_not_found"}}',
+            b'{"error":{"message":"/chat/completions: Invalid model name passed in model=x."}}',
+            b'{"object":"error","message":"Invalid model: x","type":"invalid_model","code":"1500"}',
+            b'{"error":{"message":"The model `x` does not exist"}}',
+            b'{"error":"model \'x\' not found"}',
+        )
+    ],
+    *[
+        (400, body, None, Rejected)
+        for body in (
+            b'{"error":{"message":"Invalid model input: prompt"}}',
+            b'{"error":{"message":"the model does not support tools"}}',
+            b'{"error":{"message":"model output was invalid"}}',
+        )
+    ],
     (408, coded("REQUEST_TIMEOUT", "slow"), None, TimedOut),
     (409, b"", None, Rejected),
     (415, b"text", None, Rejected),
