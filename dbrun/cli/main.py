@@ -28,6 +28,7 @@ COMMANDS: CommandTable = {
     "Look after a run": {
         "verify": "Check results against their manifest, or against their spec.",
         "report": "Make one HTML page of results, to read, search and compare.",
+        "diff": "Say what changed between two results, and whether they got worse.",
         "export": "Write results for other tools, or as a table.",
         "import": "Make results of what OpenAI's Batch API or promptfoo wrote.",
         "journal": "Show the journal of answers; prune, compact, export or fill it.",

@@ -138,6 +138,7 @@ class _Comparing:
         if became in ("changed", "same"):
             severity = severity_of(old, new, self._better)
         counts["worse"] += severity is not None
+        counts["altered"] += became == "changed" and severity is None
         kind: Kind
         if severity is not None:
             kind = "worse"

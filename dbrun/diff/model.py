@@ -88,7 +88,8 @@ class Counts:
     *changed* (both ok, another output), *same* (both ok, the same output), *broken* (ok on
     neither side) and *unanswered* (no answer on one side; only where that is no failure). Across
     these, *asked_anew* have another request, *unknown* tell no request on one side, *rows* have
-    other columns, *worse* have a score that got worse.
+    other columns, *worse* have a score that got worse; *altered* are the *changed* ones that have
+    none.
     """
 
     old: int = 0
@@ -104,6 +105,7 @@ class Counts:
     unknown: int = 0
     rows: int = 0
     worse: int = 0
+    altered: int = 0
     only_old: int = 0
     only_new: int = 0
 

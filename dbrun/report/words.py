@@ -1,8 +1,19 @@
-"""Numbers as a person reads them."""
+"""Numbers and foreign texts as a person reads them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: Any) -> str:
+    """*text* with what cannot be seen, or turns around what follows, written as its number."""
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
 
 
 def counted(number: int, noun: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -13,20 +12,12 @@ import jinja2
 from markupsafe import Markup
 
 from ... import __version__
+from ..words import visible
 from .blocks import script_json
 from .facts import Results, details, table, tiles
 
 _SCRIPTS = ("text", "diff", "data", "charts", "grid", "detail", "app")
 """Parts of the program, in their order; one scope holds all."""
-
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
-
-
-def visible(text: Any) -> str:
-    """*text* with what cannot be seen, or turns around what follows, written as its number."""
-    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
 
 
 def pieces(
@@ -35,9 +26,9 @@ def pieces(
     """The text of the page, piece by piece; *about* is what the program is told besides rows."""
     script = _script()
     heads, rows = table(results)
-    library = _asset("uPlot.iife.min.js")
+    library = asset("uPlot.iife.min.js")
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .generate(
             title=title,
@@ -55,24 +46,25 @@ def pieces(
             ],
             heads=heads,
             rows=rows,
-            style=Markup(_asset("uPlot.min.css") + _asset("report.css")),  # noqa: S704 - our own
+            style=Markup(asset("uPlot.min.css") + asset("report.css")),  # noqa: S704 - our own
             library=Markup(library),  # noqa: S704 - vendored
             script=Markup(script),  # noqa: S704 - our own
-            licence=Markup(_asset("uPlot.LICENSE")),  # noqa: S704 - vendored
-            hashes=" ".join(f"'sha256-{_digest(text)}'" for text in (library, script)),
+            licence=Markup(asset("uPlot.LICENSE")),  # noqa: S704 - vendored
+            hashes=" ".join(f"'sha256-{digest(text)}'" for text in (library, script)),
             blocks=(Markup(block) for block in blocks),  # noqa: S704 - made by `blocks.script_json`
             about=Markup(script_json(about)),  # noqa: S704 - `<` is escaped
         )
     )
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates are files beside the report's; everything they are given is escaped."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(_asset),
+        loader=jinja2.FunctionLoader(asset),
     )
     environment.filters["visible"] = visible
     environment.filters["pretty"] = _pretty
@@ -86,14 +78,15 @@ def _pretty(value: Any) -> str:
 
 
 def _script() -> str:
-    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    parts = "\n".join(asset(f"{name}.js") for name in _SCRIPTS)
     return f'(() => {{\n"use strict";\n{parts}\n}})();\n'
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """As a content security policy names a script (CSP Level 3, "hash-source")."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a part of the page."""
     return (files(__package__) / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,155 @@
+"""`dbrun diff OLD NEW`: what changed between two results, and whether it got worse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import EXIT_OK, EXIT_UNMET, UserError
+from .session import talkative
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..diff.model import Comparison
+
+_ROWS = {"text": 5, "markdown": 20, "html": 200, "json": 1000}
+"""How many records of each kind are shown, by format, unless told otherwise."""
+
+_NARROWEST, _WIDEST = 60, 110
+
+
+@click.command("diff", short_help="Say what changed between two results.")
+@click.argument("results", nargs=-1, required=True, metavar="OLD NEW", type=click.Path())
+@click.option(
+    "--variant",
+    "variants",
+    nargs=2,
+    multiple=True,
+    metavar="OLD NEW",
+    help="Compare this variant of OLD with that of NEW; '-' for records without one. Repeatable. "
+    "With one results file, compare two of its variants.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "html", "json"]),
+    default="text",
+    help="Markdown fits in one comment on a pull request.",
+)
+@click.option("--rows", type=click.IntRange(min=0), metavar="N", help="Show N records of a kind.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(min=0.5, max=1, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="That of the intervals.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["regression"]),
+    help="Exit 1 if a record was ok and is not, or a score's mean is surely worse.",
+)
+@talkative
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    results: tuple[str, ...],
+    variants: tuple[tuple[str, str], ...],
+    form: str,
+    rows: int | None,
+    confidence: float,
+    fail_on: str | None,
+) -> int:
+    """Say what changed between two results files, and whether the answers got worse.
+
+    Rows are paired by id. Nothing is sent or asked.
+
+    \b
+    dbrun diff old/summaries.jsonl out/summaries.jsonl
+    dbrun diff old.jsonl new.jsonl --format markdown --fail-on regression
+    dbrun diff out/summaries.jsonl --variant prompt=short prompt=long
+    """
+    from ..diff.comparing import compare
+    from ..diff.model import Options
+    from ..diff.reading import read_side
+    from ..registry import Registry
+
+    paths = _two(results, bool(variants), context)
+    options = Options(
+        variants=tuple((_named(old), _named(new)) for old, new in variants),
+        rows=_ROWS[form] if rows is None else rows,
+        confidence=confidence,
+    )
+    sides = read_side(paths[0]), read_side(paths[1])
+    found = compare(*sides, options, Registry())
+    _refuse_empty(found)
+    return finish([found], form=form, fail_on=fail_on)
+
+
+def finish(
+    found: Sequence[Comparison],
+    *,
+    form: str,
+    fail_on: str | None,
+) -> int:
+    """Write what was *found* to standard output; gives the exit code.
+
+    Raises:
+        UserError: regressions are asked for, and whether there are any cannot be told.
+    """
+    from ..diff.verdict import require_judged
+
+    if fail_on is not None:
+        require_judged(found)
+    _write(found, form)
+    failed = fail_on is not None and any(one.regressions for one in found)
+    return EXIT_UNMET if failed else EXIT_OK
+
+
+def _write(found: Sequence[Comparison], form: str) -> None:
+    from ..diff import html, json, markdown, text
+    from .output import write_text
+
+    if form == "text":
+        width = min(shutil.get_terminal_size((text.WIDTH, 24)).columns, _WIDEST)
+        write_text(text.shown(found, width=max(width, _NARROWEST), colour=_is_coloured()))
+    elif form == "markdown":
+        write_text(markdown.shown(found))
+    elif form == "html":
+        for piece in html.pieces(found):
+            write_text(piece)
+    else:
+        write_text(json.shown(found))
+
+
+def _is_coloured() -> bool:
+    """Whether standard output takes colours, and they are not unwanted (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _two(results: Sequence[str], has_variants: bool, context: click.Context) -> tuple[str, str]:
+    if len(results) == 2:
+        return results[0], results[1]
+    if len(results) == 1 and has_variants:
+        return results[0], results[0]
+    if len(results) == 1:
+        raise click.UsageError("name two results files; or --variant OLD NEW with one", context)
+    raise click.UsageError(f"two results files are compared, not {len(results)}", context)
+
+
+def _named(variant: str) -> str | None:
+    return None if variant == "-" else variant
+
+
+def _refuse_empty(found: Comparison) -> None:
+    """Raises `UserError` if one side has records and the other has none."""
+    sides = (found.old, found.new)
+    for side, other in (sides, sides[::-1]):
+        if other.records and not side.records:
+            raise UserError(f"{side.label}: there are no records in these results", "run its spec")

@@ -1,0 +1,1 @@
+if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.dataset.dark = "";
