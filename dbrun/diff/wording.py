@@ -105,7 +105,7 @@ def score_cells(score: ScoreDelta) -> list[str]:
 
 def about(score: ScoreDelta) -> str:
     """How far a score can be trusted, in a few words."""
-    said = [] if score.verdict in ("unjudged", "same") else [score.verdict]
+    said: list[str] = [] if score.verdict in ("unjudged", "same") else [score.verdict]
     said += [score.note] if score.note else []
     if score.pairs:
         said.append(f"{counted(score.pairs, 'row')}, {score.up:,} up, {score.down:,} down")
