@@ -19,7 +19,7 @@ from fakes.workspace import FakeWorkspace
 from pyspark.sql import SparkSession
 
 import dbrun
-from dbrun.errors import AuthError, RunError
+from dbrun.errors import AuthError, RunError, SpendCap
 from dbrun.run.result import Run
 
 SPEC = """\
@@ -159,6 +159,26 @@ class TestInFourPartitions:
         project.run("engine=local")
         assert not project.asked()
         assert project.results == results
+
+    def test_a_matrix_within_what_it_may_cost(self, project: Project) -> None:
+        project.rows(40, texts=40)
+        spec = SPEC + "matrix: {params.max_tokens: [5, 10]}\n"
+        priced = "name: chat, price: {input_per_million: 1, output_per_million: 1}, task"
+        (project.folder / "spec.yaml").write_text(spec.replace("name: chat, task", priced))
+        run = project.run("limits.max_cost=1")
+        results, asked = project.results, project.asked()
+        assert (run.exit_code, len(asked), set(asked.values())) == (0, 80, {1})
+        assert 0 < run.manifest["cost"]["run"] <= 1
+        assert len(run.manifest["variants"]) == 2
+
+        project.run("engine=local")
+        assert not project.asked()
+        assert project.results == results
+
+        project.rows(400, texts=400)
+        with pytest.raises(SpendCap):
+            project.run(f"limits.max_cost={run.manifest['cost']['run'] * 4}", fresh=True)
+        assert 80 < len(project.asked()) < 800
 
     def test_what_was_answered_is_not_asked_again(self, project: Project) -> None:
         project.run(limit=60)
