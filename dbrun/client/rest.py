@@ -24,12 +24,24 @@ _FAULTS = frozenset({408, 500, 502, 504})
 
 
 class Refused(RunError):
-    """The workspace refused a call: *status*, and its *code* for what is wrong."""
+    """The workspace refused a call: *status* (0: it did not even answer), its *code* for what is
+    wrong, and what was *said*. *is_login* tells that the credentials are no good."""
 
-    def __init__(self, message: str, hint: str = "", *, status: int = 0, code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status: int = 0,
+        code: str = "",
+        said: str = "",
+        is_login: bool = False,
+    ) -> None:
         super().__init__(message, hint)
         self.status = status
         self.code = code
+        self.said = said or message
+        self.is_login = is_login
 
 
 class Rest:
@@ -134,18 +146,26 @@ class Rest:
     ) -> Refused:
         what = f"{method} {path.partition('?')[0]}"
         if response is None:
-            said = error.message if error is not None else "no answer"
-            return Refused(f"{what}: {self.workspace.mask(said)}", "run the same command again")
+            said = self.workspace.mask(error.message if error is not None else "no answer")
+            return Refused(f"{what}: {said}", "run the same command again", said=said)
         code, told = _told(response)
         hint = ""
-        if response.status == 401 or token_refused(response.status, told):
+        is_login = token_refused(response.status, told)
+        if is_login:
             hint = "renew the login, or log in again"
         elif response.status == 403:
             hint = "ask for the permission"
         elif response.status == 429 or response.status >= 500:
             hint = "run the same command again"
-        said = f"{what}: {response.status}: {self.workspace.mask(told)}"
-        return Refused(said, hint, status=response.status, code=code)
+        said = self.workspace.mask(told)
+        return Refused(
+            f"{what}: {response.status}: {said}",
+            hint,
+            status=response.status,
+            code=code,
+            said=said,
+            is_login=is_login,
+        )
 
 
 def _trouble(response: HttpResponse | None, clock: Clock) -> EndpointError | None:

@@ -8,6 +8,7 @@ mirror has what the volume has before it is read, and the volume what the mirror
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -15,8 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..client.journal import Journal, SinkLock
-from ..clock import Clock
-from ..errors import DbrunError, RunError, SinkError, UserError
+from ..errors import RunError, SinkError, UserError
 from ..files import file_digest
 from ..spec.model import Spec
 from ..storage import is_away, make_mirrors, mirror_of, mirrored
@@ -35,10 +35,9 @@ def at_home(spec: Spec, environ: Mapping[str, str]) -> Spec:
     paths = (spec.sink.path, spec.journal.path, errors or "")
     if not any(is_away(path, environ) for path in paths):
         return spec
-    try:
-        url = _workspace(environ)
-    except DbrunError:
-        url = None
+    from ..client.volumes import known_url
+
+    url = known_url(environ)
     if url is None:  # running it says so
         return spec
 
@@ -58,7 +57,9 @@ def options_at_home(options: RunOptions, environ: Mapping[str, str]) -> RunOptio
     """*options* with a mirror in place of an `--out` on a volume elsewhere; as `at_home`."""
     if options.out is None or not is_away(options.out, environ):
         return options
-    url = _workspace(environ)
+    from ..client.volumes import known_url
+
+    url = known_url(environ)
     return replace(options, out=mirror_of(options.out, url)) if url else options
 
 
@@ -97,15 +98,9 @@ def read_journal(path: str, around: Surroundings, mode: str = "replay") -> Journ
 def refuse_away(path: str, environ: Mapping[str, str]) -> None:
     """Raises `RunError` if *path* is on a volume elsewhere, of nobody knows which workspace."""
     if is_away(path, environ):
-        said = ""
-        try:
-            _workspace(environ)
-        except DbrunError as error:
-            said = f": {error}"
-        raise RunError(
-            f"{path} is on a volume, which is not mounted here, and no workspace is known{said}",
-            "set DATABRICKS_HOST and DATABRICKS_TOKEN, log in, or write to another path",
-        )
+        from ..client.volumes import refuse_unknown
+
+        refuse_unknown(path, environ)
 
 
 def brought(path: str, around: Surroundings) -> str:
@@ -116,11 +111,10 @@ def brought(path: str, around: Surroundings) -> str:
     """
     if not is_away(path, around.environ):
         return path
-    url = _workspace(around.environ)
-    if url is None:
-        refuse_away(path, around.environ)
-        return path
-    home = mirror_of(path, url)
+    from ..client.volumes import known_url, refuse_unknown
+
+    refuse_unknown(path, around.environ)
+    home = mirror_of(path, known_url(around.environ) or "")
     fetch_results(home, around)
     return home
 
@@ -133,6 +127,25 @@ def _refuse_delta(spec: Spec, around: Surroundings) -> None:
             "only",
             "name a table as catalog.schema.name with a warehouse_id, or write it elsewhere",
         )
+
+
+def _check_place(path: str, around: Surroundings) -> None:
+    """Raises `SinkError` if nothing can be sent to the place that *path* mirrors: better to hear
+    of it before anything is paid for."""
+    there = mirrored(path) or path
+    try:
+        with _volumes(around) as volumes:
+            if volumes.is_folder(there):
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            volumes.make_folder(os.path.dirname(there))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SinkError(
+            f"{there}: cannot be written: {why}",
+            "add a file name"
+            if isinstance(error, IsADirectoryError)
+            else "ask for WRITE VOLUME, or choose another sink",
+        ) from error
 
 
 class Delivery:
@@ -151,7 +164,8 @@ class Delivery:
         self._before: bytes | None = None
         if options.only_errors:
             fetch_results(spec.sink.path, around)
-        if path is not None:
+        if path is not None and mirrored(path):
+            _check_place(path, around)
             self._before = fetch_manifest(path, around)
 
     def send(self, run: Run) -> Run:
@@ -234,7 +248,7 @@ def _send(path: str, around: Surroundings) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise SinkError(
-            f"{there}: cannot be written: {why}; what was to go there is kept in {path}",
+            f"{there}: cannot be written: {why}; what was to go there is kept on this machine",
             "mend this and run the same command again; it continues",
         ) from error
 
@@ -272,11 +286,3 @@ def _volumes(around: Surroundings) -> Any:
     from ..client.volumes import Volumes
 
     return Volumes(around.environ, around.clock)
-
-
-def _workspace(environ: Mapping[str, str]) -> str | None:
-    """The address of the workspace that *environ* names. Raises `DbrunError`."""
-    from ..client.volumes.carrier import Carrier
-    from ..client.workspace import Login, Workspace
-
-    return Workspace(Login(path=""), Carrier(environ), environ, Clock()).known_url

@@ -70,7 +70,8 @@ class Here:
 class Away:
     """A volume, by way of its workspace. A file is brought to the spool and removed after use."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, path: str, context: Context) -> None:
+        self._path = path
         self._context = context
         self._connected: Volumes | None = None
 
@@ -114,15 +115,16 @@ class Away:
     @property
     def _volumes(self) -> Volumes:
         if self._connected is None:
-            from ..client.volumes import Volumes
+            from ..client.volumes import Volumes, refuse_unknown
 
+            refuse_unknown(self._path, self._context.environ)
             self._connected = Volumes(self._context.environ, self._context.clock)
         return self._connected
 
 
 def place_of(path: str, context: Context) -> Place:
     """Where *path* is."""
-    return Away(context) if is_away(path, context.environ) else Here()
+    return Away(path, context) if is_away(path, context.environ) else Here()
 
 
 def _create(folder: str, name: str) -> tuple[str, int]:

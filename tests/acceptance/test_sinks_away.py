@@ -25,7 +25,7 @@ JOURNAL = f"{RESULTS}.journal"
 IMPATIENT = """\
 from dbrun.client.journal import heartbeat
 from dbrun.cli.main import entry
-heartbeat.BEAT, heartbeat.PATIENCE, heartbeat._LOOK = 0.1, 1.0, 0.05
+heartbeat.BEAT, heartbeat.PATIENCE, heartbeat._LOOK = 0.1, 3.0, 0.05
 entry()
 """
 
@@ -127,7 +127,7 @@ def test_again_nothing_is_sent_and_nothing_written(there: There) -> None:
     assert there.sent == sent
     assert there.volumes.files == before
     written = {path for (method, path) in (there.volumes.calls - puts) if method == "PUT"}
-    assert all("/lock-" in path or path == JOURNAL for path in written)
+    assert all("/lock-" in path or path in (JOURNAL, OUT) for path in written)
 
 
 def test_another_machine_knows_the_answers(there: There) -> None:
@@ -170,17 +170,20 @@ def test_killed_and_gone_on_with(there: There, machine: str) -> None:
     assert not [name for name in there.answers if name.startswith("lock-")]
 
 
-def test_a_second_machine_is_refused(there: There, tmp_path: Path) -> None:
-    there.project.rows(40)
-    there.workspace.script([delay(0.1, every=1)])
+def test_a_second_machine_is_refused(
+    there: There, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there.workspace.script([delay(60, every=1)])
     first = there.start("--quiet")
-    there.wait(lambda: any(name.startswith("lock-") for name in there.answers))
-    os.environ["DBRUN_SPOOL"] = str(tmp_path / "other")  # the fixture takes it back
-    second = there.project.end(there.start("--quiet"), timeout=60)
-    os.environ["DBRUN_SPOOL"] = str(there.spool)
+    try:
+        there.wait(lambda: there.sent > 0)
+        monkeypatch.setenv("DBRUN_SPOOL", str(tmp_path / "other"))
+        second = there.project.end(there.start("--quiet"), timeout=60)
+    finally:
+        first.kill()
+        first.communicate()
     assert second.code == 2
-    assert f"journal {JOURNAL}" in second.err or f"{JOURNAL}: another run" in second.err
-    assert there.project.end(first, timeout=60).code == 0
+    assert f"{JOURNAL}: another run is writing this sink (process " in second.err
 
 
 def test_an_interrupted_run_brings_its_answers_there(there: There) -> None:
@@ -212,12 +215,36 @@ def test_a_volume_that_may_not_be_written(there: There) -> None:
     assert len(done.err.splitlines()) == 1
 
 
+def test_a_folder_in_the_place_of_results_is_said_before_anything_is_paid(there: There) -> None:
+    there.volumes.put(f"{RESULTS}/x", b"1")
+    done = there.run("--set", f"journal.path={OUT}/j")
+    assert (done.code, there.sent) == (3, 0)
+    assert f"{RESULTS}: cannot be written: it is a folder; add a file name" in done.err
+
+
+def test_a_token_that_is_no_good(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi" + "0" * 32)
+    done = there.run()
+    assert (done.code, there.sent) == (3, 0)
+    assert "Invalid access token; renew the login, or log in again" in done.err
+
+
+def test_what_is_here_is_looked_at_where_the_volume_cannot_be_asked(
+    there: There, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert there.run().code == 0
+    there.volumes.closed.add(VOLUME)
+    assert "to reuse              10" in there.project.run("plan", "tickets.yaml").out
+    assert "User does not have READ VOLUME" in caplog.text.replace("user does", "User does")
+    assert "going by what it held last" in caplog.text
+
+
 def test_results_that_cannot_be_brought_are_kept_and_brought_later(there: There) -> None:
     refused = as_json({"error_code": "QUOTA", "message": "The disk quota is exceeded."}, 507)
     there.volumes.fail("PUT", "tickets.jsonl", refused)
     done = there.run()
     assert done.code == 3
-    assert f"{RESULTS}: cannot be written: The disk quota is exceeded." in done.err
+    assert f"{RESULTS}: cannot be written: The disk quota is exceeded; what" in done.err
     assert MANIFEST not in there.volumes.files
     again = there.run("--json", "--quiet")
     assert (again.code, again.summary["requests"]["sent"]) == (0, 0)

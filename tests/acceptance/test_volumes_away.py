@@ -95,19 +95,19 @@ def test_parquet(project: Any, volumes: FakeVolumes) -> None:
 
 
 def test_a_download_that_breaks_is_gone_on_with(project: Any, volumes: FakeVolumes) -> None:
-    rows = ROWS + "\n" * 3_000_000
+    rows = ROWS + "\n" * 1_600_000
     volumes.put(f"{VOLUME}/rows.jsonl", rows)
     half = Reply(
         200,
         rows.encode(),
         {"last-modified": "Mon, 01 Jan 2029 00:00:00 GMT"},
-        cut=2_500_000,
+        cut=1_300_000,
     )
     volumes.fail("GET", "rows.jsonl", as_json(BUSY, 503, retry_after="0"), half)
     reading(project, f"{VOLUME}/rows.jsonl", id="id")
     assert project.run("tickets.yaml").code == 0
     assert len(project.records()) == 10
-    assert volumes.given < len(rows)  # the rest only
+    assert volumes.given < 1_000_000  # the rest only
 
 
 def test_an_old_token_is_renewed(
@@ -160,5 +160,5 @@ def test_without_a_workspace_it_is_said_what_is_missing(
         "tickets.yaml", "--set", "endpoint={adapter: python, function: 'json:dumps'}"
     )
     assert ended.code == 3
-    assert f"{VOLUME}/rows.jsonl: " in ended.err
+    assert f"{VOLUME}/rows.jsonl is on a volume, which is not mounted here" in ended.err
     assert "set DATABRICKS_HOST" in ended.err

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TypeVar
 
 from ...clock import Clock
 from ...errors import DbrunError, RunError, SinkError, SinkInUse
@@ -20,8 +18,6 @@ from .disk import reported, trouble
 from .heartbeat import Heartbeat
 from .lock import SinkLock
 from .spool import Spool
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -42,32 +38,33 @@ class AwayBeat(Heartbeat):
         super().release()
         self._volumes.close()
 
+    def _beat(self) -> None:
+        with contextlib.suppress(RunError):  # the login, the network: the next beat may do
+            super()._beat()
+
     def _make_folder(self) -> None:
-        self._asked(lambda: self._volumes.make_folder(self._there))
+        self._volumes.make_folder(self._there)
 
     def _names(self) -> list[str]:
-        return self._asked(lambda: [one.name for one in self._volumes.listing(self._there)])
+        return [entry.name for entry in self._volumes.listing(self._there)]
 
     def _is_there(self, token: str) -> bool:
-        return self._asked(lambda: self._volumes.look(self._at(token))) is not None
+        return self._volumes.look(self._at(token)) is not None
 
     def _get(self, token: str) -> bytes:
-        return self._asked(lambda: self._volumes.read(self._at(token)))
+        return self._volumes.read(self._at(token))
 
     def _put(self, token: str, data: bytes) -> None:
-        self._asked(lambda: self._volumes.write(self._at(token), data))
+        self._volumes.write(self._at(token), data)
 
     def _remove(self, token: str) -> None:
-        self._asked(lambda: self._volumes.remove(self._at(token)))
+        try:
+            self._volumes.remove(self._at(token))
+        except RunError as error:  # who leaves has said more, or leaves for that very reason
+            raise OSError(errno.EIO, str(error)) from error
 
     def _at(self, token: str) -> str:
         return f"{self._there}/lock-{token}.json"
-
-    def _asked(self, ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except RunError as error:  # the login, the network: for who beats, storage like any
-            raise OSError(errno.EIO, str(error)) from error
 
 
 class AwayLock(SinkLock):
@@ -197,4 +194,4 @@ def fetch_journal(folder: str, environ: Mapping[str, str], clock: Clock) -> None
 
 def _said(error: Exception) -> str:
     said = getattr(error, "strerror", None) or str(error)
-    return said[:1].lower() + said[1:] if os.path.sep != said[:1] else said
+    return said[:1].lower() + said[1:]

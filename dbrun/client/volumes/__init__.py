@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .files import Entry, Volumes
+from .known import known_url, refuse_unknown
 from .matching import matching
 
-__all__ = ["Entry", "Volumes", "matching"]
+__all__ = ["Entry", "Volumes", "known_url", "matching", "refuse_unknown"]

@@ -29,8 +29,13 @@ SILENCE = 120.0
 
 _FILES = "/api/2.0/fs/files"
 _FOLDERS = "/api/2.0/fs/directories"
-_ERRORS = {401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT, 409: errno.EEXIST}
-_KINDS = {413: errno.EFBIG, 507: errno.ENOSPC}
+_ERRORS = {
+    403: errno.EACCES,
+    404: errno.ENOENT,
+    409: errno.EEXIST,
+    413: errno.EFBIG,
+    507: errno.ENOSPC,
+}
 
 
 @frozen
@@ -257,8 +262,8 @@ def _moment(said: str | None) -> int:
 
 def _trouble(error: DbrunError, path: str) -> OSError | DbrunError:
     """What a refusal means, as a disk would put it."""
-    if not isinstance(error, Refused):  # the login, the host, its certificate
+    if not isinstance(error, Refused):  # no login, no such host, a certificate
         return RunError(f"{path}: {error.message}", error.hint)
-    said = error.message.rpartition(": ")[2] if error.status else error.message
-    number = {**_ERRORS, **_KINDS}.get(error.status, errno.EIO)
-    return OSError(number, said, path)
+    if error.is_login:
+        return RunError(f"{path}: {error.said.rstrip('.')}", error.hint)
+    return OSError(_ERRORS.get(error.status, errno.EIO), error.said.rstrip("."), path)
