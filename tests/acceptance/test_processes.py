@@ -191,20 +191,39 @@ def test_equal_requests_in_flight_share_one_call(project: Project, chat: Chat) -
     assert (requests["sent"], requests["reused"]) == (3, ROWS - 3)
 
 
-def test_a_worker_that_is_killed_ends_the_run_and_loses_nothing(
-    project: Project, chat: Chat
-) -> None:
+def test_a_worker_that_is_killed_is_replaced(project: Project, chat: Chat) -> None:
     process, workers = started(project, chat)
     os.kill(workers[0], signal.SIGKILL)
     said = project.end(process)
-    assert said.code == 3
-    assert f"(pid {workers[0]}) was killed by signal 9 (SIGKILL)" in said.err
-    assert "run the same command again" in said.err
+    assert said.code == 0, said.err
+    assert f"(pid {workers[0]}) was killed by signal 9 (SIGKILL) in the middle" in said.err
+    assert "another takes its place" in said.err
     assert "Traceback" not in said.err
-    assert not lives(workers[1])
-    chat.delay = 0.0
-    assert project.run("tickets.yaml", *ALONE).code == 0
     assert chat.twice <= 4, "only what the killed one had in flight may be sent again"
+    assert both(project) == in_one(project, chat)
+
+
+DEADLY = """
+import os, signal
+def asked(**fields):
+    if "number 7" in str(fields["prompt"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fields
+"""
+
+
+def test_what_kills_every_worker_ends_the_run_and_loses_nothing(
+    project: Project, chat: Chat
+) -> None:
+    project.write("deadly.py", DEADLY)
+    said = project.end(project.start("tickets.yaml", "--set", "transforms.input=deadly:asked"))
+    assert said.code == 3
+    assert said.err.count("another takes its place") == 3
+    assert "run the same command again to continue; if memory is short, lower" in said.err
+    assert "Traceback" not in said.err
+    answered = len(chat.bodies)
+    assert project.run("tickets.yaml", *ALONE).code == 0
+    assert len(chat.bodies) < answered + ROWS
     assert both(project) == in_one(project, chat)
 
 

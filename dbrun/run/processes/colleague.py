@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from ...errors import RunError
 from .channel import Channel
 from .messages import Assignment
 
@@ -29,7 +29,7 @@ of nobody's say that there is something to read."""
 
 
 class Colleague:
-    """A worker process. *outstanding* are the items it has been given and not handed back.
+    """A worker process. *items* are those it has been given and not handed back, by number.
 
     It is started in a session of its own, so that Ctrl-C on a terminal reaches the run alone.
     It lives no longer than the run: the pipe to it ends with whoever holds it.
@@ -37,7 +37,7 @@ class Colleague:
 
     def __init__(self, number: int, inbox: Inbox) -> None:
         self.number = number
-        self.outstanding = 0
+        self.items: dict[int, Any] = {}
         self.limit = 1
         self.is_assigned = False
         self.is_ready = False
@@ -91,20 +91,21 @@ class Colleague:
 
     def give(self, first: int, packed: list[Any]) -> None:
         """Give it the items *packed*, numbered from *first*."""
-        self.outstanding += len(packed)
+        self.items.update(enumerate(packed, first))
         self.tell("items", first, packed)
 
-    def took_back(self, count: int, now: float) -> None:
-        """It handed *count* items back at the moment *now*."""
-        self.outstanding -= count
-        rate = count / max(_SHORTEST, now - self._heard)
+    def took_back(self, numbers: Sequence[int], now: float) -> None:
+        """It handed the items of these *numbers* back at the moment *now*."""
+        for number in numbers:
+            del self.items[number]
+        rate = len(numbers) / max(_SHORTEST, now - self._heard)
         self._heard = now
         self._rate += (rate - self._rate) / 2
 
     @property
     def takes_items(self) -> bool:
         """Whether it can be given any."""
-        return self.is_ready and not self.is_done and not self.is_gone
+        return self.is_ready and not self.is_done and not self.is_gone and "end" not in self._words
 
     def room(self, group: int) -> int:
         """How many more items it should have at hand, so that it never waits for any.
@@ -114,7 +115,7 @@ class Colleague:
         if not self.takes_items:
             return 0
         ahead = max(_LEAST * group, self.limit * group / 8, self._rate * _AHEAD)
-        return int(self.limit * group + ahead) - self.outstanding
+        return int(self.limit * group + ahead) - len(self.items)
 
     def end(self) -> None:
         """See the process ended, which has nothing more to do."""
@@ -133,23 +134,16 @@ class Colleague:
         """End it at once."""
         self._process.kill()
 
-    def lost(self) -> RunError:
-        """What is to be said of its end, if nobody wanted that."""
+    def lost(self) -> str:
+        """Who it was and how it ended, if nobody wanted that."""
         code = self._process.wait()
+        how = f"ended with code {code}"
         if code < 0:
             with suppress(ValueError):
                 how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
-                return _lost(self, how)
-        return _lost(self, f"ended with code {code}")
+        return f"worker process {self.number + 1} (pid {self.pid}) {how} in the middle of the run"
 
     def _listen(self, inbox: Inbox) -> None:
         while (message := self._channel.receive()) is not None:
             inbox.put((self, message))
         inbox.put((self, None))
-
-
-def _lost(worker: Colleague, how: str) -> RunError:
-    return RunError(
-        f"worker process {worker.number + 1} (pid {worker.pid}) {how} in the middle of the run",
-        "run the same command again to continue; if memory is short, lower limits.processes",
-    )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, cast
 
+from ...client.journal.claims import MOST
 from ...client.waiting import blocking
 from ...errors import DbrunError, Interrupted, RunError, UserError
 from ...types import Record
@@ -23,10 +25,12 @@ from .messages import Assignment, Outline, pack
 from .standing import Standing
 from .supply import Supply
 
+_log = logging.getLogger(__name__)
 _TICK = 0.1  # seconds
 _AT_ONCE = 256  # items in one message
 _LEAVE = 10.0  # seconds for a process that is to leave: to say what it counted, and to publish
 _HURRY = 0.5  # the same after a second interrupt
+_MOST_REPLACED = 3  # processes of a run: what goes on killing them is ours, or a row's
 
 
 class Crew:
@@ -37,6 +41,9 @@ class Crew:
     processes count goes to *counters*, *standings* and *models* (for each endpoint one of the
     former, two of the latter); *purse* is what they may spend. *segments* are those of the
     journal that they have written.
+
+    A process that is lost is replaced, a few times: another one gets its share of the limits and
+    the items that it had at hand. What it had journalled is found there.
     """
 
     def __init__(
@@ -69,6 +76,8 @@ class Crew:
         self._crew: list[Colleague] = []
         self._results: dict[int, Record] = {}
         self._dealt = self._given = 0
+        self._again: deque[tuple[int, Any]] = deque()
+        self._replaced = 0
         self._error: BaseException | None = None
         self._interrupt: Interrupted | None = None
         self._is_abandoned = False
@@ -100,9 +109,9 @@ class Crew:
 
         Raises:
             UserError: the pipeline cannot travel to another process.
-            RunError: a process cannot be started; or what one met, or that it was lost: after all
-                that was in flight has ended (or the grace) and every result before the first gap
-                was handed out.
+            RunError: a process cannot be started; or what one met, or that too many were lost:
+                after all that was in flight has ended (or the grace) and every result before the
+                first gap was handed out.
             Interrupted: after `interrupt`.
         """
         try:
@@ -131,13 +140,7 @@ class Crew:
 
     def _start(self) -> None:
         for assignment in self._assignments:
-            try:
-                self._crew.append(Colleague(assignment.number, self._inbox))
-            except OSError as error:
-                raise RunError(
-                    f"worker process {assignment.number + 1} cannot be started: {error}",
-                    "set limits.processes lower",
-                ) from error
+            self._crew.append(self._new(assignment))
         for one, assignment in zip(self._crew, self._assignments, strict=True):
             try:
                 one.assign(assignment)
@@ -147,9 +150,50 @@ class Crew:
                     "set limits.processes to 1",
                 ) from error
 
+    def _new(self, assignment: Assignment) -> Colleague:
+        try:
+            return Colleague(assignment.number, self._inbox)
+        except OSError as error:
+            raise RunError(
+                f"worker process {assignment.number + 1} cannot be started: {error}",
+                "set limits.processes lower",
+            ) from error
+
+    def _replace(self, lost: Colleague) -> None:
+        """Have another process do what was given to the one that was *lost*.
+
+        Its number is new: by the number others know what it has journalled.
+        """
+        said, number = lost.lost(), len(self._crew)
+        if not lost.is_ready or self._replaced == _MOST_REPLACED or number >= MOST:
+            mend = "run the same command again to continue"
+            raise RunError(said, f"{mend}; if memory is short, lower limits.processes")
+        self._replaced += 1
+        _log.warning("%s; another takes its place, what it had in flight is asked again", said)
+        share = next(one for one in self._assignments if one.number == lost.number)
+        assignment = replace(share, number=number)
+        self._assignments = [*self._assignments, assignment]
+        for standing in self._standings:
+            standing.lost(lost.number)
+        one = self._new(assignment)
+        self._crew.append(one)
+        one.assign(assignment)
+        self._again.extend(sorted(lost.items.items()))
+
+    def _deal_again(self) -> bool:
+        """Give what lost processes had at hand to others; whether all of it is given."""
+        while self._again:
+            one = max(self._crew, key=lambda one: one.room(self._group))
+            if one.room(self._group) < self._group:
+                return False
+            for _ in range(min(self._group, len(self._again))):
+                number, item = self._again.popleft()
+                one.give(number, [item])
+        return True
+
     def _deal(self, supply: Supply) -> None:
         """Give every process as many items as it has room for."""
-        while not self._halt.is_set() and not supply.is_over:
+        while not self._halt.is_set() and self._deal_again() and not supply.is_over:
             one = max(self._crew, key=lambda one: one.room(self._group))
             room = min(one.room(self._group), self._window - (self._dealt - self._given), _AT_ONCE)
             room -= room % self._group
@@ -160,7 +204,7 @@ class Crew:
             self._dealt += len(items)
         if supply.error is not None:
             self._fail_with(supply.error)
-        elif supply.is_over:
+        elif supply.is_over and not self._again:
             self._tell_all("end")
 
     def _tell_all(self, word: str) -> None:
@@ -184,13 +228,18 @@ class Crew:
             return
         who.is_gone = True
         self._forget(who)
-        if not who.is_done:
-            self._fail_with(who.lost())
+        if who.is_done:
+            return
+        try:
+            if self._halt.is_set():
+                self._fail_with(RunError(who.lost(), "run the same command again to continue"))
+            else:
+                self._replace(who)
+        except RunError as error:
+            self._fail_with(error)
 
     def _ready(self, who: Colleague, limit: int) -> None:
         who.is_ready, who.limit = True, limit
-        if all(one.is_ready for one in self._crew):
-            self._remove_claims()  # everybody has the file open
 
     def _take_back(
         self, who: Colleague, told: Sequence[tuple[int, Any]], counts: Any, paces: Any
@@ -198,7 +247,7 @@ class Crew:
         results = self._results
         for number, said in told:
             results[number] = cast(Record, Outline(*said)) if type(said) is tuple else said
-        who.took_back(len(told), time.monotonic())
+        who.took_back([number for number, _ in told], time.monotonic())
         self._counters.add_in(counts, *self._models)
         who.limit = 0
         for standing, pace in zip(self._standings, paces, strict=True):

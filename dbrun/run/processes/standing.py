@@ -29,6 +29,11 @@ class Standing:
         if (pace := self._paces.get(worker)) is not None:
             self._paces[worker] = replace(pace, limit=0, in_flight=0, held_for=0.0)
 
+    def lost(self, worker: int) -> None:
+        """Process number *worker* is gone, and another takes its place with its share."""
+        self._paces.pop(worker, None)
+        self._histories.pop(worker, None)
+
     @property
     def limit(self) -> int:
         """Calls that may be in flight now."""
