@@ -33,9 +33,14 @@ class Line:
 
 
 def name_of(outcome: Outcome) -> str:
-    """The test's name, with the variant's where there is a matrix."""
+    """The test's name, with the variant's where there is a matrix, and with the spec where the
+    test is inherited."""
     name = outcome.case.name
-    return one_line(f"{name} [{outcome.variant}]" if outcome.variant is not None else name)
+    if outcome.variant is not None:
+        name += f" [{outcome.variant}]"
+    if outcome.case.where.file != outcome.spec:
+        name += f" ({outcome.spec})"
+    return one_line(name)
 
 
 def failure_lines(outcome: Outcome) -> Iterator[Line]:

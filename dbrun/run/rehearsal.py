@@ -48,8 +48,9 @@ class Mismatch:
 
 @frozen
 class Outcome:
-    """What became of one test, of one *variant* where there is a matrix."""
+    """What became of one test of *spec* (a file), of one *variant* where there is a matrix."""
 
+    spec: str
     case: Case
     variant: str | None
     mismatches: tuple[Mismatch, ...]
@@ -63,13 +64,13 @@ class Outcome:
 
 
 class Rehearsal:
-    """A spec, open for its tests. *notes* say what was taken for granted."""
+    """A spec, open for its tests. *notes* say what was taken for granted.
+
+    Raises:
+        UserError: a plug-in is missing, or the spec is wrong in a way that shows only now.
+    """
 
     def __init__(self, spec: Spec, around: Surroundings) -> None:
-        """
-        Raises:
-            UserError: a plug-in is missing, or the spec is wrong in a way that shows only now.
-        """
         self.notes: list[str] = []
         self._spec = spec
         self._around = replace(around, offline=True)
@@ -108,6 +109,7 @@ class Rehearsal:
         )
         record = blocking(processor.process([item]))[0]
         return Outcome(
+            spec=self._spec.file,
             case=case,
             variant=parts.name,
             mismatches=tuple(_mismatches(case, record, steps)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +13,13 @@ from ..client.journal import Journal
 from ..client.waiting import blocking
 from ..errors import EndpointError, UserError
 from ..frozen import frozen
+from ..sources.base import Source
 from ..spec.case import Case
 from ..spec.model import Spec
 from ..types import Json, Mark, Record, Row
 from .counters import Counters
 from .feeding import expanded, selected_rows
-from .items import Selection
+from .items import Item, Selection
 from .opening import Opened, Surroundings, create_source, opened
 from .processor import Processor
 from .rehearsal import Rehearsal, told
@@ -51,7 +53,7 @@ def make_test(spec: Spec, around: Surroundings, row_id: str, name: str | None) -
     name = name or _free_name(f"row {row_id}", taken)
     rehearsal = Rehearsal(spec, around)
     for answers in (found.texts, found.bodies):
-        made = _test(spec, found, name, answers)
+        made = _test(found, name, answers)
         case = Case(
             name=name,
             row=found.row.values,
@@ -68,11 +70,11 @@ def make_test(spec: Spec, around: Surroundings, row_id: str, name: str | None) -
     )
 
 
-def _test(spec: Spec, found: Remembered, name: str, answers: Mapping[str, Json]) -> dict[str, Json]:
+def _test(found: Remembered, name: str, answers: Mapping[str, Json]) -> dict[str, Json]:
     given: dict[str, Json] = {"row": dict(found.row.values)}
     if answers:
-        several = len(found.record.steps) > 1 or found.record.stepwise
-        given["response"] = dict(answers) if several else next(iter(answers.values()))
+        stepwise = found.record.stepwise
+        given["response"] = dict(answers) if stepwise else next(iter(answers.values()))
     if found.variant is not None:
         given["variants"] = [found.variant]
     failure = found.record.failure
@@ -92,16 +94,7 @@ def _free_name(name: str, taken: set[str]) -> str:
 def _remembered(spec: Spec, around: Surroundings, row_id: str) -> Remembered:
     with _replaying(spec, around) as (parts, journal):
         source = create_source(spec.source, parts.context, around.registry)
-        selection = Selection(ids=frozenset({row_id}))
-        row = next(selected_rows(spec, parts, source, selection), None)
-        if row is None:
-            raise UserError(f"{spec.file}: the source has no row '{row_id}'", "check the id")
-        item = next(expanded(iter([row]), parts, repeats=1), None)
-        if item is not None and row_id not in (row.id, item.id):
-            raise UserError(
-                f"{spec.file}: a test is about the first of the rows that transforms.row makes",
-                f"record '{row.id}'",
-            )
+        row, item = _found(spec, parts, source, row_id)
         branch = parts.branches[0]
         if item is None:
             dropped = Record(id=row.id, index=0, status="filtered", row=row.values)
@@ -116,12 +109,27 @@ def _remembered(spec: Spec, around: Surroundings, row_id: str) -> Remembered:
         if record.failure is not None and record.failure.kind == "unanswered":
             raise UserError(
                 f"{spec.file}: the journal holds no answer to row '{row_id}'",
-                f"ask for it: dbrun {spec.file} --ids {row_id}",
+                f"ask for it: dbrun {shlex.quote(spec.file)} --ids {shlex.quote(row_id)}",
             )
         bodies = dict(_bodies(branch, record, journal))
         adapters = {step.name: step.asker.adapter for step in branch.steps}
         texts = {name: _brief(adapters[name], body) for name, body in bodies.items()}
         return Remembered(row=row, record=record, variant=branch.name, bodies=bodies, texts=texts)
+
+
+def _found(spec: Spec, parts: Opened, source: Source, row_id: str) -> tuple[Row, Item | None]:
+    """The row of this id, and the first item that is made of it, if any is."""
+    selection = Selection(ids=frozenset({row_id}))
+    row = next(selected_rows(spec, parts, source, selection), None)
+    if row is None:
+        raise UserError(f"{spec.file}: the source has no row '{row_id}'", "check the id")
+    item = next(expanded(iter([row]), parts, repeats=1), None)
+    if item is not None and row_id not in (row.id, item.id):
+        raise UserError(
+            f"{spec.file}: a test is about the first of the rows that transforms.row makes",
+            f"record '{row.id}'",
+        )
+    return row, item
 
 
 @contextmanager

@@ -187,6 +187,16 @@ def test_several_specs_are_summed_up(folder: Path, capsys: pytest.CaptureFixture
     assert err == "untested.yaml: has no tests\n"
 
 
+def test_an_inherited_test_is_told_with_its_heir(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("_parent.yaml").write_text(SPEC + GOOD)
+    Path("spec.yaml").write_text('name: heir\nextends: _parent.yaml\nprompt: "Say {{ text }}"\n')
+    assert main(["test", "*.yaml"]) == 1
+    out, _ = capsys.readouterr()
+    assert out.startswith("_parent.yaml:7:5: a text (spec.yaml): failed\n")
+
+
 @pytest.mark.parametrize("tests", ["", "tests: []\n"])
 def test_without_tests_there_is_nothing_to_fail(
     folder: Path, tests: str, capsys: pytest.CaptureFixture[str]
