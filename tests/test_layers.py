@@ -19,7 +19,7 @@ LAYERS = {
     "run": 4, "run.engines": 5,
     "doctor": 5,
     "report": 6, "deploy": 6, "bundle": 9,
-    "api": 7, "diff": 7, "interop": 7, "cli": 8, "__main__": 9,
+    "api": 7, "diff": 7, "interop": 7, "cli": 8, "ci": 8, "__main__": 9,
 }  # fmt: skip
 """Room → floor. A room may import from its own floor's own room and from any floor below."""
 

@@ -1,4 +1,4 @@
-"""`dbrun diff OLD NEW`: what changed between two results, and whether it got worse."""
+"""`dbrun diff OLD NEW`, `dbrun diff [SPEC…] --base REV`: what changed, and whether it got worse."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import EXIT_OK, EXIT_UNMET, UserError
-from .session import talkative
+from .options import Overlay, overlaid
+from .session import Session, session_of, talkative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..diff.model import Comparison
+    from ..diff.model import Comparison, Options
 
 _ROWS = {"text": 5, "markdown": 20, "html": 200, "json": 1000}
 """How many records of each kind are shown, by format, unless told otherwise."""
@@ -24,7 +25,13 @@ _NARROWEST, _WIDEST = 60, 110
 
 
 @click.command("diff", short_help="Say what changed between two results.")
-@click.argument("results", nargs=-1, required=True, metavar="OLD NEW", type=click.Path())
+@click.argument("files", nargs=-1, metavar="OLD NEW | [SPEC…]", type=click.Path())
+@click.option(
+    "--base",
+    metavar="REV",
+    help="Compare specs with their state where this branch left REV (a branch or commit of git).",
+)
+@overlaid
 @click.option(
     "--variant",
     "variants",
@@ -59,7 +66,9 @@ _NARROWEST, _WIDEST = 60, 110
 def command(
     context: click.Context,
     /,
-    results: tuple[str, ...],
+    files: tuple[str, ...],
+    base: str | None,
+    overlay: Overlay,
     variants: tuple[tuple[str, str], ...],
     form: str,
     rows: int | None,
@@ -74,22 +83,60 @@ def command(
     dbrun diff old/summaries.jsonl out/summaries.jsonl
     dbrun diff old.jsonl new.jsonl --format markdown --fail-on regression
     dbrun diff out/summaries.jsonl --variant prompt=short prompt=long
-    """
-    from ..diff.comparing import compare
-    from ..diff.model import Options
-    from ..diff.reading import read_side
-    from ..registry import Registry
 
-    paths = _two(results, bool(variants), context)
+    With --base, both sides are those of specs: as they were where this branch left REV (the
+    results that are committed there, else a replay), and as they are now, replayed from the
+    journal. Without SPEC, every spec that differs.
+
+    \b
+    dbrun diff --base main
+    """
+    from ..diff.model import Options
+
     options = Options(
         variants=tuple((_named(old), _named(new)) for old, new in variants),
         rows=_ROWS[form] if rows is None else rows,
         confidence=confidence,
     )
-    sides = read_side(paths[0]), read_side(paths[1])
-    found = compare(*sides, options, Registry())
+    if base is not None:
+        found = _since(base, files, overlay, options, session_of(context))
+        return finish(found, form=form, fail_on=fail_on)
+    if overlay.target or overlay.variables or overlay.overrides:
+        raise click.UsageError("--target, --var and --set go with --base", context)
+    return finish([_two_files(files, options, context)], form=form, fail_on=fail_on)
+
+
+def _two_files(files: Sequence[str], options: Options, context: click.Context) -> Comparison:
+    from ..diff.comparing import compare
+    from ..diff.reading import read_side
+    from ..registry import Registry
+
+    old, new = _two(files, bool(options.variants), context)
+    found = compare(read_side(old), read_side(new), options, Registry())
     _refuse_empty(found)
-    return finish([found], form=form, fail_on=fail_on)
+    return found
+
+
+def _since(
+    revision: str, words: Sequence[str], overlay: Overlay, options: Options, session: Session
+) -> list[Comparison]:
+    from ..diff.sides import base
+    from ..diff.sides.comparisons import comparisons
+    from ..registry import Registry
+    from .output import prints_aside
+    from .specs import spec_paths
+
+    specs = spec_paths(words) if words else []
+    laid = base.Overlay(
+        target=overlay.target, variables=overlay.variables, overrides=overlay.overrides
+    )
+    with (
+        prints_aside(),
+        base.sides_since(revision, specs, laid, os.environ, debug=session.debug) as found,
+    ):
+        if not found.sides:
+            session.say(f"no spec differs from {revision} ({found.commit[:9]})")
+        return comparisons(found, options, Registry())
 
 
 def finish(
@@ -116,7 +163,9 @@ def _write(found: Sequence[Comparison], form: str) -> None:
     from ..diff import html, json, markdown, text
     from .output import write_text
 
-    if form == "text":
+    if not found and form in ("text", "markdown"):
+        write_text("No differences.\n")
+    elif form == "text":
         width = min(shutil.get_terminal_size((text.WIDTH, 24)).columns, _WIDEST)
         write_text(text.shown(found, width=max(width, _NARROWEST), colour=_is_coloured()))
     elif form == "markdown":
@@ -136,6 +185,8 @@ def _is_coloured() -> bool:
 def _two(results: Sequence[str], has_variants: bool, context: click.Context) -> tuple[str, str]:
     if len(results) == 2:
         return results[0], results[1]
+    if not results:
+        raise click.UsageError("name two results files, or --base REV", context)
     if len(results) == 1 and has_variants:
         return results[0], results[0]
     if len(results) == 1:

@@ -171,7 +171,7 @@ def _as_json(found: Found) -> None:
 
 def _as_github(found: Found) -> None:
     from ..report.outcomes import problems_of
-    from .validate import annotation
+    from ..report.workflow import annotation
 
     for outcomes in found.values():
         for outcome in outcomes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import EXIT_OK, EXIT_USAGE
+from ..report.workflow import annotation
 from .options import Overlay, many_specs, overlaid
 from .output import prints_aside, write_json, write_line
 from .session import Session, session_of, talkative
@@ -134,31 +135,6 @@ def _as_github(findings: Sequence[_Finding], session: Session) -> None:
                 if line not in told:
                     write_line(line)
                 told.add(line)
-
-
-def annotation(severity: str, problem: Problem) -> str:
-    """*problem* as a workflow command of GitHub Actions.
-
-    GitHub Docs, "Workflow commands": `%`, CR and LF are escaped everywhere, `:` and `,` in
-    properties too.
-    """
-    where = problem.where
-    places = [f"file={_property(where.file)}"]
-    if where.line:
-        places += [f"line={where.line}", f"col={where.column}"]
-        if problem.length > 1:
-            places.append(f"endColumn={where.column + problem.length}")
-    said = f"{problem.path}: {problem.message}" if problem.path else problem.message
-    said = f"{said}; {problem.hint}" if problem.hint else said
-    return f"::{severity} {','.join(places)}::{_data(said)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 _REPORTS: dict[str, Callable[[Sequence[_Finding], Session], None]] = {

@@ -40,13 +40,15 @@ class Options:
     *variants* pairs a variant of OLD with one of NEW (None: records without one); with none
     given, variants of the same name are paired. *rows* is how many records of each kind are kept
     as examples. *confidence* is that of the intervals. With *unanswered_apart* a record that
-    merely has no answer in the journal has not failed; it is counted apart.
+    merely has no answer in the journal has not failed; it is counted apart. Sides that
+    are *unrelated* need have no row in common.
     """
 
     variants: tuple[tuple[str | None, str | None], ...] = ()
     rows: int = 20
     confidence: float = 0.95
     unanswered_apart: bool = False
+    unrelated: bool = False
 
 
 @frozen

@@ -71,8 +71,9 @@ def sides_since(
     *,
     debug: bool = False,
 ) -> Iterator[Base]:
-    """The sides of *specs* since this branch left *revision*; without any, of every spec whose
-    merged form, rows or results differ. Their files are gone when left.
+    """The sides of one spec since this branch left *revision*; of several *specs*, or of all
+    there are where none is named, those whose merged form, rows or results differ. Their files
+    are gone when left.
 
     Nothing is sent: answers are taken from the journals and results that are there.
 
@@ -113,7 +114,7 @@ class _Maker:
         self._before = set(repository.files_at(commit))
 
     def sides(self, specs: Sequence[str]) -> list[Sides]:
-        """The sides of *specs*; of all that differ, if there are none."""
+        """The sides of *specs*, or of all there are; of several those that differ."""
         named = [self._named(spec) for spec in dict.fromkeys(specs)] if specs else self._found()
         there = [name for name in named if self._is_there(name)]
         read = {name: self._prepare(name, is_named=bool(specs)) for name in there}
@@ -121,7 +122,7 @@ class _Maker:
         named = [name for name in named if name in now or name not in read]
         old = dict(zip(self._of_base(named), self._make_old(named, now), strict=True))
         made = [self._both(name, now.get(name), old.get(name)) for name in named]
-        return made if specs else [sides for sides in made if _differ(sides)]
+        return made if len(specs) == 1 else [sides for sides in made if _differ(sides)]
 
     def _named(self, spec: str) -> str:
         name = self._repository.name(spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ...canonical import digest
 from ...errors import DbrunError
@@ -58,15 +59,20 @@ def find_kept(spec: Spec, registry: Registry, *, win: bool) -> Kept | None:
 def _is_of(spec: Spec, path: str) -> bool:
     manifest = read_manifest(manifest_path(path)) or {}
     recipe = describe_recipe(spec, function_digests(spec))
+    same = ("spec_digest", "target")
+    return all(manifest.get(name) == recipe[name] for name in same) and _digests(
+        manifest
+    ) == _digests(recipe)
+
+
+def _digests(manifest: Mapping[str, Any]) -> tuple[list[Json], Json]:
+    """Those of templates and functions. What files are called depends on where one stands; and
+    rows may be others, for answers are taken for rows that are the same."""
     digests = manifest.get("digests")
     known = digests if isinstance(digests, Mapping) else {}
-    # Its rows may be others: answers are taken for rows that are the same.
-    of_now: Mapping[str, Json] = {**recipe["digests"], "source": known.get("source")}
-    return (
-        manifest.get("spec_digest") == recipe["spec_digest"]
-        and manifest.get("target") == recipe["target"]
-        and known == of_now
-    )
+    templates = known.get("templates")
+    found = list(templates.values()) if isinstance(templates, Mapping) else []
+    return found, known.get("functions")
 
 
 def _agrees(path: str, registry: Registry) -> bool:

@@ -1,0 +1,1 @@
+"""dbrun in continuous integration: what the GitHub Action at the root of the repository runs."""
