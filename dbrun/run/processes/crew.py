@@ -165,7 +165,7 @@ class Crew:
         Its number is new: by the number others know what it has journalled.
         """
         said, number = lost.lost(), len(self._crew)
-        if not lost.is_ready or self._replaced == _MOST_REPLACED or number >= MOST:
+        if self._replaced == _MOST_REPLACED or number >= MOST:
             mend = "run the same command again to continue"
             raise RunError(said, f"{mend}; if memory is short, lower limits.processes")
         self._replaced += 1
