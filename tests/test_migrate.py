@@ -169,3 +169,12 @@ def test_what_is_bound_goes_to_the_model_as_it_is(workspace: FakeWorkspace, tmp_
     run(Pair(cls="ChatDatabricks", parameters=(), there="", here=here), workspace, tmp_path)
     (body,) = workspace.bodies()
     assert body == {"messages": [{"role": "user", "content": PROMPT}], "tools": [tool]}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_parameter_brought_along_is_told_what_to_write(cls: str) -> None:
+    """All of them are keywords of `dbrun.endpoint`, or it says what is."""
+    same = {"host", "task", "stop", "transform_input_fn", "transform_output_fn"}
+    for name in set(PARAMETERS[cls].split()) - same:
+        with pytest.raises(dbrun.UserError, match=r"; (write|leave it out)"):
+            dbrun.endpoint("databricks", **{"name": "x", name: 1})

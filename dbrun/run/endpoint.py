@@ -16,7 +16,7 @@ from ..spec.response import output_check
 from ..types import Json
 from .asking import Asker, Question, Reply
 from .counters import Counters
-from .endpoint_options import LEGACY, chain, limits_of, literals
+from .endpoint_options import chain, limits_of, literals, meant_by
 from .opening import Surroundings, bare_context, create_adapter, make_asker
 from .outputs import cut, stop_of
 from .streaming import END, Pieces, StreamAsker
@@ -290,18 +290,11 @@ def make_endpoint(
     **options: Any,
 ) -> Endpoint:
     """An `Endpoint` from the adapter's options as keywords; see `dbrun.endpoint`."""
-    for name in options:
-        if name in LEGACY:
-            raise UserError(f"endpoint: unknown option '{name}'", f"write {LEGACY[name]}")
     schema = around.registry.get("adapters", adapter).options
     known = schema.get("properties", {})
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        from ..registry import suggest
-
-        raise UserError(
-            f"endpoint: {adapter} has no option '{unknown[0]}'", suggest(unknown[0], known)
-        )
+    for name in options:
+        if name not in known:
+            raise UserError(f"endpoint: {adapter} has no option '{name}'", meant_by(name, known))
     options, environ = literals(options, around.environ)
     problem = output_check({**schema, "additionalProperties": True})(options)
     if problem:

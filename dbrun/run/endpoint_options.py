@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import UserError
+from ..spec.hints import PARAMS, for_name
 from ..spec.model import Concurrency, Limits, Reference
 
 CREDENTIALS = ("token", "api_key")
-LEGACY = {
-    "endpoint_name": "name",
-    "api_token": "token",
-    "cluster_driver_port": "port",
-    "model_kwargs": "params",
-    "extra_params": "params",
-    "temperature": "params={'temperature': …}",
-    "max_tokens": "params={'max_tokens': …}",
+_LEAVE_OUT = "leave it out"
+_ELSEWHERE: Mapping[str, str] = {
+    "endpoint_name": "write name",
+    "model": "write name",
+    "endpoint": "write name",
+    "api_token": "write token",
+    "databricks_uri": "write profile, or host and token",
+    "target_uri": "write profile, or host and token",
+    "workspace_client": "write profile, or host and token",
+    "cluster_id": "write endpoint('databricks-proxy', cluster_id=…, port=…)",
+    "cluster_driver_port": "write port",
+    "model_kwargs": "write params",
+    "extra_params": "write params",
+    "timeout": "write limits={'timeout': …}",
+    "max_retries": "write limits={'attempts': …}, which is one more",
+    "use_responses_api": "write task='responses'",
+    "use_ai_gateway": "write endpoint('openai', base_url=…, model=…)",
+    "use_ai_gateway_native_api": "write endpoint('openai', base_url=…, model=…)",
+    "streaming": f"{_LEAVE_OUT}: stream() streams",
+    "stream_usage": f"{_LEAVE_OUT}: records tell their usage",
+    "allow_dangerous_deserialization": f"{_LEAVE_OUT}: nothing is pickled",
 }
-"""Names that people bring along from elsewhere → what to write here."""
+"""Names that people bring along from elsewhere → what to do here."""
+
+
+def meant_by(name: str, known: Iterable[str]) -> str:
+    """What to write in place of the keyword *name*, where an adapter has the options *known*."""
+    if name in PARAMS:
+        return f"write params={{'{name}': …}}"
+    said = _ELSEWHERE.get(name)
+    return said if said is not None else for_name(name, known)
 
 
 def literals(

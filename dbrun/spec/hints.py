@@ -8,7 +8,7 @@ from typing import Final
 from ..spelling import nearest
 from .nodes import Path
 
-_PARAMS: Final = (
+PARAMS: Final = (
     "temperature",
     "max_tokens",
     "max_completion_tokens",
@@ -25,6 +25,7 @@ _PARAMS: Final = (
     "tools",
     "tool_choice",
 )
+"""Generation parameters, as people write them where none stand."""
 
 _ANYWHERE: Mapping[str, str] = {
     "endpoint_name": "the endpoint's name is endpoint.name",
@@ -33,8 +34,10 @@ _ANYWHERE: Mapping[str, str] = {
     "generation_config": "write params",
     "transform_input_fn": "write transforms.input",
     "transform_output_fn": "write transforms.output",
+    "cluster_id": "write adapter: databricks-proxy and cluster_id, in endpoint",
     "cluster_driver_port": "write port, in endpoint",
     "api_token": "write token, in endpoint",
+    "use_responses_api": "write task: responses, in endpoint",
     "system": "write messages, with a turn of role system",
     "system_prompt": "write messages, with a turn of role system",
     "assert": "write scores",
@@ -59,7 +62,7 @@ _ANYWHERE: Mapping[str, str] = {
     "output": "write sink; a function goes into transforms.output",
     "output_path": "write sink",
     "outputPath": "write sink",
-    **{name: f"write params.{name}" for name in _PARAMS},
+    **{name: f"write params.{name}" for name in PARAMS},
 }
 
 _IN_ENDPOINT: Mapping[str, str] = {
@@ -74,6 +77,9 @@ _IN_ENDPOINT: Mapping[str, str] = {
     "url": "write base_url",
     "base_url": "write url",
     "databricks_uri": "write profile",
+    "target_uri": "write profile",
+    "workspace_client": "write profile",
+    "use_responses_api": "write task: responses",
     "timeout": "write limits.timeout",
     "concurrency": "write limits.concurrency",
     "stop": "write stop at the top of the spec, or in the step",
@@ -105,7 +111,7 @@ _IN_STEP: Mapping[str, str] = {
     "model": "write endpoint",
     "extra_params": "write params",
     "model_kwargs": "write params",
-    **{name: f"write params.{name}" for name in _PARAMS},
+    **{name: f"write params.{name}" for name in PARAMS},
 }
 
 
@@ -145,7 +151,7 @@ def _directed(path: Path, key: str, names: list[str]) -> str | None:
         # Of two adapters' spellings of one thing, only the one that this adapter has is meant.
         if said is not None and ("." in target or " " in target or target in names):
             return said
-        if key in _PARAMS or key in ("extra_params", "model_kwargs"):
+        if key in PARAMS or key in ("extra_params", "model_kwargs"):
             return f"{_ANYWHERE[key]}, at the top of the spec or in the step"
         return None
     if path == ("job",):

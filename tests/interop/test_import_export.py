@@ -340,3 +340,17 @@ def test_the_example_of_a_mistake_in_the_manual_is_what_is_said(here: Path, said
     write(here / "output.jsonl", [batch("T-1"), batch("T-2"), batch("T-1")])
     assert main(["import", "output.jsonl", "--out", "back.jsonl"]) == 2
     assert said() in page
+
+
+def test_imported_results_are_compared(
+    here: Path, said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came back is what went out; and what a batch answered is paired by id."""
+    assert main(["export", "r.jsonl", "--to", "promptfoo", "--out", "x.jsonl"]) == 0
+    assert main(["import", "x.jsonl", "--out", "back.jsonl"]) == 0
+    assert main(["diff", "r.jsonl", "back.jsonl", "--format", "json"]) == 0
+    assert "another output" not in capsys.readouterr().out
+    write(here / "y.jsonl", [batch("a", "Hello.")])
+    assert main(["import", "y.jsonl", "--out", "other.jsonl"]) == 0
+    assert main(["diff", "r.jsonl", "other.jsonl"]) == 0
+    assert "[-Hi-]" in capsys.readouterr().out

@@ -141,8 +141,11 @@ def test_trouble_that_concerns_every_prompt(workspace) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"endpoint_name": "chat"}, "unknown option 'endpoint_name'; write name"),
-        ({"api_token": "x"}, "unknown option 'api_token'; write token"),
+        ({"endpoint_name": "chat"}, "has no option 'endpoint_name'; write name"),
+        ({"api_token": "x"}, "has no option 'api_token'; write token"),
+        ({"model": "x"}, "has no option 'model'; write name"),
+        ({"n": 2}, "has no option 'n'; write params={'n': …}"),
+        ({"max_retries": 2}, "has no option 'max_retries'; write limits={'attempts': …}"),
         ({"nme": "chat"}, "databricks has no option 'nme'; did you mean 'name'?"),
         ({}, "databricks: 'name' is a required property"),
         ({"name": 7}, "name: 7 is not of type 'string'"),
