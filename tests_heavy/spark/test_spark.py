@@ -19,7 +19,7 @@ from fakes.workspace import FakeWorkspace
 from pyspark.sql import SparkSession
 
 import dbrun
-from dbrun.errors import AuthError, RunError, SpendCap
+from dbrun.errors import AuthError, RunError
 from dbrun.run.result import Run
 
 SPEC = """\
@@ -174,11 +174,6 @@ class TestInFourPartitions:
         project.run("engine=local")
         assert not project.asked()
         assert project.results == results
-
-        project.rows(400, texts=400)
-        with pytest.raises(SpendCap):
-            project.run(f"limits.max_cost={run.manifest['cost']['run'] * 4}", fresh=True)
-        assert 80 < len(project.asked()) < 800
 
     def test_what_was_answered_is_not_asked_again(self, project: Project) -> None:
         project.run(limit=60)
