@@ -150,3 +150,32 @@ def test_without_a_wish_the_spool_is_a_temporary_folder(monkeypatch: pytest.Monk
 
     monkeypatch.delenv("DBRUN_SPOOL", raising=False)
     assert storage.spool_folder("/x").startswith(os.path.join(tempfile.gettempdir(), "dbrun-"))
+
+
+@pytest.mark.parametrize(
+    ("path", "environ", "away"),
+    [
+        ("/Volumes/none-such/s/v/x.jsonl", {}, True),
+        ("/Volumes/none-such/s/v", {}, True),
+        ("/Volumes/none-such/s", {}, False),
+        ("/Volumes//s/v/x", {}, False),
+        ("/Volumes/none-such/s/v/x", {"DATABRICKS_RUNTIME_VERSION": "16.4"}, False),
+        ("/Workspace/none-such/s/v/x", {}, False),
+        ("Volumes/none-such/s/v/x", {}, False),
+        ("-", {}, False),
+    ],
+)
+def test_what_is_on_a_volume_elsewhere(path: str, environ: dict[str, str], away: bool) -> None:
+    assert storage.is_away(path, environ) is away
+
+
+def test_a_mirror_tells_what_it_mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBRUN_SPOOL", str(tmp_path))
+    path = "/Volumes/main/s/v/a b.jsonl"
+    mirror = storage.mirror_of(path, "https://host.example:8443")
+    assert mirror.startswith(str(tmp_path))
+    assert mirror != storage.mirror_of(path, "https://other.example")
+    assert storage.mirrored(mirror) == path
+    assert storage.mirrored(path) is None
+    assert storage.spoken(f"wrote {mirror}: 3 rows") == f"wrote {path}: 3 rows"
+    assert os.listdir(tmp_path) == []
