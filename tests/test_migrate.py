@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +164,21 @@ def test_every_inherited_parameter_has_its_line() -> None:
     assert set(re.findall(r"`(\w+)`", text)) >= set(INHERITED.split())
 
 
-def test_what_is_bound_goes_to_the_model_as_it_is(workspace: FakeWorkspace, tmp_path: Path) -> None:
-    tool = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
-    here = f"params: {json.dumps({'tools': [tool]})}"
-    run(Pair(cls="ChatDatabricks", parameters=(), there="", here=here), workspace, tmp_path)
-    (body,) = workspace.bodies()
-    assert body == {"messages": [{"role": "user", "content": PROMPT}], "tools": [tool]}
+@pytest.mark.parametrize("pair", migration.bound(), ids=lambda pair: pair.there)
+def test_what_is_bound_is_sent_as_the_class_sent_it(
+    workspace: FakeWorkspace, tmp_path: Path, pair: Pair
+) -> None:
+    told = migration.recorded()[pair.cls][pair.there]
+    name = "my-chat-agent" if "custom_inputs" in pair.there else "my-chat"
+    more = yaml.safe_dump({"endpoint": {"adapter": "databricks", "name": name}})
+    record = run(replace(pair, here=f"{pair.here}\n{more}"), workspace, tmp_path)
+
+    sent = [migration.request(call) for call in workspace.calls]
+    wanted = [as_sent(pair.cls, request) for request in told["sent"]]
+    for request in (*sent, *wanted):
+        request["body"].get("response_format", {}).get("json_schema", {}).pop("name", None)
+    assert sent == wanted
+    assert record["output"] == told["said"]
 
 
 @pytest.mark.parametrize("cls", CLASSES)

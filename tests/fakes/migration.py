@@ -69,6 +69,15 @@ def pairs() -> list[Pair]:
     return found
 
 
+def bound() -> list[Pair]:
+    """Every line of the table of what is bound to a model."""
+    return [
+        Pair(cls="ChatDatabricks", parameters=(), there=there.strip("`"), here=here.strip("`"))
+        for there, here, _ in lines(CLASSES["ChatDatabricks"], 3)
+        if there.startswith("`.")
+    ]
+
+
 def calls() -> list[str]:
     """The calls that both sides make."""
     return [call.strip("`") for call, _ in lines("## Calls", 2) if call.startswith("`")]
@@ -89,6 +98,7 @@ def workspace() -> FakeWorkspace:
         "my-completions": kinds["completions"],
         "my-model": kinds["custom"],
         "my-agent": kinds["agent-responses"],
+        "my-chat-agent": kinds["agent"],
     }
     return fake
 

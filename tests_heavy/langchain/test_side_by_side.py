@@ -71,7 +71,7 @@ def said(value: Any) -> Any:
         return [said(one) for one in value]
     content = getattr(value, "content", value)
     if isinstance(content, list):
-        return "".join(part["text"] for part in content)
+        return "".join(part.get("text") or part["content"] for part in content)
     return content
 
 
@@ -102,6 +102,13 @@ def compare(cls: str, key: str, found: dict[str, Any]) -> None:
 def test_the_class_sends_what_was_recorded(workspace: FakeWorkspace, pair: Pair) -> None:
     key = pair.there
     compare(pair.cls, key, outcome(workspace, pair.cls, pair.there, f"llm.invoke({PROMPT!r})"))
+
+
+@pytest.mark.parametrize("pair", migration.bound(), ids=lambda pair: pair.there)
+def test_what_is_bound(workspace: FakeWorkspace, pair: Pair) -> None:
+    model = 'model="my-chat-agent"' if "custom_inputs" in pair.there else ""
+    call = f"llm{pair.there}.invoke({PROMPT!r})"
+    compare(pair.cls, pair.there, outcome(workspace, pair.cls, model, call))
 
 
 @pytest.mark.parametrize("call", migration.calls())
