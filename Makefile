@@ -51,7 +51,7 @@ test-mlflow: $(VENV)/.mlflow ## logging, prompts and scoring against MLflow's ow
 	$(VENV)/mlflow/bin/python -m pytest --timeout 600 tests_heavy/mlflow
 
 test-spark: $(VENV)/.spark ## the Spark engine on a Spark of this machine (needs Java 17), in an environment of its own
-	$(VENV)/spark/bin/python -m pytest -W default --timeout 300 tests_heavy/spark
+	$(VENV)/spark/bin/python -m pytest -W default --timeout 1200 tests_heavy/spark
 
 soak: $(VENV)/.dev ## faults and kills at random for minutes (make soak SOAK=20000 SEED=1)
 	DBRUN_SOAK=$(SOAK) DBRUN_SEED=$(SEED) $(BIN)/python -m pytest -s tests/acceptance/faults/test_soak.py

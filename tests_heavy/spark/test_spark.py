@@ -46,7 +46,7 @@ steps:
   - {name: first, prompt: "{{ text }}"}
   - {name: second, prompt: "{{ steps.first.output[:3] }}"}
 """
-WAIT = 90.0
+WAIT = 300.0
 AT_ONCE = 8
 
 
