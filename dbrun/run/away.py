@@ -11,7 +11,8 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +88,32 @@ def catch_up(path: str, around: Surroundings) -> None:
         from ..client.journal.away import fetch_journal
 
         fetch_journal(path, around.environ, around.clock)
+
+
+@contextmanager
+def unlocked_journal(spec: Spec, around: Surroundings) -> Iterator[Journal]:
+    """The journal of *spec*, to read and to write beside whatever run is at it.
+
+    Raises:
+        RunError: it cannot be read, or on leaving be brought to its volume.
+    """
+    path = spec.journal.path
+    refuse_away(path, around.environ)
+    catch_up(path, around)
+    journal = Journal.open(
+        path,
+        mode=spec.journal.mode,
+        clock=around.clock,
+        publish_every=spec.journal.publish_every,
+    )
+    try:
+        yield journal
+    finally:
+        journal.close()
+    if mirrored(path) is not None:
+        from ..client.journal.away import send_journal
+
+        send_journal(path, around.environ, around.clock)
 
 
 def read_journal(path: str, around: Surroundings, mode: str = "replay") -> Journal:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import field
 
 from ..canonical import digest
-from ..client.journal import Journal
 from ..frozen import frozen
 from ..registry import Registry
 from ..spec.lint import expected_lints, id_lint, template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
+from .away import unlocked_journal
 from .checks import check, source_columns
 from .counters import Counters
 from .executor import Executor
@@ -173,22 +173,16 @@ class Pipeline:
     ) -> Iterator[tuple[Processor | Variants, Opened]]:
         around = self._around(environ)
         spec = self.spec
-        journal = Journal.open(
-            spec.journal.path,
-            mode=spec.journal.mode,
-            clock=around.clock,
-            publish_every=spec.journal.publish_every,
-        )
-        try:
-            with opened(
+        with (
+            unlocked_journal(spec, around) as journal,
+            opened(
                 spec,
                 around,
                 journal=journal,
                 counters=Counters(),
                 halt=halt,
                 purse=make_purse(spec, around.clock),
-            ) as parts:
-                processor = make_processor(spec, parts, images_folder=spec.folder)
-                yield processor, parts
-        finally:
-            journal.close()
+            ) as parts,
+        ):
+            processor = make_processor(spec, parts, images_folder=spec.folder)
+            yield processor, parts

@@ -18,6 +18,8 @@ from fakes.server import Reply, as_json
 from fakes.volumes import VOLUME, FakeVolumes
 from fakes.workspace import FakeWorkspace, delay
 
+import dbrun
+
 OUT = f"{VOLUME}/out"
 RESULTS = f"{OUT}/tickets.jsonl"
 MANIFEST = f"{OUT}/tickets.run.json"
@@ -272,6 +274,18 @@ def test_results_there_are_looked_at_here(there: There) -> None:
     assert there.project.run("verify", f"{OUT}/other.jsonl").code == 2
     assert there.run("--out", f"{OUT}/other.jsonl").code == 0
     assert there.volumes.data(f"{OUT}/other.jsonl") == there.volumes.data(RESULTS)
+
+
+def test_rows_that_are_streamed_share_the_journal(there: There) -> None:
+    assert there.run("--limit", "1").code == 0
+    there.lose_the_machine()
+    pipeline = dbrun.load("tickets.yaml")
+    rows = [{"id": f"T-{number}", "text": f"ticket number {number}"} for number in range(3)]
+    assert [record["status"] for record in pipeline.stream(rows)] == ["ok"] * 3
+    assert (there.sent, there.published()) == (3, 3)
+    there.lose_the_machine()
+    assert there.run("--set", "limits.processes=2").code == 0
+    assert (there.sent, there.published()) == (10, 10)
 
 
 def test_the_doctor_looks(there: There) -> None:

@@ -27,7 +27,7 @@ class AwayBeat(Heartbeat):
 
     def __init__(self, folder: str, environ: Mapping[str, str], clock: Clock) -> None:
         super().__init__(folder, clock)
-        self._there = mirrored(folder) or folder
+        self._folder = self._there = mirrored(folder) or folder  # what messages name
         # Not that of the mirror itself: a journal that has a spool is taken for one that needs it.
         self._spool = Spool(f"{folder}.away")
         # The next beat is another try, and who leaves does not want to wait.
@@ -190,6 +190,31 @@ def fetch_journal(folder: str, environ: Mapping[str, str], clock: Clock) -> None
         if not has_mirror(folder):
             raise (trouble(error, there) if isinstance(error, OSError) else error) from error
         _log.warning("journal %s: %s; going by what it held last", there, _said(error))
+
+
+def send_journal(folder: str, environ: Mapping[str, str], clock: Clock) -> None:
+    """Have the volume hold what somebody without the sink's lock wrote to the mirror *folder*.
+
+    A run of this machine that is at it sees to that itself.
+
+    Raises:
+        SinkError: it cannot be sent; the next run here does.
+    """
+    try:
+        with (
+            SinkLock(folder, clock=clock),
+            contextlib.closing(Abroad(folder, environ, clock)) as mirror,
+        ):
+            mirror.fetch()
+            mirror.send()
+    except SinkInUse:
+        return
+    except (OSError, RunError) as error:
+        raise SinkError(
+            f"journal {mirrored(folder)}: {_said(error)}; the answers that it does not hold yet "
+            "are kept on this machine",
+            "mend this; the next run here brings them there",
+        ) from error
 
 
 def _said(error: Exception) -> str:
