@@ -63,6 +63,12 @@ def import_results(given: Given, registry: Registry, write: Write) -> Imported:
         SourceError: a file, or the rows, cannot be read.
     """
     refuse_missing(given.files, "name a file that the tool wrote")
+    for name in given.files:
+        if name.lower().endswith(".json"):
+            raise UserError(
+                f"{name}: import reads JSON Lines, not one document",
+                "promptfoo writes lines, too: promptfoo export eval ID -o NAME.jsonl",
+            )
     told = Imported()
     with ExitStack() as stack:
         files = [(name, kept_file(name, stack)) for name in given.files]

@@ -250,6 +250,7 @@ def test_a_compressed_file_that_is_cut(here: Path, said: Said) -> None:
         ("export r.jsonl --to csv --target-column x", "--target-column goes with --to lm-eval"),
         ("export r.jsonl --to word", "'word' is not one of"),
         ("import none.jsonl --out x.jsonl", "none.jsonl: there is no such file"),
+        ("import eval.json --out x.jsonl", "eval.json: import reads JSON Lines, not one document"),
         ("import . --out x.jsonl", ".: is a folder"),
         ("import b.jsonl --out b.jsonl", "b.jsonl is what is read"),
         ("import b.jsonl --out x.txt", "x.txt: the name does not fit"),
@@ -271,6 +272,7 @@ def test_mistakes(here: Path, said: Said, words: str, told: str) -> None:
     write(here / "b.jsonl", [batch("a")])
     write(here / "p.jsonl", [test_case()])
     (here / "rows.csv").write_text("n,m\n1,2\n1,3\n")
+    (here / "eval.json").write_text("{}")
     (here / "run.jsonl").touch()
     (here / "run.run.json").write_text('{"results": {"path": "run.jsonl"}}')
     assert main(words.split()) == 2
