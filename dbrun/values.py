@@ -9,6 +9,8 @@ from typing import Any
 from .types import Json
 
 _SCALARS = frozenset({str, int, bool, type(None)})
+DEEPEST = 200
+"""Levels of lists and objects in a row or an answer."""
 _MOST_BITS = 14_000
 """Python neither writes nor reads whole numbers of more than 4300 digits."""
 
@@ -23,12 +25,31 @@ def plain(value: Any) -> Json:
         ValueError: it holds something that JSON cannot; the message says what, and where in it.
     """
     try:
-        return _plain(value)
+        made = _plain(value)
+        if is_too_deep(made):
+            raise RecursionError
+        return made
     except RecursionError as error:
         raise ValueError("a value that holds itself, or is nested too deep") from error
     except ValueError as error:
         place = _place(value).lstrip(".")
         raise ValueError(f"{error} at {place}" if place else str(error)) from error
+
+
+def is_too_deep(value: Json) -> bool:
+    """Whether *value*, as JSON was read, has more than `DEEPEST` levels: what can be read may yet
+    be too deep for Python to write."""
+    level = [value] if type(value) is dict or type(value) is list else []
+    for _ in range(DEEPEST):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if type(one) is dict else one)
+            if type(item) is dict or type(item) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def copied(value: Json) -> Json:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbrun.values import copied, plain
+from dbrun.values import DEEPEST, copied, is_too_deep, plain
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -67,3 +67,13 @@ def test_what_json_cannot_hold_is_named_with_its_place(value: Any, said: str) ->
 def test_numbers_that_cannot_be_written_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="a number of thousands of digits"):
         plain(value)
+
+
+@pytest.mark.parametrize("inside", ["[%s]", '{"a":%s}', '[1,{"b":[],"a":%s}]'])
+def test_depth_is_told_from_size(inside: str) -> None:
+    text = "1"
+    while text.count("{") + text.count("[") <= 3 * DEEPEST:
+        text = inside % text
+    assert is_too_deep(json.loads(text))
+    assert not is_too_deep([[]] * 3 * DEEPEST)
+    assert not is_too_deep("[" * 3 * DEEPEST)

@@ -273,7 +273,9 @@ class HttpAdapter:
             raise malformed(f"the endpoint answered {status} with an empty body", status)
         try:
             body, exact = loads(raw)
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise malformed("the endpoint's answer is nested too deep", response.status) from error
+        except ValueError as error:
             raise self._no_json(response, asked) from error
         if self._is_error(body):
             complaint = of(body, response.status, traces=self.context.debug)

@@ -8,6 +8,7 @@ from codecs import BOM_UTF8
 
 from ..encoding import encoder, is_plain
 from ..types import Json, JsonText
+from ..values import DEEPEST, is_too_deep
 
 
 class _NoJson(Exception):
@@ -60,9 +61,12 @@ def loads(raw: bytes) -> tuple[Json, bool]:
     """
     text = raw.removeprefix(BOM_UTF8).decode()
     try:
-        return _read(text), True
+        value, exact = _read(text), True
     except _NoJson:
-        return _read_odd(text), False
+        value, exact = _read_odd(text), False
+    if text.count("{") + text.count("[") > DEEPEST and is_too_deep(value):
+        raise RecursionError("it is nested too deep")
+    return value, exact
 
 
 def one_line(raw: bytes) -> JsonText | None:
@@ -77,7 +81,10 @@ def one_line(raw: bytes) -> JsonText | None:
 def unsendable(value: Json, place: str = "") -> str | None:
     """Where in *value* is something that JSON cannot hold, and what; None if nowhere."""
     try:
-        return _fault(value, place)
+        fault = _fault(value, place)
+        if fault is None and is_too_deep(value):
+            raise RecursionError
+        return fault
     except RecursionError:
         return f"{place or 'it'} holds itself, or is nested too deep"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..errors import SourceError
 from ..types import Json
+from ..values import DEEPEST, is_too_deep
 from .file import FileSource, Rows, decoded
 from .parsing import scan, why_not
 
@@ -53,6 +54,9 @@ def _elements(text: str, name: str) -> Iterator[tuple[Json, int]]:
             value, end = scan(text, index)
         except (StopIteration, ValueError, RecursionError) as error:
             raise _wrong(text, index, error, name) from error
+        openings = text.count("{", index, end) + text.count("[", index, end)
+        if openings > DEEPEST and is_too_deep(value):
+            raise _wrong(text, index, RecursionError(), name)
         yield value, index
         end = _skip(text, end)
         if text[end : end + 1] == "]":

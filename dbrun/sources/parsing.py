@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..types import Json
+from ..values import DEEPEST, is_too_deep
 
 
 class _Refused(ValueError):
@@ -58,6 +59,8 @@ def parse(text: str) -> Json:
         raise ValueError(why_not(error) + at) from error
     if end != len(text):
         raise ValueError(f"more text after the value, at column {end + 1}")
+    if text.count("{") + text.count("[") > DEEPEST and is_too_deep(value):
+        raise ValueError(why_not(RecursionError()))
     return value
 
 

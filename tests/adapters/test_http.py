@@ -172,7 +172,7 @@ def test_a_lone_surrogate_travels_as_its_escape(open_adapter: Open) -> None:
         (response("hello", kind="text/plain"), "text/plain in place of JSON: hello"),
         (response('{"choices": ['), "broken application/json in place of JSON"),
         (response(b"\xff\xfe\xfa{}"), "not in UTF-8, in place of JSON"),
-        (response("[" * 200_000), "in place of JSON"),
+        (response("[" * 200_000), "nested too deep"),
         (response("data: {}\n\n", kind="text/event-stream"), "it was not asked to"),
         (response('{"error":"odd"}'), "200 with an error: odd"),
     ],

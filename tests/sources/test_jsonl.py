@@ -77,6 +77,7 @@ WANTED = "; one JSON object a line is wanted"
         (b'{"a": "\t"}', f"not JSON: invalid control character at column 8{WANTED}"),
         (b'{"a": ' + b"9" * 5000 + b"}", f"not JSON: a number has too many digits{WANTED}"),
         (b"[" * 100_000, f"not JSON: it is nested too deep{WANTED}"),
+        (b'{"a":' + b"[" * 300 + b"]" * 300 + b"}", f"not JSON: it is nested too deep{WANTED}"),
         (b'"text"', f"the line is text, not an object{WANTED}"),
         (b"3.5", f"the line is a number, not an object{WANTED}"),
         (b"null", f"the line is null, not an object{WANTED}"),

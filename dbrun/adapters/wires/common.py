@@ -64,7 +64,7 @@ def usage_of(body: Json) -> Usage | None:
         get("reasoning_tokens") if reasoning is None else reasoning,
     )
     inputs, outputs, total, cached, reasoning = [
-        count if count is None or (type(count) is int and count >= 0) else _count(count)
+        count if count is None or (type(count) is int and 0 <= count < _NO_COUNT) else _count(count)
         for count in counts
     ]
     if inputs is outputs is total is cached is reasoning is None:
@@ -78,10 +78,14 @@ def usage_of(body: Json) -> Usage | None:
     )
 
 
+_NO_COUNT = 1 << 40
+"""So many tokens are none: a sum with them would say nothing."""
+
+
 def _count(value: Json) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _NO_COUNT:
         return value
     return None
 

@@ -65,6 +65,9 @@ BROKEN = {
 """What is tried again."""
 
 CHOICE = {"index": 0, "finish_reason": "stop"}
+DEEP: list[Any] = []
+for _ in range(300):
+    DEEP = [DEEP]
 
 
 def wrong(fault: Fault, says: str, lost: int = 2) -> Case:
@@ -77,7 +80,11 @@ WRONG = {
     "truncated JSON": wrong(Fault(trimmed=60), "in place of JSON"),
     "no JSON": wrong(say("choices: none", "application/json"), "in place of JSON"),
     "no UTF-8": wrong(say(b'{"choices": "\xff\xfe"}'), "in place of JSON"),
-    "JSON that is nested too deep": wrong(say(b"[" * 200_000 + b"]" * 200_000), "in place of JSON"),
+    "JSON that is nested too deep": wrong(say(b"[" * 200_000 + b"]" * 200_000), "nested too deep"),
+    "JSON that can be read and hardly be written": wrong(
+        say({"choices": [{**CHOICE, "message": {"content": "hi"}}], "more": DEEP}),
+        "nested too deep",
+    ),
     "a sign-in page": wrong(login_page(), "text/html in place of JSON"),
     "a sign-in page that says it is JSON": wrong(
         say(LOGIN_PAGE, "application/json"), "in place of JSON"

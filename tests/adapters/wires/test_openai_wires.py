@@ -103,6 +103,7 @@ def test_finish_reasons_are_translated(word: Any, reason: str | None) -> None:
         ({"prompt_tokens": "3", "completion_tokens": True, "total_tokens": -1}, None),
         ({"prompt_tokens": 3, "prompt_tokens_details": None}, Usage(input_tokens=3)),
         ("many", None),
+        ({"prompt_tokens": 1e300, "completion_tokens": 10**30}, None),
     ],
 )
 def test_unknown_counts_are_absent(told: Any, usage: Usage | None) -> None:
