@@ -236,7 +236,7 @@ class _Comparing:
         """Raises `UserError` if both sides have records, and none of them has a partner."""
         if any(pair.counts["paired"] for pair in both) or not all(self._counted):
             return
-        if self._options.unrelated:
+        if self._options.unrelated and not self._options.variants:
             return
         old, new = self._sides
         what = f"nothing to compare in {old.label} and {new.label}"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,14 +65,8 @@ def records(path: str) -> list[dict[str, Any]]:
 def made(*specs: str, revision: str = "main", overlay: Overlay = Overlay()) -> Seen:  # noqa: B008
     with sides_since(revision, specs, overlay, os.environ) as base:
         seen = Seen(base)
-    assert os.listdir(os.path.dirname(os.path.dirname(scratch_of(base)))) == []
+    assert os.listdir(tempfile.gettempdir()) == []
     return seen
-
-
-def scratch_of(base: Base) -> str:
-    import tempfile
-
-    return os.path.join(tempfile.gettempdir(), "x", "y")
 
 
 def outputs(lines: list[dict[str, Any]]) -> Mapping[str, Any]:
@@ -216,10 +211,6 @@ def test_a_score_of_the_users_sees_the_whole_record(project: Project) -> None:
     )
     project.run()
     project.branch()
-    project.write(
-        TICKETS,
-        SPEC + "",
-    )
     text = SPEC.replace(
         "{type: length, name: words, better: lower}",
         '{type: python, name: long, function: "judging:long"}',
@@ -541,8 +532,6 @@ def test_rows_from_standard_input_cannot_be_read_twice(project: Project) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_nothing_is_left_behind_when_interrupted(project: Project, number: int) -> None:
-    import tempfile
-
     project.run()
     project.write("pipelines/shaping.py", "import time\n\ndef shape(text):\n    time.sleep(60)\n")
     project.results().unlink()
@@ -566,3 +555,37 @@ def test_nothing_is_left_behind_when_interrupted(project: Project, number: int) 
 
     assert process.returncode != 0
     assert list(scratch.iterdir()) == [], said
+
+
+# --- trouble --------------------------------------------------------------------------------------
+
+
+def test_results_that_cannot_be_read_give_way_to_a_replay(project: Project) -> None:
+    project.run()
+    project.write("out/tickets.jsonl", "not json\n")
+    project.branch()
+    project.run()
+    seen = made(TICKETS)
+
+    assert outputs(seen.old[TICKETS])["a"] == "the a is broken."
+    assert "out/tickets.jsonl:1" in (seen.sides[TICKETS].old.trouble or "")
+    assert not seen.sides[TICKETS].old.has_results
+
+
+def test_results_stand_for_a_spec_whose_rows_are_gone(project: Project) -> None:
+    project.run()
+    (project.folder / "data" / "rows.jsonl").unlink()
+    project.branch()
+    project.write("data/other.jsonl", FILES["data/rows.jsonl"])
+    project.write(TICKETS, SPEC.replace("rows.jsonl", "other.jsonl"))
+    seen = made(TICKETS)
+
+    assert outputs(seen.old[TICKETS])["a"] == "the a is broken."
+    assert "rows.jsonl" in (seen.sides[TICKETS].old.trouble or "")
+    assert seen.sides[TICKETS].old.has_results
+
+
+def test_a_target_that_no_spec_has_is_said(project: Project) -> None:
+    project.branch()
+    with pytest.raises(SpecError, match="nowhere"):
+        made(overlay=Overlay(target="nowhere"))

@@ -118,7 +118,10 @@ class _Maker:
         named = [self._named(spec) for spec in dict.fromkeys(specs)] if specs else self._found()
         there = [name for name in named if self._is_there(name)]
         read = {name: self._prepare(name, is_named=bool(specs)) for name in there}
-        now = {name: prepared for name, prepared in read.items() if prepared is not None}
+        now = {name: one for name, one in read.items() if isinstance(one, Prepared)}
+        refused = [one for one in read.values() if isinstance(one, DbrunError)]
+        if refused and not now:
+            raise refused[0]
         named = [name for name in named if name in now or name not in read]
         old = dict(zip(self._of_base(named), self._make_old(named, now), strict=True))
         made = [self._both(name, now.get(name), old.get(name)) for name in named]
@@ -142,17 +145,17 @@ class _Maker:
             or looks_like_spec(self._base_path(name))
         )
 
-    def _prepare(self, name: str, *, is_named: bool) -> Prepared | None:
-        """The spec as it is now; None for one that is wrong, but was so already."""
+    def _prepare(self, name: str, *, is_named: bool) -> Prepared | DbrunError:
+        """The spec as it is now; what is wrong with one that was so already."""
         path = self._repository.path(name)
         wanted = self._wanted(path, os.path.join(self._folder, "new", name))
         try:
             return prepare(wanted, self._environ, debug=self._debug)
-        except DbrunError:
+        except DbrunError as error:
             before = self._base_path(name)
             if is_named or name not in self._before or not same_bytes(path, before):
                 raise
-            return None
+            return error
 
     def _make_old(self, named: Sequence[str], now: Mapping[str, Prepared]) -> list[Made | str]:
         wanted = [

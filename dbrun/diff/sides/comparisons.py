@@ -44,8 +44,10 @@ def _of_base(sides: Sides, base: Base) -> Iterator[str]:
         yield f"{where}: the spec cannot be replayed, so all is new: {sides.trouble}"
         return
     made = sides.old
-    if made.trouble is not None:
+    if made.trouble is not None and made.has_results:
         yield f"{where}: these are the committed results; they cannot be replayed: {made.trouble}"
+    elif made.trouble is not None:
+        yield f"{where}: these are a replay; committed results cannot be read: {made.trouble}"
     elif made.has_results:
         yield f"{where}: these are the results that are committed there"
     yield from _unanswered(made, where)
@@ -56,7 +58,7 @@ def _of_now(sides: Sides, base: Base) -> Iterator[str]:
         yield f"the spec is deleted; {_shown(base)} has it"
         return
     made = sides.new
-    if made.trouble is not None:
+    if made.trouble is not None and made.has_results:
         yield f"now: these are the results on disk; they cannot be replayed: {made.trouble}"
     yield from _unanswered(made, "now")
     if made.unanswered:

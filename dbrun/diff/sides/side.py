@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -138,23 +139,49 @@ def make(side: Prepared) -> Made:
     Raises:
         DbrunError: neither a replay nor results tell its records.
     """
-    wanted, spec, kept = side.wanted, side.spec, side.kept
-    made = Made(results=os.path.join(wanted.out, RESULTS), has_results=bool(kept and kept.wins))
-    os.makedirs(wanted.out, exist_ok=True)
-    journal = joined_journal([*wanted.journals, spec.journal.path], wanted.out)
+    kept = side.kept
     try:
-        asked = _unscored(spec) if wanted.is_base else spec
-        with replayed(asked, side.around, journal_path=journal) as records:
-            write_side(made, joined((record.to_json() for record in records), kept))
+        made = _written(side, kept)
     except DbrunError as error:
         if kept is None:
             raise
-        made = Made(results=made.results, has_results=True, trouble=one_line(error))
-        write_side(made, kept.lines())
+        made = _with_one_of_them(side, kept, error)
+    spec = side.spec
     manifest = describe_recipe(spec, function_digests(spec))
     if made.has_results and kept is not None:
         manifest |= read_manifest(manifest_path(kept.path)) or {}
     write_lines(manifest_path(made.results), [manifest])
+    return made
+
+
+def _written(side: Prepared, kept: Kept | None, *, replays: bool = True) -> Made:
+    """The side, written from a replay and what is *kept*; from that alone unless it *replays*."""
+    wanted, spec = side.wanted, side.spec
+    wins = kept is not None and (kept.wins or not replays)
+    made = Made(results=os.path.join(wanted.out, RESULTS), has_results=wins)
+    if kept is not None and not replays:
+        write_side(made, kept.lines())
+        return made
+    os.makedirs(wanted.out, exist_ok=True)
+    journal = joined_journal([*wanted.journals, spec.journal.path], wanted.out)
+    asked = _unscored(spec) if wanted.is_base else spec
+    with replayed(asked, side.around, journal_path=journal) as records:
+        write_side(made, joined((record.to_json() for record in records), kept))
+    return made
+
+
+def _with_one_of_them(side: Prepared, kept: Kept, error: DbrunError) -> Made:
+    """The side without the replay or without what is *kept*, whichever is in the way."""
+    try:
+        made = _written(side, kept, replays=False)
+    except DbrunError as unread:
+        shutil.rmtree(side.wanted.out, ignore_errors=True)
+        try:
+            made = _written(side, None)
+        except DbrunError:
+            raise error from unread
+        error = unread
+    made.trouble = one_line(error)
     return made
 
 
