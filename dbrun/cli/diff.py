@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ROWS = {"text": 5, "markdown": 20, "html": 200, "json": 1000}
 """How many records of each kind are shown, by format, unless told otherwise."""
 
-_NARROWEST, _WIDEST = 60, 110
+_NARROWEST, _WIDEST = 80, 110
 
 
 @click.command("diff", short_help="Say what changed between two results.")
@@ -160,21 +160,29 @@ def finish(
 
 
 def _write(found: Sequence[Comparison], form: str) -> None:
-    from ..diff import html, json, markdown, text
     from .output import write_text
 
     if not found and form in ("text", "markdown"):
         write_text("No differences.\n")
-    elif form == "text":
-        width = min(shutil.get_terminal_size((text.WIDTH, 24)).columns, _WIDEST)
-        write_text(text.shown(found, width=max(width, _NARROWEST), colour=_is_coloured()))
-    elif form == "markdown":
-        write_text(markdown.shown(found))
     elif form == "html":
+        from ..diff import html
+
         for piece in html.pieces(found):
             write_text(piece)
-    else:
+    elif form == "markdown":
+        from ..diff import markdown
+
+        write_text(markdown.shown(found))
+    elif form == "json":
+        from ..diff import json
+
         write_text(json.shown(found))
+    else:
+        from ..diff import text
+
+        width = shutil.get_terminal_size((text.WIDTH, 24)).columns
+        width = max(_NARROWEST, min(width, _WIDEST))
+        write_text(text.shown(found, width=width, colour=_is_coloured()))
 
 
 def _is_coloured() -> bool:

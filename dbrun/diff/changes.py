@@ -51,7 +51,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (list, tuple)) and value:
         for name, inner in zip(_places(value), value, strict=True):
             yield from _leaves(inner, f"{path}{name}")
-    else:
+    elif path:
         yield path, value
 
 

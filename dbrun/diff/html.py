@@ -42,7 +42,7 @@ def _described(found: Comparison) -> dict[str, Any]:
         ],
         "kinds": [
             {
-                "title": f"{counted(number, 'record')} that {wording.KIND_WORDS[kind]}",
+                "title": wording.kind_title(kind, number),
                 "rows": [_row(row) for row in rows],
                 "more": number - len(rows),
             }

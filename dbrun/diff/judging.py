@@ -101,6 +101,8 @@ class Judged:
         if not has_library():
             return None, _LACKING
         deviation = self._deviation()
+        if not math.isfinite(deviation) or not math.isfinite(self.differences.mean):
+            return None, "the numbers are too large"
         note = "moved by the same amount on every row" if deviation == 0 else ""
         return paired_t(pairs, self.differences.mean, deviation, confidence), note
 
@@ -112,7 +114,9 @@ class Judged:
         if boolean:
             return self.up / moved - 0.5, "g"
         deviation = self._deviation()
-        return (self.differences.mean / deviation, "d_z") if deviation else (None, None)
+        if deviation == 0 or not math.isfinite(self.differences.mean / deviation):
+            return None, None
+        return self.differences.mean / deviation, "d_z"
 
     def _deviation(self) -> float:
         """The standard deviation of the differences; 0 if it is nothing but rounding."""

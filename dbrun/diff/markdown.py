@@ -8,7 +8,7 @@ markup is written as its number (CommonMark 0.31, "Entity and numeric character 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..report.words import counted, visible
 from . import wording
@@ -47,30 +47,32 @@ def shown(comparisons: Sequence[Comparison], *, most: int = MOST) -> str:
 def _one(found: Comparison, most: int) -> str:
     page = _Page(most)
     page.add(f"### {_code(found.title)}: {wording.verdict(found)}\n\n")
-    page.entries([f"- {_text(wording.regression(one))}\n" for one in found.regressions])
+    regressions = [f"- {_text(wording.regression(one))}\n" for one in found.regressions]
+    page.entries(regressions, len(regressions))
     about = [
         *(f"- OLD: {_text(wording.side(found.old))}\n",),
         *(f"- NEW: {_text(wording.side(found.new))}\n",),
         *(f"- note: {_text(note)}\n" for note in found.notes),
     ]
-    page.entries(about)
+    page.entries(about, len(about))
     for part in found.parts:
         _part(page, part, found)
     page.folded(
         f"The recipe: {counted(len(found.changes), 'change')}",
-        [
+        (
             f"<p>{_code(wording.change_said(one))}</p>\n{_marked(wording.change_pieces(one))}"
             for one in found.changes
-        ],
+        ),
+        len(found.changes),
     )
     for kind, number, rows in wording.rows_by_kind(found):
-        title = f"{counted(number, 'record')} that {wording.KIND_WORDS[kind]}"
-        page.folded(title, [_row(row) for row in rows], left_out=number - len(rows))
+        title = wording.kind_title(kind, number)
+        page.folded(title, map(_row, rows), number)
     for name, ids, number in wording.alone(found):
         page.folded(
             f"{counted(number, 'record')} only in {name}",
-            [f"<p>{_code(one)}</p>\n" for one in ids],
-            left_out=number - len(ids),
+            (f"<p>{_code(one)}</p>\n" for one in ids),
+            number,
         )
     return page.text
 
@@ -94,7 +96,8 @@ def _table(page: _Page, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     if rows:
         head = f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}\n"
         page.entries(
-            [f"| {_code(row[0])} | {' | '.join(map(_text, row[1:]))} |\n" for row in rows],
+            (f"| {_code(row[0])} | {' | '.join(map(_text, row[1:]))} |\n" for row in rows),
+            len(rows),
             head=head,
         )
 
@@ -122,28 +125,28 @@ class _Page:
         return True
 
     def entries(
-        self, entries: Sequence[str], *, head: str = "", tail: str = "\n", left_out: int = 0
+        self, entries: Iterable[str], number: int, *, head: str = "", tail: str = "\n"
     ) -> None:
-        """Put as many of *entries* as there is room for between *head* and *tail*, and how many
-        there are besides (*left_out* beside those given). One lot takes most of the room at most,
-        so that others have some."""
-        if not entries:
+        """Put as many of *entries*, of which there are *number* (more than are given, perhaps), as
+        there is room for between *head* and *tail*, and how many there are besides. One lot takes
+        most of the room at most, so that others have some."""
+        if not number:
             return
         room = int(self._left * 0.7) - _length(head) - _length(tail) - _END
-        kept = ""
-        for number, entry in enumerate(entries):
-            if _length(kept) + _length(entry) > room:
-                left_out += len(entries) - number
+        kept = []
+        for entry in entries:
+            room -= _length(entry)
+            if room < 0:
                 break
-            kept += entry
-        if left_out:
-            kept += f"\nand {left_out:,} more\n"
-        self.add(f"{head}{kept}{tail}")
+            kept.append(entry)
+        more = number - len(kept)
+        rest = f"\nand {more:,} more\n" if more > 0 else ""
+        self.add(f"{head}{''.join(kept)}{rest}{tail}")
 
-    def folded(self, title: str, entries: Sequence[str], *, left_out: int = 0) -> None:
+    def folded(self, title: str, entries: Iterable[str], number: int) -> None:
         """Put *entries* where a click unfolds them."""
         head = f"<details><summary>{title}</summary>\n\n"
-        self.entries(entries, head=head, tail="\n</details>\n\n", left_out=left_out)
+        self.entries(entries, number, head=head, tail="\n</details>\n\n")
 
 
 def _marked(pieces: Sequence[Piece]) -> str:

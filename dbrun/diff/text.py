@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..report.summary import aligned
 from ..report.words import counted, visible
 from . import wording
-from .model import Comparison, Part
+from .model import Comparison, Part, ScoreDelta
 from .words import Piece
 
 WIDTH = 80
@@ -60,7 +60,7 @@ def _lines(found: Comparison, width: int, paint: _Paint) -> Iterator[str]:
     for kind, number, rows in wording.rows_by_kind(found):
         yield ""
         more = f", {len(rows)} shown" if number > len(rows) else ""
-        yield paint("#", f"{counted(number, 'record')} that {wording.KIND_WORDS[kind]}{more}")
+        yield paint("#", f"{wording.kind_title(kind, number)}{more}")
         for row in rows:
             yield from _wrapped("  ".join(wording.row_name(row)), width)
             for fact in wording.row_facts(row):
@@ -83,21 +83,27 @@ def _part(part: Part, found: Comparison, width: int) -> Iterator[str]:
     yield from (f"    {number:>{widest}} {said}" for number, said in rows)
     if part.scores:
         yield ""
-        heads = [*wording.SCORE_HEADS[:7]]
+        heads = [*wording.SCORE_HEADS[:5]]
         heads[4] = wording.interval_head(found.confidence)
         cells = [
-            [_clipped(cell, _MOST_OF_A_CELL) for cell in wording.score_cells(one)[:7]]
+            [_clipped(cell, _MOST_OF_A_CELL) for cell in wording.score_cells(one)[:5]]
             for one in part.scores
         ]
         table = aligned([heads, *cells])
         yield f"  {table[0]}"
         for line, score in zip(table[1:], part.scores, strict=True):
             yield f"  {line}"
-            yield from _wrapped(wording.about(score), width, "      ")
+            yield from _wrapped(_about(score), width, "      ")
     if part.totals:
         yield ""
         totals = [wording.total_cells(one, found.currency) for one in part.totals]
         yield from (f"  {line}" for line in aligned([wording.TOTAL_HEADS, *totals]))
+
+
+def _about(score: ScoreDelta) -> str:
+    cells = wording.score_cells(score)
+    said = [f"p {cells[5]}" if cells[5] else "", cells[6], cells[7]]
+    return "; ".join(part for part in said if part)
 
 
 def _clipped(text: str, most: int) -> str:

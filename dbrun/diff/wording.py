@@ -21,12 +21,13 @@ from .model import (
 )
 from .words import Piece, shortened, text_of, word_diff
 
-KIND_WORDS: dict[Kind, str] = {
+_KINDS: dict[Kind, str] = {
     "failing": "were ok and are not",
     "worse": "have a score that got worse",
     "changed": "have another output, and no score that got worse",
     "fixed": "were not ok and are",
 }
+_SINGULAR = {"were": "was", "are": "is", "have": "has", "ask": "asks", "do": "does"}
 SCORE_HEADS = ("score", "old", "new", "change", "interval", "p", "effect", "")
 TOTAL_HEADS = ("", "old", "new", "change")
 
@@ -60,13 +61,24 @@ def regression(found: Regression) -> str:
     where = f"{found.part}: " if found.part else ""
     score = found.score
     if score is None:
-        were = "record was" if found.count == 1 else "records were"
-        is_not = "is" if found.count == 1 else "are"
-        return f"{where}{found.count:,} {were} ok and {is_not} not"
+        said = _agreeing(found.count, "were ok and are not")
+        return f"{where}{counted(found.count, 'record')} {said}"
     return (
         f"{where}{score.name} {figure(score.old)} → {figure(score.new)}, worse by "
         f"{figure(abs(score.delta or 0))} ({_interval(score)})"
     )
+
+
+def kind_title(kind: Kind, number: int) -> str:
+    """`2 records that were ok and are not`."""
+    return f"{counted(number, 'record')} that {_agreeing(number, _KINDS[kind])}"
+
+
+def _agreeing(number: int, said: str) -> str:
+    """What is *said* of several records, of *number* of them."""
+    if number != 1:
+        return said
+    return " ".join(_SINGULAR.get(word, word) for word in said.split(" "))
 
 
 def facts(counts: Counts) -> list[tuple[int, str]]:
@@ -85,7 +97,7 @@ def facts(counts: Counts) -> list[tuple[int, str]]:
         (counts.only_new, "are only in NEW"),
         (counts.same, "have the same output"),
     ]
-    return [(number, said) for number, said in told if number]
+    return [(number, _agreeing(number, said)) for number, said in told if number]
 
 
 def score_cells(score: ScoreDelta) -> list[str]:
@@ -243,8 +255,11 @@ def row_facts(row: RowChange) -> list[str]:
 
 
 def row_pieces(row: RowChange) -> list[Piece]:
-    """The words of a record's output that changed; those of its error where it failed."""
-    return shortened(word_diff(_outcome(row, new=False), _outcome(row, new=True)))
+    """The words of a record's output that changed; all of it where it failed on one side."""
+    old, new = _outcome(row, new=False), _outcome(row, new=True)
+    if row.old.status != row.new.status:
+        return shortened([Piece("-", old), Piece("+", new)])
+    return shortened(word_diff(old, new))
 
 
 def _outcome(row: RowChange, *, new: bool) -> str:
