@@ -110,9 +110,14 @@ def _two_files(files: Sequence[str], options: Options, context: click.Context) -
     from ..diff.comparing import compare
     from ..diff.reading import read_side
     from ..registry import Registry
+    from ..run.away import brought
+    from ..run.opening import Surroundings
 
-    old, new = _two(files, bool(options.variants), context)
-    found = compare(read_side(old), read_side(new), options, Registry())
+    around = Surroundings(environ=os.environ)
+    old, new = (
+        read_side(brought(path, around)) for path in _two(files, bool(options.variants), context)
+    )
+    found = compare(old, new, options, Registry())
     _refuse_empty(found)
     return found
 

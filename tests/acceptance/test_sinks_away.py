@@ -271,6 +271,8 @@ def test_results_there_are_looked_at_here(there: There) -> None:
     assert there.project.run("verify", RESULTS).code == 0
     assert there.project.run("report", RESULTS).code == 0
     assert (there.project.folder / "tickets.html").exists()
+    compared = there.project.run("diff", RESULTS, RESULTS)
+    assert (compared.code, str(there.spool) in compared.out) == (0, False), compared
     assert there.project.run("verify", f"{OUT}/other.jsonl").code == 2
     assert there.run("--out", f"{OUT}/other.jsonl").code == 0
     assert there.volumes.data(f"{OUT}/other.jsonl") == there.volumes.data(RESULTS)
