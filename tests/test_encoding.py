@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dbrun.encoding import encoder, is_plain
+from dbrun.encoding import encoder, is_plain, reader
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=12)
 NUMBERS = st.one_of(
@@ -98,3 +98,61 @@ def test_deep_values_are_written_by_either(fast):
     assert (
         encoder(fast=fast)({"a": value}) == json.dumps({"a": value}, separators=(",", ":")).encode()
     )
+
+
+def read_by(read, raw: bytes) -> str:
+    """What *read* makes of *raw*, spelled so that 1, 1.0, True, 0.0 and -0.0 are told apart."""
+    try:
+        return repr(read(raw))
+    except (ValueError, RecursionError) as error:
+        return type(error).__name__
+
+
+_TOKENS = st.one_of(
+    st.integers().map(str),
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats(allow_nan=True).map(json.dumps),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][-+]?[0-9]{1,4})?", fullmatch=True),
+    st.text().map(json.dumps),
+    st.text(st.characters(codec="utf-8")).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.sampled_from(["NaN", "-Infinity", "-0", '"\\ud800"', "1e999", "01", "tru", "", '"\x01"']),
+)
+
+
+@given(
+    st.recursive(
+        _TOKENS,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4).map(lambda items: f"[{', '.join(items)}]"),
+            st.lists(st.tuples(st.sampled_from(['"a"', '"b"']), inner), max_size=4).map(
+                lambda pairs: "{" + ",".join(f"{name}:{value}" for name, value in pairs) + "}"
+            ),
+        ),
+        max_leaves=8,
+    )
+)
+@example("9223372036854775808")
+@example("-9223372036854775809")
+@example("18446744073709551616")
+@example('{"a":1,"a":2}')
+@example(" [1] \n")
+@example("[" * 2000 + "]" * 2000)
+def test_every_reader_reads_the_same_values(text):
+    raw = text.encode("utf-8", "surrogatepass")
+    standard = json.JSONDecoder().decode
+    wanted = read_by(reader(standard, fast=None), raw)
+    assert read_by(reader(standard, fast=orjson), raw) == wanted
+
+
+def test_what_the_standard_reader_refuses_is_refused():
+    def refuse(name: str) -> None:
+        raise KeyError(name)
+
+    standard = json.JSONDecoder(parse_constant=refuse).decode
+    for fast in (orjson, None):
+        read = reader(standard, fast=fast)
+        assert read(b'{"a": [1.5, "x"]}') == {"a": [1.5, "x"]}
+        with pytest.raises(KeyError, match="NaN"):
+            read(b'{"a": NaN}')
+        with pytest.raises(UnicodeDecodeError):
+            read(b'"\xff"')

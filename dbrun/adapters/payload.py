@@ -6,7 +6,7 @@ import json
 import math
 from codecs import BOM_UTF8
 
-from ..encoding import encoder, is_plain
+from ..encoding import encoder, is_plain, reader
 from ..types import Json, JsonText
 from ..values import DEEPEST, is_too_deep
 
@@ -34,7 +34,7 @@ def _float_or_null(text: str) -> float | None:
 # A lone surrogate, which a row may hold, cannot be UTF-8: it travels as its escape.
 _write = encoder(allow_nan=False)
 _write_plain = encoder(allow_nan=False, plain_only=True)
-_read = json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode
+_read = reader(json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode)
 _read_odd = json.JSONDecoder(parse_float=_float_or_null, parse_constant=lambda _: None).decode
 
 
@@ -59,12 +59,12 @@ def loads(raw: bytes) -> tuple[Json, bool]:
     Raises:
         ValueError, RecursionError: if it is no JSON.
     """
-    text = raw.removeprefix(BOM_UTF8).decode()
+    raw = raw.removeprefix(BOM_UTF8)
     try:
-        value, exact = _read(text), True
+        value, exact = _read(raw), True
     except _NoJson:
-        value, exact = _read_odd(text), False
-    if text.count("{") + text.count("[") > DEEPEST and is_too_deep(value):
+        value, exact = _read_odd(raw.decode()), False
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST and is_too_deep(value):
         raise RecursionError("it is nested too deep")
     return value, exact
 

@@ -125,13 +125,8 @@ class Asker:
         return reply
 
     def _count(self, reply: Reply) -> None:
-        model = reply.response.model
-        if reply.reused:
-            self._counters.count_reused()
-            if model is not None:
-                self._counters.count_in(self.reused, model)
-        if model is not None:
-            self._counters.count_in(self.models, model)
+        counts = (self.models, self.reused) if reply.reused else (self.models,)
+        self._counters.count_reply(reply.reused, reply.response.model, counts)
 
     def _known(self, question: Question) -> Reply | EndpointError | Unanswered | None:
         entry = self._journal.lookup(question.key, question.since)

@@ -38,15 +38,14 @@ class Counters:
             self.sent += 1
             self.by_status[str(status)] += 1
 
-    def count_reused(self) -> None:
-        """A request was answered from the journal or by an equal one in flight."""
+    def count_reply(self, reused: bool, model: str | None, counts: Sequence[Counter[str]]) -> None:
+        """A request was answered, from the journal or by an equal one in flight if it is *reused*;
+        the *model* that did so, if it is known, counts in all of *counts*."""
         with self._lock:
-            self.reused += 1
-
-    def count_in(self, counts: Counter[str], name: str) -> None:
-        """Count *name* in *counts*, which several threads share."""
-        with self._lock:
-            counts[name] += 1
+            self.reused += reused
+            if model is not None:
+                for one in counts:
+                    one[model] += 1
 
     def count_again(self, rate_limited: bool, maybe_paid: bool) -> None:
         """A call failed: it is waited for, or counts as a try; it may have been served."""

@@ -187,5 +187,5 @@ def test_refusals_beside_an_answer_are_about_their_rows(clock, script) -> None:
 
 def test_answers_of_earlier_runs_count_as_well(clock) -> None:
     caller = caller_of(Scripted(refusal(1), refusal(1)), clock)
-    caller._counters.count_reused()
+    caller._counters.count_reply(True, None, ())
     assert [isinstance(send(caller, body), Refused) for body in "ab"] == [True, True]

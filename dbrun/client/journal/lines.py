@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Protocol
 
-from ...encoding import encoder
+from ...encoding import encoder, reader
 from ...frozen import frozen
 from ...types import Json, JsonText
 
@@ -28,7 +28,7 @@ PREFIX_DIGITS = 16
 """The digits of a key that the index holds."""
 
 _text = encoder(escape_all=True)
-_read = json.JSONDecoder().decode
+_read = reader(json.JSONDecoder().decode)
 
 
 class Answered(Protocol):
@@ -91,7 +91,7 @@ def _between(generation: int, model: str | None) -> bytes:
 def decode(line: bytes) -> tuple[str, Entry] | None:
     """The key and entry of a line; None if it is damaged."""
     try:
-        said = _read(line.removeprefix(_BOM).decode())
+        said = _read(line.removeprefix(_BOM))
     except (ValueError, RecursionError):
         return None
     if type(said) is not dict or "body" not in said:

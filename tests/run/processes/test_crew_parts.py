@@ -142,8 +142,7 @@ def test_counts_travel_bit_by_bit() -> None:
     for number in range(10):
         there.count_sent(200)
         there.count_answer(number / 10, Usage(input_tokens=2, output_tokens=1), 0.5)
-        there.count_in(models, "m-1")
-        there.count_reused()
+        there.count_reply(True, "m-1", [models])
         there.count_again(True, False)
         there.count_again(False, True)
         there.count_sent("timeout")
