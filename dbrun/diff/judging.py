@@ -63,14 +63,14 @@ class Judged:
         boolean = self.are_boolean and pairs > 0
         estimate, note = self._estimate(boolean, confidence)
         effect, measure = self._effect(boolean)
-        mean = self.differences.mean
+        mean = self.differences.mean if math.isfinite(self.differences.mean) else None
         return ScoreDelta(
             name=name,
             better=better,
             kind="boolean" if boolean else "number",
             pairs=pairs,
-            old=self.old.mean if pairs else None,
-            new=self.new.mean if pairs else None,
+            old=self.old.mean if pairs and math.isfinite(self.old.mean) else None,
+            new=self.new.mean if pairs and math.isfinite(self.new.mean) else None,
             delta=mean if pairs else None,
             interval=estimate.interval if estimate else None,
             p=estimate.p if estimate else None,
@@ -80,11 +80,15 @@ class Judged:
             up=self.up,
             down=self.down,
             one_sided=self.one_sided,
-            noise=math.sqrt(self._within / self._freedom) if self._freedom else None,
+            noise=self._noise(),
             verdict=self._verdict(estimate, better),
             note=note,
             lacks_library=note == _LACKING,
         )
+
+    def _noise(self) -> float | None:
+        noise = math.sqrt(self._within / self._freedom) if self._freedom else None
+        return noise if noise is None or math.isfinite(noise) else None
 
     def _estimate(self, boolean: bool, confidence: float) -> tuple[Estimate | None, str]:
         pairs, moved = self.differences.count, self.up + self.down
@@ -96,12 +100,14 @@ class Judged:
             if not has_library():
                 return None, _LACKING
             return exact_mcnemar(self.up, self.down, pairs, confidence), ""
+        if not math.isfinite(self.differences.mean):
+            return None, "the numbers are too large"
         if pairs < 2:
             return None, "one pair of rows tells no interval"
         if not has_library():
             return None, _LACKING
         deviation = self._deviation()
-        if not math.isfinite(deviation) or not math.isfinite(self.differences.mean):
+        if not math.isfinite(deviation):
             return None, "the numbers are too large"
         note = "moved by the same amount on every row" if deviation == 0 else ""
         return paired_t(pairs, self.differences.mean, deviation, confidence), note

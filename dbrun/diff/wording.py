@@ -179,7 +179,7 @@ def _amount(total: Total, amount: float, currency: str) -> str:
     if total.name == "cost":
         return money(amount, currency).strip()
     if total.name.startswith("latency"):
-        return seconds(amount)
+        return f"{amount * 1000:,.0f} ms" if abs(amount) < 1 else seconds(amount)
     return f"{amount:,.0f}"
 
 

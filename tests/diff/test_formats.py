@@ -189,10 +189,19 @@ def test_comparisons_with_regressions_come_first(results: Results) -> None:
 def test_costs_and_tokens_are_told(results: Results) -> None:
     old = [record("a", usage={"input_tokens": 1000, "output_tokens": 20}, cost=0.5)]
     new = [record("a", usage={"input_tokens": 1500, "output_tokens": 20}, cost=0.25)]
-    told = {"cost": {"currency": "EUR"}, "latency": {"p50": 0.4, "p90": 75.0}}
+    told = {"cost": {"currency": "EUR"}, "latency": {"p50": 0.004, "p90": 75.0}}
     said = text.shown([results.compared(old, new, manifests=(told, told))])
     lines = [re.sub(r"  +", " | ", line.strip()) for line in said.splitlines()]
     assert "tokens in | 1,000 (1,000.0 each) | 1,500 (1,500.0 each) | +500 (+50.0%)" in lines
     assert "tokens out | 20 (20.0 each) | 20 (20.0 each) | none" in lines
     assert "cost | 0.5000 EUR | 0.2500 EUR | -0.2500 EUR (-50.0%)" in lines
+    assert "latency p50 | 4 ms | 4 ms | none" in lines
     assert "latency p90 | 1 min 15 s | 1 min 15 s | none" in lines
+
+
+def test_numbers_beyond_all_measure_are_told(results: Results) -> None:
+    old = [record(f"{n}", scores={"s": 1.7e308}) for n in range(2)]
+    found = results.compared(old, [record(f"{n}", scores={"s": -1.7e308}) for n in range(2)])
+    assert "the numbers are too large" in text.shown([found])
+    assert "Infinity" not in data.shown([found])
+    assert "too large" in markdown.shown([found])

@@ -124,6 +124,7 @@ def test_booleans_have_the_effect_of_those_that_moved() -> None:
         ([True] * 6, [False] * 6, "lower", "better", ""),
         ([True, True], [True, True], "higher", "same", "equal on every row"),
         ([True, False], [1, 0.5], "higher", "unclear", ""),
+        ([1.7e308], [-1.7e308], "higher", "unjudged", "the numbers are too large"),
         ([1e300, 1.0], [-1e300, 2.0], "higher", "unjudged", "the numbers are too large"),
     ],
 )
