@@ -33,7 +33,8 @@ def main(words: Sequence[str] | None = None, environ: Mapping[str, str] = os.env
         print(remark("error", str(error)), flush=True)
         return error.exit_code
     except OSError as error:
-        print(remark("error", f"{step}: {error}"), flush=True)
+        said = f"{step}: {error.filename or 'files'}: {error.strerror or error}"
+        print(remark("error", said), flush=True)
         return 3
 
 

@@ -74,11 +74,19 @@ def ending_on_sigterm() -> Iterator[None]:
         yield
         return
 
+    ended = False
+
     def end(number: int, frame: Any) -> None:
-        raise Interrupted("interrupted by SIGTERM", 143)
+        nonlocal ended
+        ended = True
+        raise KeyboardInterrupt  # no function of the user's takes it for an error of its own
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except KeyboardInterrupt:
+        if ended:
+            raise Interrupted("interrupted by SIGTERM", 143) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -530,13 +530,19 @@ def test_rows_from_standard_input_cannot_be_read_twice(project: Project) -> None
 # --- ends -----------------------------------------------------------------------------------------
 
 
+SLOW = "import time\n\ndef shape(text):\n    time.sleep(60)\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_behind_when_interrupted(project: Project, number: int) -> None:
+@pytest.mark.parametrize("slow", ["old", "new"])
+def test_nothing_is_left_behind_when_interrupted(project: Project, number: int, slow: str) -> None:
     project.run()
-    project.write("pipelines/shaping.py", "import time\n\ndef shape(text):\n    time.sleep(60)\n")
     project.results().unlink()
-    project.commit("slow")
-    project.write("pipelines/shaping.py", FILES["pipelines/shaping.py"])
+    shapes = (SLOW, FILES["pipelines/shaping.py"])
+    before, after = shapes if slow == "old" else shapes[::-1]
+    project.write("pipelines/shaping.py", before)
+    project.commit("before")
+    project.write("pipelines/shaping.py", after)
     script = (
         "import os, sys\nfrom dbrun.diff.sides.base import Overlay, sides_since\n"
         "with sides_since('main', sys.argv[1:], Overlay(), os.environ):\n    pass\n"
@@ -548,7 +554,8 @@ def test_nothing_is_left_behind_when_interrupted(project: Project, number: int) 
         stderr=subprocess.PIPE,
     )
     begun = time.monotonic() + 60
-    while not list(scratch.glob("dbrun-diff-*/old")) and time.monotonic() < begun:
+    under_way = f"dbrun-diff-*/{slow}/{TICKETS}/results.jsonl"
+    while not list(scratch.glob(under_way)) and time.monotonic() < begun:
         time.sleep(0.05)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
