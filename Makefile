@@ -121,7 +121,7 @@ $(VENV)/.langchain: $(VENV)/.venv pyproject.toml
 	@echo "installing LangChain's classes into $(VENV)/langchain"
 	@$(PYTHON) -m venv $(VENV)/langchain
 	@$(VENV)/langchain/bin/python -m pip --quiet --disable-pip-version-check install \
-		databricks-langchain langchain-community mlflow pytest pytest-timeout
+		databricks-langchain==0.21.0 langchain-community==0.4.1 mlflow==3.17.2 pytest pytest-timeout
 	@touch $@
 
 $(VENV)/.mlflow: $(VENV)/.venv pyproject.toml

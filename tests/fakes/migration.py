@@ -1,8 +1,8 @@
 """The tables of `docs/migrate.md`, and what LangChain's classes send for each of their lines.
 
 `langchain.json` beside it was recorded from langchain-community 0.4.1 and databricks-langchain
-0.21.0; `make test-langchain` compares it with the classes of today, `DBRUN_RECORD=1 make
-test-langchain` writes it anew.
+0.21.0; `make test-langchain` compares it with these classes, `DBRUN_RECORD=1 make test-langchain`
+writes it anew.
 """
 
 from __future__ import annotations
