@@ -74,7 +74,7 @@ def test_parts_together_count_what_one_would() -> None:
 def test_counters_add_up() -> None:
     counters = Counters()
     counters.count_sent(200)
-    counters.count_reused()
+    counters.reused += 1
     counters.count_answer(0.25, Usage(output_tokens=7), 0.5)
     whole = Counters()
     add_counters(whole, [part(0, counters=counters), part(2, counters=counters)])
