@@ -5,7 +5,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TESTS  ?=
-JOBS   ?= auto
+# One more than there are cores: many tests wait, for servers or for time to pass.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 SOAK   ?= 20000
 SEED   ?= $(shell date +%s)
 

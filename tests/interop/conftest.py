@@ -31,7 +31,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=4,
 )
-COUNT = st.integers(0, 2**40)
+COUNT = st.integers(0, 2**40 - 1)  # more is taken for no count
 USAGE = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(USAGE_FIELDS, COUNT),
