@@ -20,7 +20,7 @@ REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
 
 _AWAY = "away"
 _PROBE = ".dbrun-probe"
-_TRIES = 10
+_TRIES = 3
 _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 
 # Trouble that says nothing about what the file system can do: whoever writes next will tell.
@@ -87,20 +87,18 @@ def wants_whole_files(folder: str) -> bool:
 def _takes_appends(folder: str) -> bool:
     """Whether a file in *folder* can be appended to and renamed.
 
-    Always under the same names, so that what a killed process leaves is cleared away by the next
-    one; two at once may disturb each other, so that it is tried again.
+    Under the same names as ever, so that what a killed process leaves is cleared away by the next
+    one. Two at once disturb each other: a no counts only under a name that nobody else has.
     """
-    takes = True
-    for _ in range(_TRIES):
+    names = [_PROBE] * _TRIES + [f"{_PROBE}-{os.urandom(4).hex()}"]
+    for name in names:
         try:
-            if _append(os.path.join(folder, _PROBE)):
+            if _append(os.path.join(folder, name)):
                 return True
-            takes = False
         except OSError as error:
-            if error.errno != errno.ENOENT:
+            if error.errno != errno.ENOENT or name != _PROBE:
                 return error.errno in _NO_TELLING
-            takes = True
-    return takes
+    return False
 
 
 def _append(path: str) -> bool:

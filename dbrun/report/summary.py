@@ -299,7 +299,11 @@ def _table(table: Mapping[str, Any]) -> str:
 def _results(run: Run) -> str:
     if run.manifest["status"] == "unanswered":
         return "left as they are: the journal does not hold every answer"
-    return shown_path(run.path) if run.path is not None else "standard output"
+    if run.path is None:
+        return "standard output"
+    return shown_path(run.path) + (
+        ": as they were, for nothing has changed" if run.unchanged else ""
+    )
 
 
 def _short(message: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from ..types import Json, Usage, UsageSum
 
+_COUNTED = ("sent", "reused", "replies", "retried", "waited", "maybe_paid")
+
 
 def quantile(ordered: Sequence[float], percent: int) -> float | None:
     """The number that so many of 100 in *ordered* do not exceed; None if there are none."""
@@ -17,12 +19,16 @@ def quantile(ordered: Sequence[float], percent: int) -> float | None:
 
 
 class Counters:
-    """Requests sent, reused, retried and waited for; tokens of the answers paid by this run."""
+    """Requests sent, reused, retried and waited for; tokens of the answers paid by this run.
+
+    *replies* are all requests that were answered, whether by a call or not.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.sent = 0
         self.reused = 0
+        self.replies = 0
         self.retried = 0
         self.waited = 0
         self.maybe_paid = 0
@@ -42,6 +48,7 @@ class Counters:
         """A request was answered, from the journal or by an equal one in flight if it is *reused*;
         the *model* that did so, if it is known, counts in all of *counts*."""
         with self._lock:
+            self.replies += 1
             self.reused += reused
             if model is not None:
                 for one in counts:
@@ -92,14 +99,15 @@ class Counters:
         """
         with self._lock:
             taken = (
-                (self.sent, self.reused, self.retried, self.waited, self.maybe_paid),
+                tuple([getattr(self, name) for name in _COUNTED]),
                 dict(self.by_status),
                 self.spent.to_json(),
                 self.cost,
                 self.latencies,
                 *(dict(counts) for counts in others),
             )
-            self.sent = self.reused = self.retried = self.waited = self.maybe_paid = 0
+            for name in _COUNTED:
+                setattr(self, name, 0)
             self.spent, self.cost = UsageSum(), 0.0
             self.latencies, self._seen = [], 0
             for counts in (self.by_status, *others):
@@ -110,11 +118,8 @@ class Counters:
         """Count what `take_out` gave, of as many *others*."""
         calls, by_status, spent, cost, latencies, *more = taken
         with self._lock:
-            self.sent += calls[0]
-            self.reused += calls[1]
-            self.retried += calls[2]
-            self.waited += calls[3]
-            self.maybe_paid += calls[4]
+            for name, count in zip(_COUNTED, calls, strict=True):
+                setattr(self, name, getattr(self, name) + count)
             self.by_status.update(by_status)
             self.spent.add(Usage(**spent))
             self.cost += cost

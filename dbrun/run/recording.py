@@ -53,6 +53,7 @@ class Recorder:
         self._results = results
         self._path = manifest_place(spec, options)
         self._begun = clock.now()
+        self._started = _stamp(clock.wall())
         self._lock = threading.Lock()
         self._is_concluded = False
         self.manifest: dict[str, Json] = {}
@@ -72,12 +73,11 @@ class Recorder:
         Raises:
             SinkError: it cannot be written.
         """
-        now = self._clock.wall()
         self.manifest = {
             "version": MANIFEST_VERSION,
             "run": self.run,
             "status": "running",
-            "started": _stamp(now),
+            "started": self._started,
             "selection": self._options.selection.to_json(),
             **describe_recipe(self._spec, functions),
             "endpoints": [dict(asker.adapter.describe()) for asker in parts.askers],
@@ -155,6 +155,15 @@ class Recorder:
         self._remove_partial()
         return self.manifest
 
+    def times(self) -> dict[str, Json]:
+        """Which run it is, since when, until now."""
+        return {
+            "run": self.run,
+            "started": self._started,
+            "finished": _stamp(self._clock.wall()),
+            "seconds": round(self._clock.now() - self._begun, 3),
+        }
+
     def redirect(self, results: str) -> None:
         """The results go to another path: the manifest goes beside them."""
         self._remove_partial()
@@ -179,9 +188,8 @@ class Recorder:
         with self._lock:
             self._is_concluded = True
         self.manifest.update(
+            self.times(),
             status=status,
-            finished=_stamp(self._clock.wall()),
-            seconds=round(self._clock.now() - self._begun, 3),
             endpoints=[_described(asker) for asker in parts.askers],
             counts=tally.counts(),
             requests=counters.requests(),

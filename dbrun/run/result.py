@@ -51,7 +51,8 @@ class Run:
     (id, error class, message), no two alike, and *alike* how many rows failed like each.
     *failed_scores* are, for each score that failed, its name, the first record and the reason.
     *missing_ids* are ids that were asked for and are no row's. *tracked* tells what was logged
-    to MLflow, if the spec asks for that.
+    to MLflow, if the spec asks for that. *unchanged* says that spec, rows and answers are what the
+    results on disk were made from, so that no row was looked at.
     """
 
     path: str | None
@@ -63,6 +64,7 @@ class Run:
     failed_scores: tuple[tuple[str, str, str], ...] = ()
     missing_ids: tuple[str, ...] = ()
     tracked: Tracked | None = None
+    unchanged: bool = False
 
     @property
     def results(self) -> Iterator[Mapping[str, Json]]:

@@ -55,3 +55,14 @@ def may_wait(source: Source) -> bool:
     A source of files says no, by `may_wait = False`; its rows are read where they are needed.
     """
     return bool(getattr(source, "may_wait", True))
+
+
+def present(source: Source) -> tuple[tuple[str, ...], str] | None:
+    """What *source* would read now, the files' names and the digest of their bytes; None if that
+    cannot be told beforehand. A source of files says it, by a method `present()`.
+
+    Raises:
+        SourceError: there is nothing to read, or it cannot be read.
+    """
+    tell = getattr(source, "present", None)
+    return tell() if tell is not None else None

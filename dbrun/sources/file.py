@@ -29,6 +29,8 @@ PATH: Mapping[str, Json] = {
 
 STANDARD_INPUT = "-"
 
+_PIECE = 1 << 20  # bytes
+
 Rows = Iterator[tuple[str, Mapping[str, Json]]]
 
 
@@ -105,6 +107,19 @@ class FileSource(ABC):
     def digest(self) -> str | None:
         """The SHA-256 of the files' bytes, one file after the other; None before all are read."""
         return self._digest
+
+    def present(self) -> tuple[tuple[str, ...], str] | None:
+        """The files that there are now, and what `digest` would be of them; None of what can be
+        read but once, or lies elsewhere. Raises `SourceError` if they cannot be read."""
+        if self.may_wait:
+            return None
+        paths = self.files()
+        digest = hashlib.sha256()
+        for path in paths:
+            with self.opened(path), open(path, "rb") as stream:
+                while piece := stream.read(_PIECE):
+                    digest.update(piece)
+        return tuple(paths), digest.hexdigest()
 
     def files(self) -> list[str]:
         """The files to read, in order. Raises `SourceError` if there are none."""

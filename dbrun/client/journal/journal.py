@@ -188,6 +188,22 @@ class Journal:
         """Keep a fact about an endpoint for later runs (for this one only, unless writable)."""
         self._state.remember(name, value)
 
+    def settled(self, results: str) -> Json:
+        """What is kept of how the results of this name were made, or None."""
+        return self._state.settled(results)
+
+    def settle(self, results: str, value: Json) -> None:
+        """Keep for later runs how the results of this name were made.
+
+        Raises:
+            SinkError: if the state file cannot be written.
+        """
+        self._state.settle(results, value)
+
+    def whole_file(self) -> str | None:
+        """The path of the one file that holds all answers; None unless there is just that."""
+        return self._store.whole_file()
+
     @property
     def facts(self) -> Mapping[str, Json]:
         """All that is remembered about endpoints, by name."""

@@ -1,4 +1,5 @@
-"""What a journal remembers beside answers: generations, and facts about endpoints."""
+"""What a journal remembers beside answers: generations, facts about endpoints, and what results
+were made of."""
 
 from __future__ import annotations
 
@@ -55,6 +56,15 @@ class State:
         """The fact called *name*, or None."""
         return self._said["facts"].get(name)
 
+    def settled(self, results: str) -> Json:
+        """What is kept of the results of this name, or None."""
+        return self._said["results"].get(results)
+
+    def settle(self, results: str, value: Json) -> None:
+        """Keep *value* of the results of this name."""
+        if self._said["results"].get(results) != value:
+            self._change(lambda said: said["results"].update({results: value}))
+
     def remember(self, name: str, value: Json) -> None:
         """Keep *value* as the fact called *name*."""
         if name in self._said["facts"] and self._said["facts"][name] == value:
@@ -94,6 +104,7 @@ class State:
             "facts": {**self._said["facts"], **said["facts"]} if said else {},
             "generation": max(said["generation"], self._said["generation"]),
             "open": dict(said["open"]),
+            "results": {**self._said["results"], **said["results"]},
         }
 
     def _read(self) -> dict[str, Any]:
@@ -111,7 +122,8 @@ class State:
         """Written beside and moved into place: a kill leaves the old file or the new one."""
         assert self._folder is not None
         path = os.path.join(self._folder, NAME)
-        text = json.dumps(self._said, indent=1, sort_keys=True) + "\n"
+        said = {name: part for name, part in self._said.items() if name != "results" or part}
+        text = json.dumps(said, indent=1, sort_keys=True) + "\n"
         with reported(path):
             make_folder(self._folder)
             if wants_whole_files(self._folder):
@@ -154,8 +166,10 @@ def _sane(said: Any) -> dict[str, Any]:
     """The parts of *said* that are as this module writes them."""
     said = said if isinstance(said, dict) else {}
     facts, generation, unfinished = (said.get(name) for name in ("facts", "generation", "open"))
+    results = said.get("results")
     return {
         "facts": facts if isinstance(facts, dict) else {},
+        "results": results if isinstance(results, dict) else {},
         "generation": generation if type(generation) is int and generation > 0 else 1,
         "open": {
             kind: known

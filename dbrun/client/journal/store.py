@@ -13,7 +13,7 @@ from ...storage import is_remote, wants_whole_files
 from .disk import make_folder, reported, trouble
 from .index import Index, Spot
 from .lines import PREFIX_DIGITS, Entry, decode, glance
-from .segment import Segment, Writer, is_compacted, names, rank
+from .segment import COMPACTED, Segment, Writer, is_compacted, names, rank
 from .spool import Spool
 from .table import Files
 
@@ -240,6 +240,13 @@ class Store:
         with self.lock:
             for spot, offset, size in moved:
                 self.index.move(spot, file, offset, size)
+
+    def whole_file(self) -> str | None:
+        """The path of the file that all answers were folded into; None unless there is just that,
+        in a folder that takes appends."""
+        if self._writer is not None or self._publisher is not None:
+            return None
+        return os.path.join(self.folder, COMPACTED) if names(self.folder) == [COMPACTED] else None
 
     @property
     def is_spooled(self) -> bool:

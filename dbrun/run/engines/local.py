@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
@@ -22,6 +22,7 @@ from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
 from ..gates import check_failures, judge_run
+from ..ground import Ground, is_clean, tally_of, told_again
 from ..items import AskAgain, Item
 from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
@@ -33,6 +34,7 @@ from ..result import Run
 from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..tally import Tally
+from ..ticking import records_to_come, ticker
 from ..tracked import check_tracking, track
 
 if TYPE_CHECKING:
@@ -159,17 +161,36 @@ class LocalRun:
             )
             sink = create_sink(wanted, path, self._options.stream, registry, sink_around)
             recorder.source = pin(source, recorder.source_before)
+            ground = None
+            if self._rows is None:
+                ground = Ground.of(spec, self._options, parts, source, self._journal)
+            if ground is not None and (found := ground.stands()) is not None:
+                return self._leave(recorder, *found)
             sink.open()
             try:
                 recorder.start(parts, function_digests(spec))
                 self._drive(parts, source, sink, ask_again, since)
-                return self._finish(recorder, parts, source, sink, path)
+                run = self._finish(recorder, parts, source, sink, path)
+                if ground is not None and is_clean(run):
+                    ground.keep(self._counters.replies, source.digest())
+                return run
             except DbrunError as error:
                 recorder.stop(error, self._tally, self._counters, parts)
                 self._track_stopped(recorder)
                 raise
             finally:
                 sink.close()
+
+    def _leave(self, recorder: Recorder, manifest: Mapping[str, Any], replies: int) -> Run:
+        """What there is to say of results that are as this run would make them."""
+        self._counters.reused = replies
+        return Run(
+            path=self._spec.sink.path,
+            manifest=told_again(manifest, self._counters, recorder),
+            exit_code=EXIT_OK,
+            verdicts=judge_run(self._spec, tally_of(manifest), self._counters.latency),
+            unchanged=True,
+        )
 
     def _purse(self, recorder: Recorder) -> Purse | None:
         """What the run may spend; None if that is not limited or nothing is sent."""
@@ -266,9 +287,16 @@ class LocalRun:
         write: Callable[[Record], None],
     ) -> None:
         """Take what comes of all items, in order, until there is no more or the run must end."""
-        # Counted when somebody wants to know: it means looking through the source.
-        tick = self._ticker(parts, functools.cache(lambda: self._total(parts, source)))
         options = self._options
+
+        @functools.cache  # only when somebody wants to know: it means looking through the source
+        def count() -> int | None:
+            return records_to_come(self._spec, options.selection, parts, source)
+
+        progress = Progress(
+            tally=self._tally, counters=self._counters, askers=parts.askers, count=count
+        )
+        tick = ticker(self._journal, self._around.clock, progress, self._observe)
         with stopping_on_signals(executor.interrupt, options.handle_signals, options.grace):
             for record in executor.run(tick):
                 write(record)
@@ -277,42 +305,6 @@ class LocalRun:
                     self._missing_ids -= {record.id, record.id.partition("#")[0]}
                 if record.status == "error":
                     check_failures(self._spec, self._tally)
-
-    def _total(self, parts: Opened, source: Source) -> int | None:
-        """The records to come, where that can be told before the rows are read."""
-        selection, wanted = self._options.selection, self._spec.source
-        if (
-            wanted.filter is not None
-            or any(branch.row for branch in parts.branches)
-            or selection.ids is not None
-        ):
-            return None
-        rows = source.count()
-        if rows is None:
-            return None
-        most = (wanted.limit, selection.sample, selection.limit)
-        taken = min([rows, *(limit for limit in most if limit is not None)])
-        return taken * len(parts.branches) * self._spec.repeats
-
-    def _ticker(self, parts: Opened, count: Callable[[], int | None]) -> Callable[[], None]:
-        clock = self._around.clock
-        progress = Progress(
-            tally=self._tally, counters=self._counters, askers=parts.askers, count=count
-        )
-        synced = seen = clock.now()
-
-        def tick() -> None:
-            nonlocal synced, seen
-            now = clock.now()
-            if now - seen >= 0.1:
-                seen = now
-                self._observe(progress)
-            if now - synced >= 1.0:
-                # A power cut loses a second of answers at the most; a killed process none.
-                self._journal.sync()
-                synced = now
-
-        return tick
 
     def _finish(
         self, recorder: Recorder, parts: Opened, source: Source, sink: Sink, path: str | None

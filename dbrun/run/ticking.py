@@ -1,0 +1,53 @@
+"""What is done now and then in a run: telling how far it has come, syncing its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..client.journal import Journal
+from ..clock import Clock
+from ..sources.base import Source
+from ..spec.model import Spec
+from .items import Selection
+from .opening import Opened
+from .options import Observer, Progress
+
+_SHOWN_EVERY = 0.1  # seconds
+_SYNCED_EVERY = 1.0  # seconds
+
+
+def ticker(
+    journal: Journal, clock: Clock, progress: Progress, observe: Observer
+) -> Callable[[], None]:
+    """A function to be called often, which has *observe* see the *progress* ten times a second."""
+    synced = seen = clock.now()
+
+    def tick() -> None:
+        nonlocal synced, seen
+        now = clock.now()
+        if now - seen >= _SHOWN_EVERY:
+            seen = now
+            observe(progress)
+        if now - synced >= _SYNCED_EVERY:
+            # A power cut loses a second of answers at the most; a killed process none.
+            journal.sync()
+            synced = now
+
+    return tick
+
+
+def records_to_come(spec: Spec, selection: Selection, parts: Opened, source: Source) -> int | None:
+    """How many records a run makes, where that can be told before the rows are read."""
+    wanted = spec.source
+    if (
+        wanted.filter is not None
+        or any(branch.row for branch in parts.branches)
+        or selection.ids is not None
+    ):
+        return None
+    rows = source.count()
+    if rows is None:
+        return None
+    most = (wanted.limit, selection.sample, selection.limit)
+    taken = min([rows, *(limit for limit in most if limit is not None)])
+    return taken * len(parts.branches) * spec.repeats
