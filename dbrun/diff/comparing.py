@@ -3,6 +3,7 @@ examples."""
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
@@ -44,7 +45,7 @@ class _Pair:
         self.sums = (Sums(), Sums())
         self.counts: Counter[str] = Counter()
         self.scores: dict[str, Judged] = {}
-        self.alone: tuple[list[str], list[str]] = ([], [])
+        self.alone: tuple[list[tuple[int, str]], list[tuple[int, str]]] = ([], [])
         self.label = Part(old=old, new=new, counts=Counts()).label
 
     def judge(self, old: Unit, new: Unit) -> None:
@@ -70,16 +71,14 @@ class _Comparing:
             self._pairs[names] = _Pair(*names)
 
     def done(self) -> Comparison:
-        with Spilled() as spilled:
-            keyed = (self._keyed(0), self._keyed(1))
-            for found in pairs(*keyed, waiting=spilled.place):
-                assert isinstance(found.key, tuple)
-                names, _, _ = found.key
-                pair = self._pairs[tuple(names)]
-                if found.left is None or found.right is None:
-                    self._one_sided(pair, found.left, found.right)
-                else:
-                    self._both(pair, found.left, found.right)
+        for found in pairs(self._keyed(0), self._keyed(1), Spilled()):
+            assert isinstance(found.key, tuple)
+            names, _, _ = found.key
+            pair = self._pairs[names]
+            if found.left is None or found.right is None:
+                self._one_sided(pair, found.left, found.right)
+            else:
+                self._both(pair, found.left, found.right)
         return self._concluded()
 
     def _keyed(self, number: int) -> Iterator[tuple[Hashable, Unit]]:
@@ -107,8 +106,9 @@ class _Comparing:
         assert unit is not None
         number = 0 if new is None else 1
         pair.counts["only_new" if number else "only_old"] += len(unit)
-        if len(pair.alone[number]) < _MOST_IDS:
-            pair.alone[number].append(unit[0]["id"])
+        # Rows of files in another order do not pass by in the order of either.
+        insort(pair.alone[number], (unit[0]["place"], unit[0]["id"]))
+        del pair.alone[number][_MOST_IDS:]
 
     def _both(self, pair: _Pair, old: Unit, new: Unit) -> None:
         pair.judge(old, new)
@@ -147,8 +147,9 @@ class _Comparing:
         else:
             return
         weight = severity or (0.0, 0.0)
-        if self._examples.wants(kind, weight):
-            self._examples.add(change_of(kind, pair.label, old, new, request), weight)
+        rank = (weight, -new["place"])
+        if self._examples.wants(kind, rank):
+            self._examples.add(change_of(kind, pair.label, old, new, request), rank)
 
     def _became(self, old: dict[str, Any], new: dict[str, Any]) -> str:
         before, after = old["status"] == "ok", new["status"] == "ok"
@@ -259,5 +260,5 @@ def _is_unanswered(record: dict[str, Any]) -> bool:
     return bool(mapping(record["error"]).get("class") == "unanswered")
 
 
-def _first(ids: Iterable[list[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one for some in ids for one in some))[:_MOST_IDS]
+def _first(alone: Iterable[list[tuple[int, str]]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row for some in alone for _, row in some))[:_MOST_IDS]

@@ -14,24 +14,28 @@ Request = Literal["same", "changed", "unknown"]
 Severity = tuple[float, float]
 
 
+Rank = tuple[Severity, int]
+"""How bad a change is, then how early its record stands: of two, the greater is shown first."""
+
+
 class Examples:
-    """Keeps the worst *most* records of each kind; of equally bad ones, those that came first."""
+    """Keeps the worst *most* records of each kind; of equally bad ones, those that stand first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: dict[Kind, list[tuple[Severity, int, RowChange]]] = {kind: [] for kind in KINDS}
-        self._seen = 0
+        self._kept: dict[Kind, list[tuple[Rank, int, RowChange]]] = {kind: [] for kind in KINDS}
+        self._added = 0
 
-    def wants(self, kind: Kind, severity: Severity = (0.0, 0.0)) -> bool:
-        """Whether a record of this *kind* and *severity* would be kept."""
-        self._seen += 1
+    def wants(self, kind: Kind, rank: Rank) -> bool:
+        """Whether a record of this *kind* and *rank* would be kept."""
         kept = self._kept[kind]
-        return len(kept) < self._most or (bool(kept) and (severity, -self._seen) > kept[0][:2])
+        return len(kept) < self._most or (bool(kept) and rank > kept[0][0])
 
-    def add(self, change: RowChange, severity: Severity = (0.0, 0.0)) -> None:
+    def add(self, change: RowChange, rank: Rank) -> None:
         """Keep *change*, which is wanted."""
         kept = self._kept[change.kind]
-        item = (severity, -self._seen, change)
+        self._added += 1
+        item = (rank, -self._added, change)
         if len(kept) < self._most:
             heapq.heappush(kept, item)
         else:

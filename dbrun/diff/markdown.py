@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from ..report.pieces import Piece
 from ..report.words import counted, visible
 from . import wording
 from .model import Comparison, Part, RowChange
-from .words import Piece
 
 MOST = 60_000
 """Characters of a comment, in units of UTF-16, which nobody counts fewer of."""

@@ -35,7 +35,8 @@ def units(side: Side, registry: Registry) -> Iterator[Unit]:
     Raises:
         UserError: it cannot be read, or holds no records.
     """
-    return _together(_slim(record) for record in records(side.path, registry))
+    read = records(side.path, registry)
+    return _together(_slim(record, place) for place, record in enumerate(read))
 
 
 def first_repeat(unit: Unit) -> int | None:
@@ -67,9 +68,12 @@ def _goes_on(last: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     )
 
 
-def _slim(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What is compared of a record. Fields it does not have are None."""
-    made = {name: record.get(name) for name in _KEPT}
+def _slim(record: Mapping[str, Any], place: int) -> dict[str, Any]:
+    """What is compared of the record that is at *place* in its file, from 0. Fields it does not
+    have are None."""
+    get = record.get
+    made = {name: get(name) for name in _KEPT}
+    made["place"] = place
     if made["variant"] is not None:
         made["variant"] = str(made["variant"])
     made["keys"] = _keys(record)

@@ -1,130 +1,95 @@
-"""Rows that wait for their partners: a few in memory, more on disk."""
+"""Pairing rows that stand in another order: dealt to parts on disk, each of which is paired in
+memory (a Grace hash join: DeWitt et al. 1984)."""
 
 from __future__ import annotations
 
-import json
-import os
-import sqlite3
+import marshal
 import tempfile
-from collections.abc import Hashable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain, zip_longest
+from typing import IO, Any
 
 from ..errors import RunError
-from ..run.pairing import InMemory
+from ..run.pairing import Keyed, Pair, pairs
 
-MOST_IN_MEMORY = 500
-"""Rows of one side that wait in memory; two files of the same order need one or two."""
-_CACHE = 16_000
-"""Of the file on disk what is held in memory, in kibibytes."""
+MOST_IN_MEMORY = 1000
+"""Rows that wait in memory; two files of the same order need one or two."""
 
-# ASCII only, so that lone surrogates come back as they were.
-_pack = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_PARTS = 256
+_BUFFER = 1 << 15  # bytes of one part
+_VERSION = 2  # of marshal's format: without references, which only cost time here
 
 
 class Spilled:
-    """Places to wait that have one file on disk for all that is too much for memory.
-
-    The file is made when it is needed, and gone at the end.
-    """
+    """Where rows go once too many wait: a file without a name, gone with the process."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._database: sqlite3.Connection | None = None
-        self._made = 0
+        self.most = MOST_IN_MEMORY
 
-    def __enter__(self) -> Spilled:
-        return self
+    def pairs(
+        self,
+        left: Iterable[Keyed[Any]],
+        right: Iterable[Keyed[Any]],
+        more: Iterable[tuple[Keyed[Any] | None, Keyed[Any] | None]],
+    ) -> Iterator[Pair[Any]]:
+        """The pairs of those who wait on either side and of all who come after them.
 
-    def __exit__(self, *error: object) -> None:
-        if self._database is not None:
-            self._database.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    def place(self) -> Place:
-        """A new place to wait."""
-        self._made += 1
-        return Place(self, f"side{self._made}")
-
-    def table(self, name: str) -> sqlite3.Connection:
-        """The database, with an empty table *name*. Raises `RunError` if there can be none."""
+        Raises:
+            RunError: the disk takes no more.
+        """
         try:
-            if self._database is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="dbrun-")
-                path = os.path.join(self._folder.name, "waiting")
-                self._database = sqlite3.connect(path, isolation_level=None)
-                # It is lost with the process, and may be.
-                self._database.execute("PRAGMA journal_mode = OFF")
-                self._database.execute("PRAGMA synchronous = OFF")
-                self._database.execute(f"PRAGMA cache_size = -{_CACHE}")
-                self._database.execute("BEGIN")  # and no end: nobody reads it afterwards
-            self._database.execute(f"CREATE TABLE {name} (key TEXT NOT NULL, value TEXT NOT NULL)")
-            self._database.execute(f"CREATE INDEX {name}_keys ON {name} (key)")
-        except (OSError, sqlite3.Error) as error:
-            raise _no_room(error) from error
-        return self._database
+            with tempfile.TemporaryFile(prefix="dbrun-") as file:
+                dealt = _Dealt(file)
+                for both in chain(zip_longest(left, right), more):
+                    for side, one in enumerate(both):
+                        if one is not None:
+                            dealt.put(side, one)
+                for part in range(_PARTS):
+                    yield from pairs(*dealt.part(part))
+        except OSError as error:
+            raise RunError(
+                f"{tempfile.gettempdir()}: rows cannot wait there: {error.strerror or error}",
+                "make room, or set TMPDIR to a folder with more of it",
+            ) from error
 
 
-class Place:
-    """Where rows of one side wait. Keys and values must be JSON (tuples come back as lists)."""
+class _Dealt:
+    """Rows of both sides, in parts by the hash of their key: partners are in one part."""
 
-    def __init__(self, spilled: Spilled, name: str) -> None:
-        self._spilled = spilled
-        self._name = name
-        self._near: InMemory[Any] = InMemory()
-        self._count = 0
-        self._far: sqlite3.Connection | None = None
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._buffers = [bytearray() for _ in range(_PARTS)]
+        self._chunks: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
+        self._end = 0
 
-    def put(self, key: Hashable, value: Any) -> None:
-        """Have *value* wait. Raises `RunError` if the disk takes no more."""
-        # Once some wait on disk all who come later do: the first to come is the first to go.
-        if self._far is None and self._count < MOST_IN_MEMORY:
-            self._near.put(key, value)
-            self._count += 1
-            return
-        if self._far is None:
-            self._far = self._spilled.table(self._name)
-        self._execute(f"INSERT INTO {self._name} VALUES (?, ?)", (_pack(key), _pack(value)))
+    def put(self, side: int, one: Keyed[Any]) -> None:
+        part = hash(one[0]) % _PARTS
+        entry: Any = (side, *one)
+        packed = marshal.dumps(entry, _VERSION)
+        buffer = self._buffers[part]
+        buffer += len(packed).to_bytes(4, "little")
+        buffer += packed
+        if len(buffer) >= _BUFFER:
+            self._write(part)
 
-    def take(self, key: Hashable) -> Any:
-        """The value of *key* that has waited longest; None if none does."""
-        value = self._near.take(key)
-        if value is not None:
-            self._count -= 1
-            return value
-        if self._far is None:
-            return None
-        # Rows of one key are few; `rowid` tells which came first.
-        found = self._execute(
-            f"SELECT rowid, value FROM {self._name} WHERE key = ? ORDER BY rowid LIMIT 1",
-            (_pack(key),),
-        ).fetchone()
-        if found is None:
-            return None
-        self._execute(f"DELETE FROM {self._name} WHERE rowid = ?", found[:1])
-        return json.loads(found[1])
+    def part(self, number: int) -> tuple[list[Keyed[Any]], list[Keyed[Any]]]:
+        """The rows of either side in one part, in their order."""
+        self._write(number)
+        sides: tuple[list[Keyed[Any]], list[Keyed[Any]]] = ([], [])
+        for offset, size in self._chunks[number]:
+            self._file.seek(offset)
+            chunk, place = self._file.read(size), 0
+            while place < size:
+                start = place + 4
+                place = start + int.from_bytes(chunk[place:start], "little")
+                side, key, value = marshal.loads(chunk[start:place])  # noqa: S302 - our own
+                sides[side].append((key, value))
+        return sides
 
-    def rest(self) -> Iterator[tuple[Hashable, Any]]:
-        """Everything that still waits."""
-        yield from self._near.rest()
-        if self._far is not None:
-            for key, value in self._execute(f"SELECT key, value FROM {self._name} ORDER BY rowid"):
-                yield _hashable(json.loads(key)), json.loads(value)
-
-    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        assert self._far is not None
-        try:
-            return self._far.execute(statement, values)
-        except sqlite3.Error as error:
-            raise _no_room(error) from error
-
-
-def _hashable(key: Any) -> Hashable:
-    return tuple(key) if isinstance(key, list) else key
-
-
-def _no_room(error: Exception) -> RunError:
-    return RunError(
-        f"{tempfile.gettempdir()}: rows cannot wait there: {error}",
-        "make room, or set TMPDIR to a folder with more of it",
-    )
+    def _write(self, part: int) -> None:
+        buffer = self._buffers[part]
+        self._file.seek(self._end)
+        self._file.write(buffer)
+        self._chunks[part].append((self._end, len(buffer)))
+        self._end += len(buffer)
+        self._buffers[part] = bytearray()

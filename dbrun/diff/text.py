@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from ..report.pieces import Piece
 from ..report.summary import aligned
 from ..report.words import counted, visible
 from . import wording
 from .model import Comparison, Part, ScoreDelta
-from .words import Piece
 
 WIDTH = 80
 _MOST_OF_A_CELL = 22

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from ..report.pieces import Piece, shortened, text_of, word_diff
 from ..report.words import counted, money, seconds
 from ..types import Json
 from .model import (
@@ -19,7 +20,6 @@ from .model import (
     Told,
     Total,
 )
-from .words import Piece, shortened, text_of, word_diff
 
 _KINDS: dict[Kind, str] = {
     "failing": "were ok and are not",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -13,6 +12,7 @@ from ..run.matching import ABSENT
 from ..run.rehearsal import Mismatch, Outcome
 from ..spec.nodes import dotted, one_line
 from ..types import Json, Problem
+from .pieces import shortened, word_diff
 
 Kind = Literal["plain", "failed", "expected", "got", "passed"]
 
@@ -20,8 +20,7 @@ _SHORT = 60  # characters of a text that is shown whole, without a diff
 _LONGEST = 400  # characters that are shown of a value
 _MOST_LINES = 60  # of a diff
 _MOST_COMPARED = 40_000  # characters: comparing takes the square of their words
-_AROUND = 5  # words around a difference
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_AROUND = 40  # characters around a difference
 
 
 @frozen
@@ -113,32 +112,15 @@ def _diff(expected: Sequence[str], got: Sequence[str]) -> Iterator[Line]:
 
 def _word_diff(expected: str, got: str) -> Iterator[Line]:
     """Both texts with the words marked that the other has not, far from which `…` stands."""
-    left, right = _WORDS.findall(expected), _WORDS.findall(got)
-    matcher = difflib.SequenceMatcher(None, left, right)
-    sides: tuple[list[str], list[str]] = ([], [])
-    steps = matcher.get_opcodes()
-    for number, (tag, start, end, other_start, other_end) in enumerate(steps):
-        if tag == "equal":
-            same = _near(left[start:end], first=number == 0, last=number == len(steps) - 1)
-            sides[0].append(same)
-            sides[1].append(same)
-            continue
-        for side, words in zip(sides, (left[start:end], right[other_start:other_end]), strict=True):
-            if words:
-                side.append(f"[{''.join(words)}]")
-    kinds: tuple[tuple[str, Kind], ...] = (("expected", "expected"), ("got", "got"))
-    for (label, kind), side in zip(kinds, sides, strict=True):
-        yield Line(text=f"{label:<9} {_cut(one_line(''.join(side)))}", kind=kind)
-
-
-def _near(words: Sequence[str], *, first: bool, last: bool) -> str:
-    """Words that both have, those far from a difference left out."""
-    most = _AROUND * 2
-    if (first and last) or len(words) <= most * 2:
-        return "".join(words)
-    before = "" if first else "".join(words[:most])
-    after = "" if last else "".join(words[-most:])
-    return f"{before}…{after}"
+    pieces = shortened(word_diff(expected, got), _AROUND, _LONGEST)
+    kinds: tuple[tuple[Literal["expected", "got"], str], ...] = (("expected", "-"), ("got", "+"))
+    for kind, own in kinds:
+        words = [
+            piece.text if piece.kind == " " else f"[{piece.text}]"
+            for piece in pieces
+            if piece.kind in (" ", own)
+        ]
+        yield Line(text=f"{kind:<9} {_cut(one_line(''.join(words)))}", kind=kind)
 
 
 def _shown(value: Json) -> str:

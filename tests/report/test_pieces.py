@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbrun.diff.words import MOST_CELLS, Piece, shortened, text_of, word_diff
+from dbrun.report.pieces import MOST_CELLS, Piece, shortened, text_of, word_diff
 
 TEXTS = st.text("ab ,\n", max_size=40)
 
