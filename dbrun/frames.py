@@ -6,11 +6,14 @@ import functools
 import inspect
 import os
 import re
+import sys
+import threading
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 _LONGEST = 500
+_FOREIGN = (os.path.dirname(__file__) + os.sep, os.path.dirname(os.__file__) + os.sep, "<")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -53,6 +56,27 @@ def definition(function: Callable[..., Any], project: str | None = None) -> str 
         return None
     names = {"__name__": getattr(function, "__module__", "")}
     return f"{_shown(code.co_filename, names, project)}:{code.co_firstlineno}"
+
+
+def at_work() -> list[str]:
+    """`slow (functions.py:12)`: the functions of the user's that other threads are in just now.
+
+    The user's is what belongs neither to Python, nor to installed packages, nor to dbrun.
+    """
+    here = threading.get_ident()
+    found = [_users(frame) for thread, frame in sys._current_frames().items() if thread != here]
+    return sorted({one for one in found if one is not None})
+
+
+def _users(frame: FrameType | None) -> str | None:
+    """The innermost of the user's functions among *frame* and its callers."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_FOREIGN) and "site-packages" not in file:
+            place = _shown(file, frame.f_globals, None)
+            return f"{frame.f_code.co_name} ({place}:{frame.f_lineno})"
+        frame = frame.f_back
+    return None
 
 
 def innermost_below(error: BaseException, folder: str, project: str | None = None) -> str | None:

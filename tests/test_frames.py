@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dbrun.frames import definition, raised, user_frame
+from dbrun.frames import at_work, definition, raised, user_frame
 
 HERE = str(Path(__file__).parent)
 PROJECT = str(Path(__file__).parent.parent)
@@ -98,3 +99,22 @@ def test_an_exception_that_cannot_be_shown_is_named() -> None:
             raise ValueError("no text")
 
     assert raised(Mute()) == "raised Mute"
+
+
+def lingers(begun: threading.Event, over: threading.Event) -> None:
+    begun.set()
+    over.wait()
+
+
+def test_who_is_at_work_in_another_thread() -> None:
+    begun, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=functools.partial(lingers, begun, over))
+    thread.start()
+    begun.wait()
+    found = at_work()
+    over.set()
+    thread.join()
+    first = lingers.__code__.co_firstlineno
+    places = [f"lingers (tests/test_frames.py:{first + number})" for number in (1, 2)]
+    assert {*places} & {*found}
+    assert not [one for one in at_work() if one.startswith("lingers")]

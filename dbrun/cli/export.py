@@ -52,6 +52,8 @@ def command(
     from ..report.words import counted
     from ..run.manifest import stem
 
+    session = session_of(context)
+    session.only_shows = out == STANDARD_OUTPUT
     check(results)
     if target_column is not None and to != "lm-eval":
         raise click.UsageError("--target-column goes with --to lm-eval", context)
@@ -72,5 +74,5 @@ def command(
         told = export(wanted, Registry(), write)
     if file != STANDARD_OUTPUT:
         failed = f", {told.failed:,} of them not ok" if told.failed else ""
-        session_of(context).say(f"wrote {file}: {counted(told.records, 'record')}{failed}")
+        session.say(f"wrote {file}: {counted(told.records, 'record')}{failed}")
     return EXIT_OK

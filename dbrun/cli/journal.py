@@ -86,7 +86,9 @@ def command(
     paths = spec_paths(specs)
     if not paths:
         raise UserError("there are only fragments (_*.yaml)")
-    call = _Call(session_of(context), as_json=given["as_json"])
+    session = session_of(context)
+    session.only_shows = STANDARD_OUTPUT in (given["export"], given["requests"])
+    call = _Call(session, as_json=given["as_json"])
     if action in ("export", "requests", "imports"):
         if len(paths) > 1:
             raise click.UsageError(f"{_option(action)} takes one spec, not several", context)

@@ -40,6 +40,7 @@ def command(
     from .output import prints_aside, write_json
 
     session = session_of(context)
+    session.only_shows = True
     pipeline = load_all([spec], overlay)[0]
     around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)
     code = EXIT_OK

@@ -15,7 +15,8 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 class Session:
     """One call of the command line: its *words*, and whether tracebacks are wanted (*debug*).
 
-    *ended* describes each run that came to its end, and *last* is what was said last.
+    *ended* describes each run that came to its end, and *last* is what was said last. A command
+    that *only_shows* something has done well if whoever reads it has seen enough.
     """
 
     def __init__(self, words: Sequence[str] = (), *, debug: bool = False) -> None:
@@ -23,6 +24,7 @@ class Session:
         self.debug = debug
         self.ended: list[dict[str, Any]] = []
         self.last = ""
+        self.only_shows = False
 
     def say(self, text: str) -> None:
         """Write a line to standard error, if anybody reads it."""

@@ -7,14 +7,15 @@ import os
 import click
 
 from .options import Overlay, one_spec, overlaid
-from .session import talkative
+from .session import session_of, talkative
 
 
 @click.command("show", short_help="Print the merged spec with origins.")
 @one_spec
 @overlaid
 @talkative
-def command(spec: str, overlay: Overlay) -> int:
+@click.pass_context
+def command(context: click.Context, /, spec: str, overlay: Overlay) -> int:
     """Print the spec as it is after extends, target and settings.
 
     Each value is followed by the file and line that it came from; ${NAME} is shown as written.
@@ -24,6 +25,7 @@ def command(spec: str, overlay: Overlay) -> int:
     from ..spec.show import show
     from .output import write_text
 
+    session_of(context).only_shows = True
     loaded = load_spec(
         spec,
         environ=os.environ,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -213,35 +213,54 @@ def _record(
         test = make_test(pipeline.spec, around, row, name)
     _check_unchanged(path, old)
     new = with_test(path, old, test, [case.where for case in pipeline.spec.tests])
-    _replace(path, old, new, overlay)
+    with _alone(path) as tried:
+        _replace(path, old, new, overlay, tried)
     session.say(f"{path}: added the test '{test['name']}'")
     return EXIT_OK
 
 
-def _replace(path: str, old: str, new: str, overlay: Overlay) -> None:
+@contextmanager
+def _alone(path: str) -> Iterator[str]:
+    """A file beside *path* to try it in, held so that no other command writes *path* meanwhile."""
+    from ..client.journal.disk import BINARY
+    from ..client.journal.lock import is_at, try_lock
+
+    tried = f"{path}.recording"
+    try:
+        fd = os.open(tried, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        if try_lock(fd) is False or not is_at(fd, tried):
+            raise _changed(path)
+        try:
+            yield tried
+        finally:
+            with suppress(OSError):  # Windows refuses: it stays, for the next one to use
+                os.remove(tried)
+    finally:
+        os.close(fd)
+
+
+def _replace(path: str, old: str, new: str, overlay: Overlay, tried: str) -> None:
     """Put the text *new* in place of *old*, if it is a spec and nobody was faster."""
     from ..files import write_whole
 
     target = os.path.realpath(path)
-    tried = f"{path}.{os.getpid()}.tmp"
     try:
         mode = os.stat(target).st_mode & 0o7777
-        try:
-            write_whole(tried, new.encode())
-            load_all([tried], overlay, prompts="kept")
-        except SpecError as error:
-            first = error.problems[0]
-            said = f"{path}: the test cannot be in a spec: {first.path}: {first.message}"
-            raise UserError(said, first.hint) from error
-        finally:
-            with suppress(OSError):
-                os.remove(tried)
+        with open(tried, "wb") as stream:
+            stream.write(new.encode())
+        load_all([tried], overlay, prompts="kept")
         _check_unchanged(path, old)
         write_whole(target, new.encode())
         os.chmod(target, mode)
+    except SpecError as error:
+        first = error.problems[0]
+        said = f"{path}: the test cannot be in a spec: {first.path}: {first.message}"
+        raise UserError(said, first.hint) from error
     except OSError as error:
-        said = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
-        raise SinkError(said, "mend this and run the same command again") from error
+        raise _unwritable(path, error) from error
 
 
 def _check_unchanged(path: str, text: str) -> None:
@@ -249,4 +268,13 @@ def _check_unchanged(path: str, text: str) -> None:
     from ..spec.files import read_text
 
     if read_text(path) != text:
-        raise UserError(f"{path} was changed meanwhile", "run the same command again")
+        raise _changed(path)
+
+
+def _changed(path: str) -> UserError:
+    return UserError(f"{path} was changed meanwhile", "run the same command again")
+
+
+def _unwritable(path: str, error: OSError) -> SinkError:
+    said = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
+    return SinkError(said, "mend this and run the same command again")

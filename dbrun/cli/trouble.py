@@ -45,12 +45,13 @@ def ending(session: Session) -> Iterator[Ending]:
 
 def _explain(error: Exception, session: Session) -> int:
     # Not imported before something went wrong: that is a third of the time that --help takes.
-    from ..errors import EXIT_BUG, EXIT_INCOMPLETE, DbrunError
+    from ..errors import EXIT_BUG, EXIT_INCOMPLETE, EXIT_OK, DbrunError
 
     if isinstance(error, DbrunError):
         return report(error, session)
     if isinstance(error, BrokenPipeError):
-        return EXIT_INCOMPLETE  # whoever read our output has seen enough
+        # Whoever read our output has seen enough.
+        return EXIT_OK if session.only_shows else EXIT_INCOMPLETE
     _report_bug(error, session)
     return EXIT_BUG
 
@@ -64,8 +65,13 @@ def report(error: DbrunError, session: Session) -> int:
     if isinstance(error, SpecError):
         show_problems(error.problems, session)
     else:
-        session.say(f"dbrun: {error}")
+        session.say(f"dbrun: {on_one_line(str(error))}")
     return error.exit_code
+
+
+def on_one_line(text: str) -> str:
+    """*text* with its line feeds, as names of files may have them, shown as `\\n`."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def show_problems(problems: Sequence[Problem], session: Session, noun: str = "problem") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from ..errors import UserError
 from .output import byte_writer
 
 if TYPE_CHECKING:
+    from ..sinks.file import PartialFile
     from ..spec.model import Spec
 
 STANDARD_OUTPUT = "-"
@@ -42,17 +44,37 @@ def written_whole(file: str) -> Iterator[Callable[[bytes], None]]:
 
     made = PartialFile(file, suffix=f".{os.getpid()}")  # two at once do not meet
     made.open()
-    try:
-        with ending_on_sigterm():
-            yield made.write_line
-            made.commit()
-    except BaseException:
-        made.close()
-        with suppress(OSError):
-            os.remove(made.partial)
-        if made.is_spooled:
-            clear_spool(os.path.dirname(made.partial))
-        raise
+    with _alive(made):
+        try:
+            with ending_on_sigterm():
+                yield made.write_line
+                made.commit()
+        except BaseException:
+            made.close()
+            with suppress(OSError):
+                os.remove(made.partial)
+            if made.is_spooled:
+                clear_spool(os.path.dirname(made.partial))
+            raise
+
+
+@contextmanager
+def _alive(made: PartialFile) -> Iterator[None]:
+    """Hold a lock on the partial file of *made*, and clear away those of the same file that
+    nobody holds: their commands were killed."""
+    from ..client.journal.lock import locked
+
+    if os.name == "nt":  # a file that is open cannot be renamed there
+        yield
+        return
+    with locked(made.partial):
+        stem = made.partial.rpartition(".")[0]
+        for left in glob.glob(f"{glob.escape(stem)}.[0-9]*"):
+            if left != made.partial:
+                with locked(left) as killed, suppress(OSError):
+                    if killed is not None:
+                        os.remove(left)
+        yield
 
 
 @contextmanager

@@ -10,18 +10,24 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import Interrupted
+from ..frames import at_work
 
+_PATIENCE = 2.0  # seconds after which functions are named that are still at work
 _MARGIN = 1.0  # seconds after the grace in which a run ends by itself, unless it is stuck
 _HAS_TIMER = hasattr(signal, "setitimer")
 
 
 @contextmanager
 def stopping_on_signals(
-    interrupt: Callable[[Interrupted], None], wanted: bool, grace: float
+    interrupt: Callable[[Interrupted], None],
+    wanted: bool,
+    grace: float,
+    in_flight: Callable[[], int] = lambda: 1,
 ) -> Iterator[None]:
     """Ctrl-C and SIGTERM stop the run in good order within *grace* seconds; a second one leaves
     at once. So does the end of the grace, wherever the run may be stuck: writing to a pipe that
-    nobody reads, say.
+    nobody reads, say. Functions of the user's that go on are named, and left behind if no call is
+    *in_flight*: every answer is in the journal, so nothing is lost that was paid for.
 
     Raises:
         Interrupted: at whatever is being done, in these two cases.
@@ -40,11 +46,24 @@ def stopping_on_signals(
             interrupt(stopping)
             raise stopping
         stopping = Interrupted(f"interrupted by {name}", code)
-        with suppress(RuntimeError, OSError, ValueError):  # whatever was just being written
-            print(f"\n{name}: finishing what is in flight; once more leaves", file=sys.stderr)
+        _say(f"\n{name}: finishing what is in flight; once more leaves")
         interrupt(stopping)
         if _HAS_TIMER:
-            signal.setitimer(signal.ITIMER_REAL, max(0.0, grace) + _MARGIN)
+            first = look if grace > _PATIENCE else over
+            signal.signal(signal.SIGALRM, first)
+            left = _PATIENCE if first is look else max(0.0, grace) + _MARGIN
+            signal.setitimer(signal.ITIMER_REAL, left)
+
+    def look(number: int, frame: Any) -> None:
+        found = at_work()
+        leaves = bool(found) and in_flight() == 0
+        if found:
+            then = "left behind, no call is in flight" if leaves else "once more leaves"
+            _say(f"still at work: {', '.join(found)}; {then}")
+        if leaves:
+            over(number, frame)
+        signal.signal(signal.SIGALRM, over)
+        signal.setitimer(signal.ITIMER_REAL, grace - _PATIENCE + _MARGIN)
 
     def over(number: int, frame: Any) -> None:
         if stopping is not None:
@@ -61,6 +80,11 @@ def stopping_on_signals(
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    with suppress(RuntimeError, OSError, ValueError):  # whatever was just being written
+        print(text, file=sys.stderr)
 
 
 @contextmanager

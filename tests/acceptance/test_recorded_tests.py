@@ -11,6 +11,8 @@ import yaml
 from acceptance.conftest import SPEC, Project
 from fakes.workspace import FakeWorkspace
 
+from dbrun.client.journal.lock import locked
+
 STEPS = """\
 name: tickets
 source: {path: rows.jsonl, id: id}
@@ -183,7 +185,21 @@ def test_a_row_that_a_spec_cannot_hold_is_told(answered: Project, workspace: Fak
     assert said.code == 2
     assert "the test cannot be in a spec: tests[0].given.row.text: '${vars.…}' is not" in said.err
     assert answered.bytes("tickets.yaml") == before
-    assert [path.name for path in answered.folder.glob("*.tmp")] == []
+    assert [path.name for path in answered.folder.glob("tickets.yaml.*")] == []
+
+
+def test_one_test_is_recorded_at_a_time(answered: Project, workspace: FakeWorkspace) -> None:
+    """What a killed command left behind is in nobody's way."""
+    answered.run("tickets.yaml")
+    before = answered.bytes("tickets.yaml")
+    answered.write("tickets.yaml.recording", "half a sp")
+    words = ["test", "tickets.yaml", "--record", "T-1"]
+    with locked(str(answered.folder / "tickets.yaml.recording")):
+        said = answered.run(*words)
+    assert (said.code, answered.bytes("tickets.yaml")) == (2, before)
+    assert said.err == "dbrun: tickets.yaml was changed meanwhile; run the same command again\n"
+    assert answered.run(*words).code == 0
+    assert [path.name for path in answered.folder.glob("tickets.yaml*")] == ["tickets.yaml"]
 
 
 def test_the_file_keeps_its_mode_and_its_link(answered: Project, workspace: FakeWorkspace) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dbrun.cli.main import main
+from dbrun.client.journal.lock import locked
 from dbrun.registry import Registry
 from dbrun.report.reading import records
 
@@ -280,6 +281,15 @@ def test_mistakes(here: Path, said: Said, words: str, told: str) -> None:
     assert told in message
     assert not (here / "x.jsonl").exists()
     assert not list(here.glob("*.partial*"))
+
+
+def test_what_killed_exports_left_is_cleared_away(here: Path) -> None:
+    """Unlike what another one is writing just now."""
+    for number in (1, 2):
+        (here / f"x.jsonl.partial.{number}").touch()
+    with locked(str(here / "x.jsonl.partial.2")):
+        assert main(["export", "r.jsonl", "--to", "openai-batch", "--out", "x.jsonl"]) == 0
+    assert [path.name for path in here.glob("x.*")] == ["x.jsonl", "x.jsonl.partial.2"]
 
 
 ODD = [

@@ -297,7 +297,12 @@ class LocalRun:
             tally=self._tally, counters=self._counters, askers=parts.askers, count=count
         )
         tick = ticker(self._journal, self._around.clock, progress, self._observe)
-        with stopping_on_signals(executor.interrupt, options.handle_signals, options.grace):
+        with stopping_on_signals(
+            executor.interrupt,
+            options.handle_signals,
+            options.grace,
+            lambda: progress.in_flight,
+        ):
             for record in executor.run(tick):
                 write(record)
                 self._tally.add(record)

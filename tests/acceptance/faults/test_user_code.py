@@ -9,6 +9,7 @@ import pytest
 from acceptance.faults.bench import SPEC, Bench
 
 FROM_FUNCTION = SPEC.replace("path: rows.jsonl", 'function: "functions:rows"')
+HANGS = SPEC + 'transforms: {output: "functions:hangs"}\n'
 FUNCTIONS = """\
 import math
 import sys
@@ -128,19 +129,23 @@ def test_a_transform_that_takes_its_time_times_nobody_out(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "number", "code"),
+    ("recipe", "number", "code", "grace"),
     [
-        (SPEC + 'transforms: {output: "functions:hangs"}\n', signal.SIGINT, 130),
-        (SPEC + 'transforms: {row: "functions:hangs_on_row"}\n', signal.SIGTERM, 143),
-        (FROM_FUNCTION, signal.SIGINT, 130),
+        (HANGS, signal.SIGINT, 130, "0.3"),
+        (SPEC + 'transforms: {row: "functions:hangs_on_row"}\n', signal.SIGTERM, 143, "0.3"),
+        (FROM_FUNCTION, signal.SIGINT, 130, "0.3"),
+        (HANGS, signal.SIGINT, 130, "60"),
     ],
-    ids=["an output transform", "a row transform", "a source"],
+    ids=["an output transform", "a row transform", "a source", "with no call in flight"],
 )
-def test_what_hangs_is_left_behind(bench: Bench, recipe: str, number: int, code: int) -> None:
+def test_what_hangs_is_left_behind(
+    bench: Bench, recipe: str, number: int, code: int, grace: str
+) -> None:
+    """After the grace; named, and without waiting, where no call is in flight."""
     bench.project.write("functions.py", FUNCTIONS.replace("BREAK", "time.sleep(600)"))
-    bench.spec(base=recipe)
+    bench.spec(base=recipe, concurrency=4 if grace == "0.3" else 1)
     with bench.watching() as started:
-        process = bench.start("--grace", "0.3")
+        process = bench.start("--grace", grace)
         bench.wait_for((bench.project.folder / "hanging").exists)
         begun = time.monotonic()
         process.send_signal(number)
@@ -149,6 +154,8 @@ def test_what_hangs_is_left_behind(bench: Bench, recipe: str, number: int, code:
     # Answers that came while it hung may have been left behind with it.
     assert said.code == code
     assert "Traceback" not in said.err
+    told = "still at work: hangs (functions.py:47); left behind, no call is in flight" in said.err
+    assert told is (grace == "60")
     bench.end(said, started(), abandoned=3)
     bench.spec()
     bench.mend()
