@@ -49,6 +49,10 @@ class Mark:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+NOWHERE = Mark(file="<python>")
+"""The place of what no file says."""
+
+
 @frozen
 class Problem:
     """One thing that is wrong (or, for lints, unwise) in a pipeline file.

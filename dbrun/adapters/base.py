@@ -12,7 +12,8 @@ from ..context import Context
 from ..errors import DbrunError
 from ..findings import OK, Check, Finding
 from ..frozen import frozen
-from ..spec.model import Concurrency, EndpointSpec, Text
+from ..spec.model import Concurrency, EndpointSpec
+from ..spec.prompts import Text
 from ..types import Json, Response, Usage
 
 

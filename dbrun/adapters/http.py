@@ -14,7 +14,8 @@ from ..client.waiting import Aside, blocking
 from ..context import Context
 from ..errors import DbrunError, EndpointError, Malformed, Refused, Rejected, RunError
 from ..findings import Check
-from ..spec.model import Concurrency, EndpointSpec, Text
+from ..spec.model import Concurrency, EndpointSpec
+from ..spec.prompts import Text
 from ..types import Json, Response
 from .base import Answer, AnswerStream, Request
 from .classify import Place, error_inside, error_of, redirected, refused

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from ..context import Context
 from ..errors import PluginError, Rejected, UserError
 from ..findings import OK, Check, Finding
-from ..spec.model import Concurrency, EndpointSpec, Text
+from ..spec.model import Concurrency, EndpointSpec
+from ..spec.prompts import Text
 from ..types import Json, Response
 from . import local_model
 from .base import Answer, Request

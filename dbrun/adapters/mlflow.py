@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from ..client.auth import Sender
 from ..context import Context
 from ..findings import OK, WARN, Check, Finding
-from ..spec.model import EndpointSpec, Text
+from ..spec.model import EndpointSpec
+from ..spec.prompts import Text
 from ..types import Json
 from .classify import Place
 from .http import HttpAdapter

@@ -10,7 +10,8 @@ from ..context import Context
 from ..errors import DbrunError, PluginError, Rejected
 from ..findings import OK, Check, Finding
 from ..frames import raised, user_frame
-from ..spec.model import Concurrency, EndpointSpec, Reference, Text
+from ..spec.model import Concurrency, EndpointSpec, Reference
+from ..spec.prompts import Text
 from ..spec.references import Resolver
 from ..types import Json, Response
 from .base import Answer, Request

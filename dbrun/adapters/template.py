@@ -11,7 +11,8 @@ from ..client.auth import Sender
 from ..context import Context
 from ..errors import PluginError, Rejected, SpecError
 from ..frozen import frozen
-from ..spec.model import EndpointSpec, Text
+from ..spec.model import EndpointSpec
+from ..spec.prompts import Text
 from ..types import Json, Problem, Response
 from .base import Request
 from .classify import Place

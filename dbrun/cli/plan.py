@@ -45,10 +45,10 @@ def command(
     """
     from ..report.plan import described, shown
     from ..report.summary import shown_path
+    from ..run.manifest_files import spent_so_far
     from ..run.opening import Surroundings
     from ..run.options import RunOptions
     from ..run.planning import make_plan, planning_journal
-    from ..run.recording import spent_so_far
 
     paths = spec_paths(specs)
     if not paths:

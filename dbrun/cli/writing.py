@@ -109,7 +109,7 @@ def refuse_results_place(file: str, inputs: Sequence[str], endings: Sequence[str
     """Raises `UserError` if *file* cannot be written, which is made of *inputs*, or what is there
     is something else than what a name of one of *endings* says."""
     from ..run.manifest import manifest_path
-    from ..run.recording import read_manifest
+    from ..run.manifest_files import read_manifest
 
     if file == STANDARD_OUTPUT:
         return

@@ -10,20 +10,23 @@ from __future__ import annotations
 import re
 import select
 import socket
-import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .http_framing import (
+    MAX_BODY,
+    MAX_HEAD,
+    STATUS_LINE,
+    BadAnswer,
+    TooLarge,
+    chunk_size,
+    headers_of,
+    length_of,
+)
 from .waiting import Readiness
 
 if TYPE_CHECKING:
     from .http_tls import TlsSocket
-
-MAX_HEAD = 64 * 1024
-"""Bytes that the head of an answer may have."""
-
-MAX_BODY = 256 * 1024 * 1024
-"""Bytes that the body of an answer may have, before and after decompression."""
 
 KEEP_FOR = 30.0
 """Seconds that an idle connection is kept: less than servers and load balancers keep theirs."""
@@ -32,19 +35,7 @@ _PIECE = 64 * 1024
 _LATE = 1.0  # seconds to wait for the answer of a server that stopped reading the request
 
 _HEAD_END = re.compile(rb"\n\r?\n")
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?:[ \r\n]|$)")
-_FIELD = re.compile(r"^([^:\s]+)[ \t]*:(.*)", re.MULTILINE)
-_FOLD = re.compile(r"\r?\n[ \t]+")
 _KEEP_ALIVE = re.compile(r"timeout=([0-9]{1,6})")
-_HEX = frozenset(string.hexdigits)
-
-
-class BadAnswer(Exception):
-    """What came back is cut short or no HTTP; the message says which."""
-
-
-class TooLarge(Exception):
-    """The body of the answer is larger than `MAX_BODY`."""
 
 
 class Connection:
@@ -237,10 +228,10 @@ class Connection:
             raise BadAnswer(f"the head of the answer exceeds {MAX_HEAD // 1024} KiB")
         # Header bytes outside ASCII are legal leftovers; Latin-1 keeps each as it is.
         head = data[: end.start()].decode("latin-1")
-        said = _STATUS_LINE.match(head)
+        said = STATUS_LINE.match(head)
         if said is None:
             raise BadAnswer("the answer does not start like HTTP/1")
-        return said[1], int(said[2]), _headers(head, said.end()), data[end.end() :]
+        return said[1], int(said[2]), headers_of(head, said.end()), data[end.end() :]
 
     async def _body(self, status: int, headers: dict[str, str], data: bytes) -> bytes:
         """The body by the framing that *headers* tell (RFC 9112, section 6.3)."""
@@ -325,42 +316,6 @@ class Connection:
             data = data[at:] + await self.receive()
             at = 0
         return data[at:end].rstrip(b"\r"), data, end + 1
-
-
-def _headers(head: str, start: int) -> dict[str, str]:
-    """Header lines as a mapping with lower-case names; repeated ones are joined by commas.
-
-    Lines that are none are passed over, as every client does.
-    """
-    if "\n " in head or "\n\t" in head:  # lines may be folded (RFC 9112, section 5.2)
-        head = _FOLD.sub(" ", head)
-    fields = _FIELD.findall(head, start)
-    headers = {name.lower(): value.strip() for name, value in fields}
-    if len(headers) != len(fields):
-        several: dict[str, list[str]] = {}
-        for name, value in fields:
-            several.setdefault(name.lower(), []).append(value.strip())
-        headers = {name: ", ".join(values) for name, values in several.items()}
-    return headers
-
-
-def length_of(said: str) -> int:
-    """The number in a `Content-Length`, which proxies may have repeated: `5, 5`."""
-    if not said.isdigit():
-        said, *others = {value.strip() for value in said.split(",")}
-        if others:
-            said = ""
-    if not (said.isascii() and said.isdigit()) or len(said) > 18:
-        raise BadAnswer("the answer's Content-Length is no number")
-    return int(said)
-
-
-def chunk_size(line: bytes) -> int:
-    """The number at the start of a chunk. Raises `BadAnswer` if there is none."""
-    digits = line.partition(b";")[0].strip().decode("latin-1")
-    if not digits or len(digits) > 16 or not _HEX.issuperset(digits):
-        raise BadAnswer("a chunk of the answer has no size")
-    return int(digits, 16)
 
 
 def _poller(sock: socket.socket | TlsSocket) -> Callable[[], object]:

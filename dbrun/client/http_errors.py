@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import DbrunError, Malformed, RunError, TimedOut, Unavailable
-from .http_connection import MAX_BODY, BadAnswer, TooLarge
+from .http_framing import MAX_BODY, BadAnswer, TooLarge
 from .http_message import Address, UnknownEncoding
 
 _CERTIFICATE_MEND = (

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from .. import __version__
 from ..errors import UserError
 from ..frozen import frozen
-from .http_connection import MAX_BODY, BadAnswer, TooLarge
+from .http_framing import MAX_BODY, BadAnswer, TooLarge
 
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import DbrunError, Unavailable, Unreachable, UserError
-from .http_connection import MAX_BODY, BadAnswer, TooLarge
 from .http_errors import is_untrusted, reason, translated, untrusted
+from .http_framing import MAX_BODY, BadAnswer, TooLarge
 from .http_message import Address, HttpRequest, all_headers
 from .waiting import Aside
 

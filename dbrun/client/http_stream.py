@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from ..errors import DbrunError
-from . import http_connection
-from .http_connection import BadAnswer, Connection, TooLarge, chunk_size, length_of
+from . import http_framing
+from .http_connection import Connection
 from .http_errors import translated
+from .http_framing import BadAnswer, TooLarge, chunk_size, length_of
 from .http_message import Address, UnknownEncoding, decompressed
 from .http_pool import Pool
 
@@ -87,7 +88,7 @@ class HttpStream:
         try:
             piece = await self._source.read()
             self._size += len(piece)
-            if self._size > http_connection.MAX_BODY:
+            if self._size > http_framing.MAX_BODY:
                 raise TooLarge
         except (OSError, BadAnswer, TooLarge) as error:
             raise self._translated(error) from error
@@ -199,7 +200,7 @@ class SocketSource:
         return await self._of_what_is_left()
 
     async def _of_what_is_left(self) -> bytes:
-        if self._left > http_connection.MAX_BODY:  # as it says; no need to wait for it
+        if self._left > http_framing.MAX_BODY:  # as it says; no need to wait for it
             raise TooLarge
         data = await self._some()
         piece, self._data = data[: self._left], data[self._left :]

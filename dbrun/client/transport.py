@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from ..clock import Clock
 from ..frozen import frozen
 from .environment import ca_bundle, proxy_for
-from .http_connection import BadAnswer, TooLarge
 from .http_errors import translated
+from .http_framing import BadAnswer, TooLarge
 from .http_message import (
     Address,
     Heads,

@@ -9,7 +9,7 @@ from ..registry import Registry
 from ..report.reading import check, records
 from ..report.summary import shown_path
 from ..run.manifest import manifest_path
-from ..run.recording import read_manifest
+from ..run.manifest_files import read_manifest
 from .model import Side
 
 Unit = list[dict[str, Any]]

@@ -13,8 +13,9 @@ from ..client.workspace import Login, Workspace
 from ..context import NoMemory
 from ..errors import DbrunError
 from ..findings import WARN, Check, Finding
-from ..run.opening import Surroundings, create_adapter, make_context
+from ..run.opening import Surroundings, make_context
 from ..run.pipeline import Pipeline
+from ..run.plugins import create_adapter
 from ..spec.model import EndpointSpec, Spec
 from ..storage import mirrored
 from .answers import answer_checks

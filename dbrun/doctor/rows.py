@@ -8,7 +8,8 @@ from typing import Any
 
 from ..context import Context
 from ..findings import OK, WARN, Check, Finding
-from ..run.opening import Surroundings, create_source
+from ..run.opening import Surroundings
+from ..run.plugins import create_source
 from ..sources.base import may_wait
 from ..spec.model import Spec
 from ..storage import is_away

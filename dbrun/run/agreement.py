@@ -13,7 +13,7 @@ from ..registry import Registry
 from ..spec.formats import format_of
 from ..types import FINISH_REASONS, Json
 from .manifest import manifest_path
-from .recording import read_manifest
+from .manifest_files import read_manifest
 from .verifying import read_records
 
 STATUSES = ("ok", "error", "filtered")

@@ -11,12 +11,14 @@ from ..adapters.base import Adapter
 from ..context import Context
 from ..errors import SourceError, SpecError, UserError
 from ..registry import Registry
-from ..spec.model import Prompt, Reference, ScoreSpec, Spec, StepSpec, Text
+from ..spec.model import Reference, ScoreSpec, Spec, StepSpec
+from ..spec.prompts import Prompt, Text
 from ..spec.references import Resolver
 from ..spec.signatures import check_signature
 from ..spec.templates import Templates, compile_prompt
 from ..types import Mark, Problem
-from .opening import create_adapter, create_scorer, create_source, no_native_form
+from .opening import no_native_form
+from .plugins import create_adapter, create_scorer, create_source
 
 IN_JOB = "DBRUN_JOB"
 """The variable that the entry point for jobs sets on job compute: there it knows where it is."""

@@ -17,8 +17,9 @@ from ..types import Json
 from .asking import Asker, Question, Reply
 from .counters import Counters
 from .endpoint_options import chain, limits_of, literals, meant_by
-from .opening import Surroundings, bare_context, create_adapter, make_asker
+from .opening import Surroundings, bare_context, make_asker
 from .outputs import cut, stop_of
+from .plugins import create_adapter
 from .streaming import END, Pieces, StreamAsker
 from .transforms import InputTransforms, OutputTransforms
 

@@ -25,9 +25,11 @@ from ..storage import is_remote, mirrored
 from ..types import Json, Mark
 from .counters import Counters
 from .manifest import manifest_path, versions
-from .opening import Opened, function_digests
+from .manifest_files import read_manifest
+from .opening import Opened
 from .options import RunOptions
-from .recording import Recorder, read_manifest
+from .plugins import function_digests
+from .recording import Recorder
 from .result import Run
 from .tally import Tally
 

@@ -16,7 +16,8 @@ from ..errors import DbrunError, EndpointError
 from ..storage import mirrored
 from ..types import Json, Response, UsageSum
 from .away import catch_up
-from .opening import Surroundings, create_adapter, make_context
+from .opening import Surroundings, make_context
+from .plugins import create_adapter
 from .survey import Watch, unwatched
 from .use import Count, Use, Users, find_use
 

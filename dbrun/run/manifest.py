@@ -14,7 +14,8 @@ from typing import Any
 
 from .. import __version__
 from ..canonical import digest
-from ..spec.model import MessageTemplate, Prompt, Spec, Text
+from ..spec.model import Spec
+from ..spec.prompts import MessageTemplate, Prompt, Text
 from ..types import Json
 
 MANIFEST_VERSION = 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ..adapters.base import Adapter
 from ..client.journal import Journal, Keys
@@ -18,24 +18,14 @@ from ..context import Context, Memory
 from ..errors import SpecError
 from ..frozen import frozen
 from ..registry import Registry
-from ..sinks.base import Sink, SinkAround
-from ..sources.base import Source
-from ..spec.model import (
-    NOWHERE,
-    EndpointSpec,
-    Reference,
-    ScoreSpec,
-    SinkSpec,
-    SourceSpec,
-    Spec,
-    StepSpec,
-)
+from ..spec.model import EndpointSpec, Spec, StepSpec
 from ..spec.references import Resolver
 from ..spec.response import output_check
 from ..spec.templates import Templates, compile_prompt
-from ..types import Json, Problem
+from ..types import NOWHERE, Json, Problem
 from .asking import Asker
 from .counters import Counters
+from .plugins import create_adapter, create_scorer
 from .scoring import OpenScore
 from .spending import Purse
 from .steps import Step
@@ -44,7 +34,7 @@ from .transforms import InputTransforms, OutputTransforms, RowTransforms
 from .trying import Caller
 
 if TYPE_CHECKING:
-    from ..scores.base import Scorer
+    pass
 
 
 @frozen
@@ -127,12 +117,6 @@ def bare_context(around: Surroundings) -> Context:
     )
 
 
-def create_adapter(endpoint: EndpointSpec, registry: Registry, context: Context) -> Adapter:
-    """The adapter that *endpoint* names. Touches neither network nor credentials."""
-    made: Adapter = registry.get("adapters", endpoint.adapter).create(endpoint, context)
-    return made
-
-
 @contextmanager
 def opened(
     spec: Spec,
@@ -210,65 +194,6 @@ def open_branch(
         templates=templates,
         context=context,
     )
-
-
-def create_scorer(score: ScoreSpec, registry: Registry, context: Context) -> Scorer:
-    """The scorer that *score* names.
-
-    Raises:
-        SpecError: a template, an expression or a function of its options is wrong.
-        PluginError: it is not there, or a library that it needs is not installed.
-    """
-    made: Scorer = registry.get("scores", score.kind).create(score, context)
-    return made
-
-
-def create_source(
-    spec: SourceSpec,
-    context: Context,
-    registry: Registry,
-    rows: Iterable[Mapping[str, Json]] | None = None,
-) -> Source:
-    """The source that *spec* names, or one over *rows* where these are given."""
-    kind, options = (spec.kind, spec.options) if rows is None else ("rows", {"rows": rows})
-    made: Source = registry.get("sources", kind).create(options, context)
-    return made
-
-
-def create_sink(
-    spec: SinkSpec,
-    path: str | None,
-    stream: IO[bytes] | None,
-    registry: Registry,
-    around: SinkAround | None = None,
-) -> Sink:
-    """The sink that *spec* names, writing to *path*, or to *stream* where that is None.
-
-    Records that go elsewhere than to the spec's own path do not go to its table.
-    """
-    if spec.table is not None and around is not None and path == spec.path:
-        wanted: Any = registry.get("sinks", spec.table.kind)
-        published: Sink = wanted.create_within(spec, around)
-        return published
-    if path is None:
-        kind: Any = registry.get("sinks", "stream")
-        made: Sink = kind(stream, add=spec.add, omit=spec.omit)
-        return made
-    created: Sink = registry.get("sinks", spec.kind).create(replace(spec, path=path))
-    return created
-
-
-def function_digests(spec: Spec) -> dict[str, str]:
-    """The digests of the modules that the spec's functions come from, by dotted path."""
-    references = [*spec.filters.values()]
-    for branch in spec.branches:
-        references += branch.row
-        for score in branch.scores:
-            references += [one for one in score.options.values() if isinstance(one, Reference)]
-    for step in spec.asked:
-        references += [*step.input, *step.output]
-    resolver = Resolver()
-    return {reference.path: resolver.source_digest(reference) for reference in references}
 
 
 def make_asker(

@@ -10,7 +10,7 @@ from ..frozen import frozen
 from ..spec.model import Concurrency, Limits, Spec
 from .forecast import NOTHING, Range
 from .manifest import manifest_path, part_path
-from .recording import read_manifest
+from .manifest_files import read_manifest
 
 _NOT_TO_THE_PACE = frozenset({"headers", "limits", "price"})
 """Keys of an endpoint that make it no other one."""

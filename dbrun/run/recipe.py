@@ -19,8 +19,9 @@ from typing import Any
 
 from ..errors import SinkError
 from ..frozen import frozen
-from ..spec.model import Reference, Spec, Text
+from ..spec.model import Reference, Spec
 from ..spec.parsing import parsed
+from ..spec.prompts import Text
 from ..storage import make_spool, spool_folder
 from .pipeline import Pipeline
 

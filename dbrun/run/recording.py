@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,6 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import DbrunError, Interrupted, SinkError
-from ..files import write_whole
 from ..sinks.base import Sink
 from ..sources.base import Source
 from ..spec.model import Spec, VariantSpec, better
@@ -21,10 +19,10 @@ from .counters import Counters
 from .manifest import (
     MANIFEST_VERSION,
     describe_recipe,
-    is_same_recipe,
     manifest_path,
     run_id,
 )
+from .manifest_files import read_manifest, spent_by, unfinished, write_manifest
 from .opening import Opened
 from .options import RunOptions
 from .places import manifest_place, spooled_partial
@@ -277,49 +275,6 @@ def _variant(
     return said
 
 
-def read_manifest(path: str) -> dict[str, Any] | None:
-    """The manifest at *path*; None if there is none or it is not one."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            manifest = json.load(stream)
-    except (OSError, ValueError):
-        return None
-    return manifest if isinstance(manifest, dict) else None
-
-
-def unfinished(spec: Spec, path: str | None) -> dict[str, Any]:
-    """The manifest of the run of *spec* that was left unfinished and would write its own to
-    *path*; empty if there is none, or if it was of another recipe."""
-    earlier = read_manifest(path + ".partial") if path else None
-    if earlier is None or not is_same_recipe(earlier.get("spec"), spec.merged):
-        return {}
-    return earlier
-
-
-def spent_so_far(spec: Spec, options: RunOptions) -> float:
-    """What the run has spent that these *options* would continue; 0 if there is none."""
-    return spent_by(unfinished(spec, manifest_place(spec, options)))
-
-
-def spent_by(manifest: Mapping[str, Any]) -> float:
-    """What the run of an unfinished *manifest* has spent so far: at the most, if it was killed."""
-    cost = manifest.get("cost")
-    spent = cost.get("run") if isinstance(cost, Mapping) else None
-    return float(spent) if isinstance(spent, (int, float)) else 0.0
-
-
-def write_manifest(path: str, manifest: Mapping[str, Json]) -> None:
-    """Write *manifest* whole. Raises `SinkError`."""
-    text = json.dumps(manifest, indent=2, default=_plain) + "\n"
-    try:
-        write_whole(path, text.encode("utf-8"))
-    except OSError as error:
-        raise SinkError(
-            f"{path}: the manifest cannot be written: {error.strerror or error}",
-            "free space or permissions, then run the same command again",
-        ) from error
-
-
 def _described(asker: Asker) -> dict[str, Json]:
     """The endpoint, and how many answers each of its models or versions gave."""
     said = dict(asker.adapter.describe())
@@ -353,11 +308,3 @@ def _name(description: Mapping[str, Json]) -> Json:
 
 def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _plain(value: Any) -> Json:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    return str(value)

@@ -24,7 +24,8 @@ from .asking import Asker, Question, Reply
 from .feeding import expanded
 from .items import Item, row_hash
 from .matching import Parting, parting
-from .opening import Opened, Surroundings, create_source, joined, make_context, open_branch
+from .opening import Opened, Surroundings, joined, make_context, open_branch
+from .plugins import create_source
 from .processor import Processor
 from .steps import Step
 

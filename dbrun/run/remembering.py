@@ -20,7 +20,8 @@ from ..types import Json, Mark, Record, Row
 from .counters import Counters
 from .feeding import expanded, selected_rows
 from .items import Item, Selection
-from .opening import Opened, Surroundings, create_source, opened
+from .opening import Opened, Surroundings, opened
+from .plugins import create_source
 from .processor import Processor
 from .rehearsal import Rehearsal, told
 

@@ -18,7 +18,8 @@ from .away import read_journal
 from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
-from .opening import Opened, Surroundings, create_source, opened
+from .opening import Opened, Surroundings, opened
+from .plugins import create_source
 from .processor import Processor, Story
 from .steps import Step
 

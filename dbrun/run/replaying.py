@@ -15,9 +15,10 @@ from .away import read_journal
 from .counters import Counters
 from .feeding import feed
 from .manifest import manifest_path
-from .opening import Surroundings, create_source, opened
+from .manifest_files import read_manifest
+from .opening import Surroundings, opened
+from .plugins import create_source
 from .processing import make_processor
-from .recording import read_manifest
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from .asking import Asker, Question, Reply
 from .counters import Counters
 from .feeding import feed
 from .items import Item, Selection
-from .opening import Opened, Surroundings, create_source, opened
+from .opening import Opened, Surroundings, opened
+from .plugins import create_source
 from .processing import make_scores
 from .processor import Processor, Story
 from .steps import Step

@@ -17,8 +17,9 @@ from ..spec.model import Spec
 from ..types import Json, Record
 from .away import fetch_results
 from .measures import is_unanswered
-from .opening import Surroundings, create_sink
+from .opening import Surroundings
 from .pairing import Pair, pairs
+from .plugins import create_sink
 from .replaying import replayed
 
 MOST_NAMED = 20

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Protocol
 from ..context import Context
 from ..errors import PluginError
 from ..frozen import frozen
-from ..spec.model import ScoreSpec, Text
+from ..spec.model import ScoreSpec
+from ..spec.prompts import Text
 from ..types import Json, Score
 
 _LONGEST = 120  # characters of a value in an explanation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import MessageTemplate, Part, Prompt, RegisteredPrompt, Text
 from .nodes import Node, Path, dotted, plain
+from .prompts import MessageTemplate, Part, Prompt, RegisteredPrompt, Text
 from .site import Site
 
 

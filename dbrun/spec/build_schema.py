@@ -9,8 +9,8 @@ from ..errors import SpecError
 from .document import parse
 from .files import shown
 from .merge import RESPONSE_SCHEMA_KEYS
-from .model import ResponseSchema
 from .nodes import Node, Path, dotted, plain
+from .prompts import ResponseSchema
 from .schema import schema_errors
 from .site import Site, value_of
 

@@ -11,8 +11,9 @@ from . import hints
 from .build_endpoint import Endpoints
 from .build_prompt import build_prompt
 from .build_schema import build_response_schema
-from .model import ScoreSpec, StepSpec, Text
+from .model import ScoreSpec, StepSpec
 from .nodes import Node, Path, dotted, entries
+from .prompts import Text
 from .site import Site, value_of
 
 _COMMON: Final = ("type", "name", "of", "better")

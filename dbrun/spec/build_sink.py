@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from ..registry import Registry
 from . import hints
 from .formats import format_of
-from .model import SinkSpec, StepSpec, TableSpec, Text
+from .model import SinkSpec, StepSpec, TableSpec
 from .nodes import Node, Place, entries
+from .prompts import Text
 from .site import Site, value_of
 
 TABLE_NAME = re.compile(r"(`[^`]+`|[^.`\s/]+)(\.(`[^`]+`|[^.`\s/]+)){2}")

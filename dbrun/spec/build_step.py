@@ -6,8 +6,9 @@ from ..types import Mark
 from .build_endpoint import Endpoints
 from .build_prompt import build_prompt, has_prompt
 from .build_schema import build_response_schema
-from .model import EndpointSpec, Prompt, StepSpec
+from .model import EndpointSpec, StepSpec
 from .nodes import Node, Path, dotted, item_part, plain
+from .prompts import Prompt
 from .site import Site, value_of
 
 ONLY_STEP = "main"

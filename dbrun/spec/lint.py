@@ -9,8 +9,9 @@ from ..types import Problem
 from . import hints
 from .build_score import is_gate_of_the_run
 from .dynamic import lint_references
-from .model import EndpointSpec, ScoreSpec, SourceSpec, Spec, StepSpec, Text
+from .model import EndpointSpec, ScoreSpec, SourceSpec, Spec, StepSpec
 from .nodes import Findings, Node, Path, entries, item_part
+from .prompts import Text
 
 _MOST_STOPS = 4
 _STARTS = ("schedule", "trigger", "triggers", "continuous")

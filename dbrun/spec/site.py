@@ -11,8 +11,9 @@ from ..frozen import frozen
 from ..types import Json, Mark
 from .files import read_text, shown
 from .formats import STANDARD_INPUT
-from .model import Reference, Text
+from .model import Reference
 from .nodes import UNKNOWN, Findings, Node, Path, children, dotted, plain, walk
+from .prompts import Text
 from .schema import Rule, Schemas
 
 _MARKERS = (".git", "pyproject.toml", "databricks.yml")

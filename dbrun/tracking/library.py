@@ -19,7 +19,7 @@ from typing import Any
 from ..client.credentials import mask
 from ..errors import AuthError, DbrunError, PluginError, RunError, UserError
 from ..frozen import frozen
-from ..spec.model import RegisteredPrompt
+from ..spec.prompts import RegisteredPrompt
 from ..types import Json
 from .entry import MANIFEST_TAG, RUN_TAG, Entry
 

@@ -16,19 +16,10 @@ from typing import Any, Literal, Protocol
 
 from ..errors import DbrunError, PluginError, RunError, SpecError, UserError
 from ..files import write_whole
-from ..spec.model import (
-    NOWHERE,
-    MessageTemplate,
-    MlflowSpec,
-    Part,
-    Prompt,
-    RegisteredPrompt,
-    Spec,
-    StepSpec,
-    Text,
-)
+from ..spec.model import MlflowSpec, Spec, StepSpec
+from ..spec.prompts import MessageTemplate, Part, Prompt, RegisteredPrompt, Text
 from ..spec.templates.mlflow_prompts import from_mlflow
-from ..types import Json, Problem
+from ..types import NOWHERE, Json, Problem
 from .library import PromptText, Server
 
 Mode = Literal["current", "latest_known", "kept"]

@@ -11,7 +11,7 @@ from fakes.workspace import FakeWorkspace
 from dbrun.adapters.base import Request
 from dbrun.adapters.mlflow import MlflowAdapter
 from dbrun.errors import Rejected
-from dbrun.spec.model import Text
+from dbrun.spec.prompts import Text
 
 Open = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from dbrun.adapters.base import Request
 from dbrun.adapters.template import TemplateAdapter
 from dbrun.context import Context
 from dbrun.errors import Malformed, PluginError, Rejected, RenderError, SpecError
-from dbrun.spec.model import Text
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Templates
 from dbrun.types import Usage
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbrun.client.http_connection import BadAnswer, Connection, TooLarge
+from dbrun.client.http_connection import Connection
+from dbrun.client.http_framing import BadAnswer, TooLarge
 
 HEAD = b"HTTP/1.1 200 OK\r\nX-A: 1\r\n"
 WHOLE = [

@@ -10,7 +10,7 @@ import pytest
 from fakes.origin import CLOSE, RESET, Drip, Early, Origin, Pause, ok
 from fakes.sending import CHUNKED, HEAD
 
-from dbrun.client import http_connection
+from dbrun.client import http_framing
 from dbrun.client.http_stream import HttpStream
 from dbrun.client.transport import HttpRequest, Transport
 from dbrun.client.waiting import blocking
@@ -129,7 +129,7 @@ def test_what_is_no_whole_answer(
     error: type[EndpointError],
     said: str,
 ) -> None:
-    monkeypatch.setattr(http_connection, "MAX_BODY", 50)
+    monkeypatch.setattr(http_framing, "MAX_BODY", 50)
     with Origin(steps) as origin, pytest.raises(error, match=said):
         drive(pieces_of(plain, origin))
 

@@ -13,13 +13,12 @@ from dbrun.spec.model import (
     EndpointSpec,
     JournalSpec,
     Limits,
-    Prompt,
     SinkSpec,
     SourceSpec,
     Spec,
     StepSpec,
-    Text,
 )
+from dbrun.spec.prompts import Prompt, Text
 
 REGISTRY = Registry()
 

@@ -15,7 +15,8 @@ from dbrun.errors import RenderError, SpecError
 from dbrun.registry import Registry
 from dbrun.scores.base import Subject, alike
 from dbrun.scores.similarity import token_f1, words
-from dbrun.spec.model import ScoreSpec, Text
+from dbrun.spec.model import ScoreSpec
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Templates
 from dbrun.types import Score
 

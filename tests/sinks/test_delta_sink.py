@@ -15,7 +15,8 @@ from dbrun.context import Context
 from dbrun.errors import SinkError
 from dbrun.sinks.base import SinkAround
 from dbrun.sinks.delta import DeltaSink
-from dbrun.spec.model import SinkSpec, TableSpec, Text
+from dbrun.spec.model import SinkSpec, TableSpec
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Templates
 from dbrun.types import Failure, Mark, Record, StepResult
 

@@ -16,7 +16,8 @@ from dbrun.errors import SinkError
 from dbrun.sinks import unity
 from dbrun.sinks.base import SinkAround
 from dbrun.sinks.unity import UnityTableSink
-from dbrun.spec.model import SinkSpec, TableSpec, Text
+from dbrun.spec.model import SinkSpec, TableSpec
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Templates
 from dbrun.types import Failure, Mark, Record, StepResult
 

@@ -9,7 +9,7 @@ import pytest
 from dbrun.registry import Registry
 from dbrun.spec.lint import template_lints
 from dbrun.spec.load import load_spec
-from dbrun.spec.model import Text
+from dbrun.spec.prompts import Text
 from dbrun.types import Mark
 
 SMALL = """name: x

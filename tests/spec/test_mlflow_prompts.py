@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbrun.spec.model import Text
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Templates, scope
 from dbrun.spec.templates.mlflow_prompts import from_mlflow
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.errors import RenderError, SpecError
-from dbrun.spec.model import Text
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Template, Templates, scope
 from dbrun.spec.templates.compiled import Compiler
 from dbrun.spec.templates.plain import PlainTemplate, split

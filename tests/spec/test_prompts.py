@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dbrun.errors import RenderError, SpecError
-from dbrun.spec.model import MessageTemplate, Prompt, Text
+from dbrun.spec.prompts import MessageTemplate, Prompt, Text
 from dbrun.spec.templates import Templates, compile_prompt, scope
 
 ROW = {"text": "hello", "id": 1, "items": [1, 2], "a b": 3, "none": None, "vars": "column"}

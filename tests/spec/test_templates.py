@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbrun.errors import RenderError, SpecError
-from dbrun.spec.model import Text
+from dbrun.spec.prompts import Text
 from dbrun.spec.templates import Templates, scope
 from dbrun.types import Mark
 

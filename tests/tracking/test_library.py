@@ -13,7 +13,7 @@ import pytest
 from fakes.tracking import FakeTracking
 
 from dbrun.errors import AuthError, DbrunError, PluginError, RunError, UserError
-from dbrun.spec.model import RegisteredPrompt
+from dbrun.spec.prompts import RegisteredPrompt
 from dbrun.tracking.entry import Dataset, Entry
 from dbrun.tracking.library import Server, require
 

@@ -11,7 +11,8 @@ import pytest
 from dbrun.errors import PluginError, RunError, SpecError, UserError
 from dbrun.registry import Registry
 from dbrun.spec.load import load_spec
-from dbrun.spec.model import RegisteredPrompt, Spec, Text
+from dbrun.spec.model import Spec
+from dbrun.spec.prompts import RegisteredPrompt, Text
 from dbrun.tracking.library import PromptText
 from dbrun.tracking.prompts import Mode, read_prompts
 

@@ -14,8 +14,8 @@ from ...files import same_bytes
 from ...frozen import frozen
 from ...registry import Registry
 from ...run.manifest import manifest_path
+from ...run.manifest_files import read_manifest
 from ...run.pairing import pairs
-from ...run.recording import read_manifest
 from ...run.signals import ending_on_sigterm
 from ...run.verifying import read_records
 from .child import make_sides

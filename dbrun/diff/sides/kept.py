@@ -12,10 +12,10 @@ from ...errors import DbrunError
 from ...registry import Registry
 from ...run.agreement import disagreements
 from ...run.manifest import describe_recipe, manifest_path
+from ...run.manifest_files import read_manifest
 from ...run.measures import is_unanswered as no_answer
-from ...run.opening import function_digests
 from ...run.pairing import Pair, pairs
-from ...run.recording import read_manifest
+from ...run.plugins import function_digests
 from ...run.verifying import read_records
 from ...spec.model import Spec
 from ...types import Json

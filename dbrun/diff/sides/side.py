@@ -14,8 +14,9 @@ from ...errors import DbrunError, SinkError, UserError
 from ...frozen import frozen
 from ...registry import Registry
 from ...run.manifest import describe_recipe, manifest_path
-from ...run.opening import Surroundings, function_digests
-from ...run.recording import read_manifest
+from ...run.manifest_files import read_manifest
+from ...run.opening import Surroundings
+from ...run.plugins import function_digests
 from ...run.replaying import replayed
 from ...run.survey import is_read_again
 from ...sinks.base import encode_line

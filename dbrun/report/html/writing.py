@@ -10,7 +10,7 @@ from typing import Any
 from ...frozen import frozen
 from ...registry import Registry
 from ...run.manifest import manifest_path, stem
-from ...run.recording import read_manifest
+from ...run.manifest_files import read_manifest
 from ..reading import check
 from ..summary import shown_path
 from .blocks import Blocks

@@ -25,9 +25,10 @@ from ..gates import check_failures, judge_run
 from ..ground import Ground, is_clean, tally_of, told_again
 from ..items import AskAgain, Item
 from ..manifest import unmet_path
-from ..opening import Opened, Surroundings, create_sink, create_source, function_digests, opened
+from ..opening import Opened, Surroundings, opened
 from ..options import Observer, Progress, RunOptions
 from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
+from ..plugins import create_sink, create_source, function_digests
 from ..processing import make_processor
 from ..recording import Recorder
 from ..result import Run

@@ -15,7 +15,7 @@ from jinja2.parser import Parser
 
 from ...errors import RenderError, SpecError
 from ...values import plain
-from ..model import Text
+from ..prompts import Text
 from . import bounds
 from .analysis import look_into
 from .failures import describe, innermost, problem

@@ -12,7 +12,7 @@ from jinja2.utils import missing
 
 from ...errors import RowError
 from ...types import Mark, Problem
-from ..model import Text
+from ..prompts import Text
 from .bounds import Refused
 from .filters import FilterFailed
 from .loading import ProjectFiles

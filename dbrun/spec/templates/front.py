@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..model import Text
+from ..prompts import Text
 from .plain import PlainTemplate, split
 
 if TYPE_CHECKING:

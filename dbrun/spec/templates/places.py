@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...spelling import nearest
-from ...types import Mark
+from ...types import NOWHERE, Mark
 from ..lines import split_lines
-from ..model import NOWHERE, Text
+from ..prompts import Text
 
 _TAG = re.compile(r"\{[{%]")
 _MOST_NAMES = 20

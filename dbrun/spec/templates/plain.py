@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..model import Text
+from ..prompts import Text
 
 if TYPE_CHECKING:
     from .compiled import Template

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RenderError, SpecError
 from ...frozen import frozen
 from ...types import Json, Problem
-from ..model import MessageTemplate, Part, Prompt, Text
+from ..prompts import MessageTemplate, Part, Prompt, Text
 from .images import image_url
 from .places import missing_item
 
