@@ -32,9 +32,16 @@ def first_round(spec: Spec, parts: Opened) -> int:
     return 0 if spec.journal.share and is_late else 1
 
 
-def rounds(parts: Opened) -> int:
-    """Through how many steps rows are taken in the last round."""
-    return max(len(branch.steps) for branch in parts.branches)
+def rounds(spec: Spec, parts: Opened) -> int:
+    """Through how many steps and judges rows are taken in the last round."""
+    return max(stages(spec, branch) for branch in parts.branches)
+
+
+def stages(spec: Spec, branch: Opened) -> int:
+    """How often a variant's rows are dealt, or would be if no key was told at once: for each step,
+    and for each judge unless rows never share what they ask."""
+    judges = [score for score in branch.scores if score.judge is not None]
+    return len(branch.steps) + (len(judges) if spec.journal.share else 0)
 
 
 def deal(

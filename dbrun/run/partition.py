@@ -22,6 +22,7 @@ from ..sinks.base import encode_line
 from ..types import Json, Record
 from .asking import Asker, Question, Reply
 from .counters import Counters
+from .dealing import stages
 from .executor import Executor
 from .inline import Inline
 from .items import Item
@@ -47,8 +48,9 @@ _Done: TypeAlias = "tuple[Item, Record, str | None]"
 class Share:
     """What a partition does: it is number *part* of *parts*.
 
-    It takes its rows through the first *steps* steps (None: all of them). *mode* and *since* are
-    those of the journal and of `Processor`; *images_folder* is the source's folder.
+    It takes its rows through the first *steps* steps, or judges after them (None: all there are).
+    *mode* and *since* are those of the journal and of `Processor`; *images_folder* is the source's
+    folder.
     """
 
     part: int = 0
@@ -190,35 +192,46 @@ class _Work:
 
 
 class _Branch:
-    """The steps of one variant, or all there are."""
+    """The steps of one variant, or all there are, then its judges: as many of them as are due."""
 
     def __init__(self, parts: Opened, share: Share, counters: Counters) -> None:
         steps, variables = parts.steps, parts.spec.vars
-        count = len(steps) if share.steps is None else share.steps
+        whole = stages(parts.spec, parts)
+        due = whole if share.steps is None else min(share.steps, whole)
         self._is_stepwise = len(steps) > 1
+        self._is_last = due == whole
+
+        def recalling(step: Step) -> Step:
+            # What earlier partitions have had answered is looked up again: that is no reuse.
+            return replace(step, asker=cast(Asker, _Recalling(step.asker, counters)))
+
+        known = max(0, due - 1)
         self._whole = Processor(
             steps, variables=variables, images_folder=share.images_folder, since=share.since
         )
-        # What earlier partitions have had answered is looked up again: that is no reuse.
-        earlier = [
-            replace(step, asker=cast(Asker, _Recalling(step.asker, counters)))
-            for step in steps[: max(0, count - 1)]
-        ]
         self._processor = Processor(
-            (*earlier, *steps[max(0, count - 1) : count]),
+            (*map(recalling, steps[:known]), *steps[known:due]),
             variables=variables,
             images_folder=share.images_folder,
             since=share.since,
-            scores=make_scores(
-                parts, variables, images_folder=share.images_folder, since=share.since
-            )
-            if count >= len(steps)
-            else None,
         )
-        self._next: Step | None = steps[count] if count < len(steps) else None
+        self._next = steps[due] if due < len(steps) else None
+        judged = due - len(steps)
+        """Judges that are due, as far as rows are dealt for each."""
+        places = [place for place, score in enumerate(parts.scores) if score.judge is not None]
+        scores = list(parts.scores)
+        for place in places[: max(0, judged - 1)]:
+            judge = scores[place].judge
+            assert judge is not None
+            scores[place] = replace(scores[place], judge=recalling(judge))
         self._scores = make_scores(
-            parts, variables, images_folder=share.images_folder, since=share.since
+            replace(parts, scores=tuple(scores)),
+            variables,
+            images_folder=share.images_folder,
+            since=share.since,
         )
+        self._judge = judged - 1 if judged > 0 and not self._is_last else None
+        self._next_judge = judged if judged >= 0 and not self._is_last else None
         self._inline = Inline()
 
     @property
@@ -233,13 +246,22 @@ class _Branch:
         for item, record in zip(items, records, strict=True):
             if self._is_stepwise:
                 record = replace(record, stepwise=True)
-            key = None
-            if self._next is not None and record.failure is None and not item.dropped:
-                key = await self._key(self._next, Story(item=item, results=dict(record.steps)))
-            if key is None and self._scores is not None:
+            key = await self._next_key(item, record)
+            if self._is_last and self._scores is not None:
                 (record,) = await self._scores.judged([item], [record])
             done.append((item, record, key))
         return done
+
+    async def _next_key(self, item: Item, record: Record) -> str | None:
+        if self._next is not None:
+            if record.failure is not None or item.dropped:
+                return None
+            return await self._key(self._next, Story(item=item, results=dict(record.steps)))
+        if self._next_judge is None or self._scores is None or record.status != "ok":
+            return None
+        if self._judge is not None:
+            await self._scores.ask(self._judge, item, record)
+        return self._scores.key(self._next_judge, item, record)
 
     async def _key(self, step: Step, story: Story) -> str:
         asking = await self._inline.call(lambda: self._whole.compose(step, story))

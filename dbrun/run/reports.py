@@ -12,7 +12,7 @@ from .counters import Counters
 from .recording import limit_history
 from .tally import Tally, first_of_each
 
-_COUNTED = ("sent", "reused", "retried", "waited", "maybe_paid")
+_COUNTED = ("sent", "reused", "replies", "retried", "waited", "maybe_paid")
 
 
 class PartTally(Tally):

@@ -48,6 +48,8 @@ class Scores:
         send: bool = True,
     ) -> None:
         self._scores = scores
+        self.judges = [score for score in scores if score.judge is not None]
+        """Those that ask somebody, in their order."""
         self._variables = variables
         self._images_folder = images_folder
         self._since = since
@@ -64,10 +66,27 @@ class Scores:
             judged.append(record)
         return judged
 
-    async def _of(self, item: Item, record: Record) -> Mapping[str, Score]:
+    async def ask(self, number: int, item: Item, record: Record) -> None:
+        """Have judge *number* asked about a record that is ok, whatever comes of it."""
+        score = self.judges[number]
+        await self._one(score, item, self._seen(record), record.to_json())
+
+    def key(self, number: int, item: Item, record: Record) -> str:
+        """The key of what judge *number* is asked about a record that is ok; "" if that cannot be
+        told."""
+        judge = self.judges[number].judge
+        assert judge is not None
+        try:
+            return self._compose(judge, item, self._seen(record))[1].key
+        except RowError:  # whoever asks finds out the same, and says so
+            return ""
+
+    def _seen(self, record: Record) -> dict[str, Any]:
         done = {name: {"output": result.output} for name, result in record.steps.items()}
-        seen = {**scope(record.row, self._variables, done), "output": record.output}
-        line = record.to_json()
+        return {**scope(record.row, self._variables, done), "output": record.output}
+
+    async def _of(self, item: Item, record: Record) -> Mapping[str, Score]:
+        seen, line = self._seen(record), record.to_json()
         return {score.name: await self._one(score, item, seen, line) for score in self._scores}
 
     async def _one(
@@ -85,15 +104,7 @@ class Scores:
             return failed(error)
 
     async def _asked(self, judge: Step, scorer: Scorer, item: Item, seen: dict[str, Any]) -> Score:
-        fields = judge.fields(seen, self._images_folder)
-        sent = judge.sent(fields)
-        body = judge.encode(sent, seen)
-        try:
-            key = judge.key(body, item)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise Rejected(f"the request cannot be sent as JSON: {error}") from error
-        since = self._since if item.ask_again else 0
-        question = Question(body=body, key=key, since=since, send=self._send)
+        fields, question = self._compose(judge, item, seen)
         reply = (await judge.asker.ask([question]))[0]
         if not isinstance(reply, Reply):
             raise reply
@@ -101,6 +112,18 @@ class Scores:
         if isinstance(value, str):
             value, _ = cut(value, stop_of(fields))
         return scorer.score(_subject(value, seen))
+
+    def _compose(
+        self, judge: Step, item: Item, seen: dict[str, Any]
+    ) -> tuple[Mapping[str, Json], Question]:
+        fields = judge.fields(seen, self._images_folder)
+        body = judge.encode(judge.sent(fields), seen)
+        try:
+            key = judge.key(body, item)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Rejected(f"the request cannot be sent as JSON: {error}") from error
+        since = self._since if item.ask_again else 0
+        return fields, Question(body=body, key=key, since=since, send=self._send)
 
 
 def failed(error: RowError) -> Score:

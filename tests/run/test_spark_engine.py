@@ -49,6 +49,14 @@ steps:
 transforms: {row: "functions:twice"}
 sink: {path: out/shout.jsonl, omit: [usage]}
 """
+JUDGES = """\
+scores:
+  - type: judge
+    name: j
+    endpoint: {{adapter: python, function: "functions:judge"}}
+    prompt: "{of}"
+    value: points
+"""
 FUNCTIONS = """\
 import helper
 
@@ -58,6 +66,13 @@ def shout(prompt):
     if prompt == "text 20":  # of one row only
         raise ValueError("no")
     return helper.upper(prompt)
+
+def judge(prompt):
+    with open({calls!r}, "a") as stream:
+        stream.write(prompt + "\\n")
+    if prompt == "length of TEXT 19":
+        raise ValueError("no")
+    return {{"points": len(prompt)}}
 
 def asked(prompt, row):
     return {{"prompt": prompt + row["text"][-1]}}
@@ -141,6 +156,16 @@ VARIANTS = {
     "steps": STEPS,
     "repeats": SPEC + "repeats: 2\n",
     "no sharing": SPEC + "journal: {share: false}\n",
+    "a judge": SPEC + JUDGES.format(of="{{ output[:6] }}"),
+    "a judge that fails": SPEC + JUDGES.format(of="length of {{ output }}"),
+    "a judge after steps": STEPS + JUDGES.format(of="{{ output[:1] }}"),
+    "two judges, repeats": SPEC
+    + "repeats: 2\n"
+    + JUDGES.format(of="{{ output[-1] }}")
+    + JUDGES.format(of="{{ output[:5] }}").replace("scores:\n", "").replace("name: j", "name: k"),
+    "a matrix with a judge of one of its endpoints": SPEC
+    + JUDGES.format(of="{{ output[:5] }}")
+    + "matrix: {prompt: ['{{ text }}', '{{ text }}?']}\n",
     "scores": SPEC + "scores: [{type: contains, name: five, expected: '5'}]\n",
     "matrix": SPEC + "matrix: {prompt: ['{{ text }}', '{{ text }}?', '{{ id[:1] }}']}\n",
     "matrix of functions, scores and repeats": SPEC
@@ -202,6 +227,14 @@ def test_what_is_answered_is_not_asked_again_by_either_engine(project: Project) 
     assert project.calls() == {f"text {n}": 1 for n in range(10, 20)}
     project.run()
     assert project.calls() == {f"text {n}": 1 for n in range(20, 25)}
+
+
+def test_results_that_nothing_has_changed_for_are_left_alone(project: Project) -> None:
+    project.rows(10, texts=5)
+    first, again = project.run(), project.run()
+    assert (first.unchanged, again.unchanged) == (False, True)
+    assert again.manifest["requests"]["reused"] == 10
+    assert project.calls().total() == 5
 
 
 def test_a_replay_needs_no_spark(project: Project) -> None:

@@ -154,7 +154,7 @@ class SparkRun(LocalRun):
         )
         self._look_around(session, exchange, order)
         items = feed(spec, parts, source, selection=options.selection, ask_again=ask_again)
-        steps, last = first_round(spec, parts), rounds(parts)
+        steps, last = first_round(spec, parts), rounds(spec, parts)
         dealing = exchange.deal(0, count)
         try:
             deal(spec, parts, self._unless_stopped(items), dealing, source.folder)
