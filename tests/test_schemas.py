@@ -111,7 +111,7 @@ def test_there_is_a_file_for_each() -> None:
     )
 
 
-@pytest.mark.parametrize("schema", [RECORD, MANIFEST])
+@pytest.mark.parametrize("schema", [RECORD, MANIFEST, read_schema("diff")])
 def test_nothing_may_be_there_that_is_not_described(schema: dict[str, Any]) -> None:
     assert schema["additionalProperties"] is False
     for name, field in schema["properties"].items():

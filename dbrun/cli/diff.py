@@ -129,15 +129,18 @@ def _since(
     from ..diff.sides.comparisons import comparisons
     from ..registry import Registry
     from .output import prints_aside
-    from .specs import spec_paths
+    from .specs import is_pattern, spec_paths
 
-    specs = spec_paths(words) if words else []
+    patterns = [word for word in words if is_pattern(word)]
+    named = spec_paths([word for word in words if word not in patterns])
     laid = base.Overlay(
         target=overlay.target, variables=overlay.variables, overrides=overlay.overrides
     )
     with (
         prints_aside(),
-        base.sides_since(revision, specs, laid, os.environ, debug=session.debug) as found,
+        base.sides_since(
+            revision, named, laid, os.environ, patterns=patterns, debug=session.debug
+        ) as found,
     ):
         if not found.sides:
             session.say(f"no spec differs from {revision} ({found.commit[:9]})")

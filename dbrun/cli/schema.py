@@ -1,4 +1,4 @@
-"""`dbrun schema [spec|record|manifest]`: the JSON Schemas, for people and for editors."""
+"""`dbrun schema [spec|record|manifest|diff]`: the JSON Schemas, for people and for editors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from ..errors import RunError
 from .session import session_of, talkative
 
-_FILES = {"spec": "pipeline", "record": "record", "manifest": "manifest"}
+_FILES = {"spec": "pipeline", "record": "record", "manifest": "manifest", "diff": "diff"}
 
 
 @click.command("schema", short_help="Print a JSON Schema.")
@@ -19,7 +19,8 @@ _FILES = {"spec": "pipeline", "record": "record", "manifest": "manifest"}
 @talkative
 @click.pass_context
 def command(context: click.Context, /, which: str, write: bool) -> int:
-    """Print the JSON Schema of specs, of records (lines of results) or of manifests.
+    """Print the JSON Schema of specs, of records (lines of results), of manifests, or of what
+    `dbrun diff --format json` prints.
 
     With --write it is put where the first line of a spec lets editors find it:
 

@@ -28,7 +28,7 @@ def spec_paths(words: Sequence[str], *, keep_lone_fragment: bool = True) -> list
     """
     found: list[str] = []
     for word in words:
-        if os.path.exists(word) or not glob.has_magic(word):
+        if not is_pattern(word):
             found.append(word)
             continue
         matches = sorted(glob.glob(word, recursive=True))
@@ -42,6 +42,11 @@ def spec_paths(words: Sequence[str], *, keep_lone_fragment: bool = True) -> list
     if keep_lone_fragment and list(words) == found and len(found) == 1:
         return found
     return [path for path in found if not is_fragment(path)]
+
+
+def is_pattern(word: str) -> bool:
+    """Whether *word* stands for the files that fit it, rather than for the one of that name."""
+    return glob.has_magic(word) and not os.path.exists(word)
 
 
 def is_fragment(path: str) -> bool:

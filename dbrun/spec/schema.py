@@ -31,7 +31,7 @@ from .formats import source_kind
 from .nodes import Node, Path, children
 from .wording import either
 
-SCHEMA_FILES = ("pipeline", "record", "manifest")
+SCHEMA_FILES = ("pipeline", "record", "manifest", "diff")
 
 _ASSERTIONS = frozenset(
     {

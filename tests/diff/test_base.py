@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,13 @@ def records(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
-def made(*specs: str, revision: str = "main", overlay: Overlay = Overlay()) -> Seen:  # noqa: B008
-    with sides_since(revision, specs, overlay, os.environ) as base:
+def made(
+    *specs: str,
+    revision: str = "main",
+    overlay: Overlay = Overlay(),  # noqa: B008
+    patterns: Sequence[str] = (),
+) -> Seen:
+    with sides_since(revision, specs, overlay, os.environ, patterns=patterns) as base:
         seen = Seen(base)
     assert os.listdir(tempfile.gettempdir()) == []
     return seen
@@ -379,15 +384,26 @@ def test_a_new_spec_has_nothing_on_the_old_side(project: Project) -> None:
     assert (sides.old.records, sides.new.records) == (0, 3)
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_deleted_spec_has_nothing_on_the_new_side(project: Project, named: bool) -> None:
+@pytest.mark.parametrize(
+    ("named", "patterns"),
+    [([TICKETS], []), ([], []), ([], ["pipelines/*.yaml"]), ([], ["**/*.y*l"])],
+)
+def test_a_deleted_spec_has_nothing_on_the_new_side(
+    project: Project, named: list[str], patterns: list[str]
+) -> None:
     project.run()
     project.branch()
     (project.folder / TICKETS).unlink()
-    (sides,) = made(*([TICKETS] if named else [])).sides.values()
+    (sides,) = made(*named, patterns=patterns).sides.values()
 
     assert sides.is_deleted
     assert (sides.old.records, sides.new.records) == (3, 0)
+
+
+def test_a_pattern_that_nothing_fits_is_refused(project: Project) -> None:
+    project.branch()
+    with pytest.raises(UserError, match="no file fits 'specs/.*neither now nor in the base"):
+        made(patterns=["specs/*.yaml"])
 
 
 def test_a_spec_that_was_wrong_and_is_mended_has_nothing_on_the_old_side(project: Project) -> None:

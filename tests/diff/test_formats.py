@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from diff.conftest import Results, record
+from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
 from dbrun.diff import html, markdown, text
 from dbrun.diff import json as data
 from dbrun.diff.model import Comparison, Options
 from dbrun.report.words import visible
+from dbrun.spec.schema import read_schema
 
+SCHEMA = Draft202012Validator(read_schema("diff"))
 HOSTILE = [
     "</pre></code><script>alert(1)</script><img src=x onerror=alert(1)>",
     "@everyone #123 GH-7 me/you#8 https://example.com/ www.example.com a@b.example",
@@ -128,12 +131,18 @@ def test_lines_fit_the_width(results: Results) -> None:
 
 def test_json_has_everything(hostile: Comparison) -> None:
     said = json.loads(data.shown([hostile]))
+    SCHEMA.validate(said)
     (one,) = said["comparisons"]
     assert said["version"] == 1
     assert one["counts"]["failing"] == len(HOSTILE) == len(one["parts"])
     assert {row["new"]["output"] for row in one["rows"]} >= {f"{x} new {x}" for x in HOSTILE}
     assert {found["what"] for found in one["regressions"]} == {"rows"}
     assert one["new"]["name"] == HOSTILE[2]
+
+
+def test_json_is_what_its_schema_says(results: Results) -> None:
+    SCHEMA.validate(json.loads(data.shown([big(results)])))
+    assert not SCHEMA.is_valid({"version": 1, "comparisons": [{}]})
 
 
 def big(results: Results, number: int = 200) -> Comparison:

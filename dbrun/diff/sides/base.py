@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,11 +70,12 @@ def sides_since(
     overlay: Overlay,
     environ: Mapping[str, str],
     *,
+    patterns: Sequence[str] = (),
     debug: bool = False,
 ) -> Iterator[Base]:
-    """The sides of one spec since this branch left *revision*; of several *specs*, or of all
-    there are where none is named, those whose merged form, rows or results differ. Their files
-    are gone when left.
+    """The sides of one spec since this branch left *revision*; of several *specs*, of those that
+    fit *patterns* now or did so then, or of all there are where none is named, those whose merged
+    form, rows or results differ. Their files are gone when left.
 
     Nothing is sent: answers are taken from the journals and results that are there.
 
@@ -81,7 +83,8 @@ def sides_since(
         UserError: git does not know, a spec is in neither state, or is wrong now.
         DbrunError: the records of a spec as it is now cannot be told.
     """
-    repository = Repository.around(os.path.dirname(os.path.abspath(specs[0])) if specs else ".")
+    here = os.path.dirname(os.path.abspath(specs[0])) if specs else "."
+    repository = Repository.around(here)
     commit = repository.merge_base(revision)
     with (
         ending_on_sigterm(),
@@ -89,7 +92,7 @@ def sides_since(
         repository.tree(commit) as tree,
     ):
         maker = _Maker(repository, commit, tree, folder, overlay, environ, debug)
-        yield Base(revision=revision, commit=commit, sides=tuple(maker.sides(specs)))
+        yield Base(revision=revision, commit=commit, sides=tuple(maker.sides(specs, patterns)))
 
 
 class _Maker:
@@ -113,11 +116,17 @@ class _Maker:
         self._debug = debug
         self._before = set(repository.files_at(commit))
 
-    def sides(self, specs: Sequence[str]) -> list[Sides]:
-        """The sides of *specs*, or of all there are; of several those that differ."""
-        named = [self._named(spec) for spec in dict.fromkeys(specs)] if specs else self._found()
+    def sides(self, specs: Sequence[str], patterns: Sequence[str]) -> list[Sides]:
+        """The sides of *specs* and of what fits *patterns*, or of all there are; of several those
+        that differ."""
+        asked = [self._named(spec) for spec in specs]
+        for pattern in patterns:
+            asked += self._fitting(pattern)
+        is_named = bool(specs or patterns)
+        named = list(dict.fromkeys(asked)) if is_named else self._found()
+        is_one = is_named and len(named) == 1
         there = [name for name in named if self._is_there(name)]
-        read = {name: self._prepare(name, is_named=bool(specs)) for name in there}
+        read = {name: self._prepare(name, is_named=is_named) for name in there}
         now = {name: one for name, one in read.items() if isinstance(one, Prepared)}
         refused = [one for one in read.values() if isinstance(one, DbrunError)]
         if refused and not now:
@@ -125,7 +134,7 @@ class _Maker:
         named = [name for name in named if name in now or name not in read]
         old = dict(zip(self._of_base(named), self._make_old(named, now), strict=True))
         made = [self._both(name, now.get(name), old.get(name)) for name in named]
-        return made if len(specs) == 1 else [sides for sides in made if _differ(sides)]
+        return made if is_one else [sides for sides in made if _differ(sides)]
 
     def _named(self, spec: str) -> str:
         name = self._repository.name(spec)
@@ -134,6 +143,24 @@ class _Maker:
         if not os.path.isfile(spec) and name not in self._before:
             raise UserError(f"{spec}: there is no such file, neither now nor in the base")
         return name
+
+    def _fitting(self, pattern: str) -> list[str]:
+        """The specs that fit *pattern*, now or in the base."""
+        now = glob.glob(pattern, recursive=True)
+        base: list[str] = []
+        beside = self._repository.name(pattern)
+        if beside is not None:
+            tree = glob.escape(self._tree)
+            base = glob.glob(os.path.join(tree, *beside.split("/")), recursive=True)
+        names = {
+            *(self._named(path) for path in now if os.path.isfile(path)),
+            *(os.path.relpath(path, self._tree).replace(os.sep, "/") for path in base),
+        }
+        if not names:
+            raise UserError(f"no file fits '{pattern}', neither now nor in the base")
+        return sorted(
+            spec_names(name for name in names if name in self._before or self._is_there(name))
+        )
 
     def _found(self) -> list[str]:
         """The specs of either state, by their names in the repository."""
