@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,3 +51,10 @@ def track(spec: Spec, manifest: Mapping[str, Json], results: str | None) -> Trac
         mend = f"{hint}the same command logs the run, and sends nothing again"
         return Tracked(experiment=mlflow.experiment, warning=f"{error.message.rstrip('.')}; {mend}")
     return Tracked(experiment=mlflow.experiment, run=logged.run, url=logged.url, again=logged.again)
+
+
+def track_stopped(spec: Spec, manifest: Mapping[str, Json]) -> None:
+    """Log the run of *manifest*, which ends with an error that says more than trouble with this."""
+    tracked = track(spec, manifest, None)
+    if tracked is not None and tracked.warning is not None:
+        logging.getLogger(__name__).warning("%s", tracked.warning)

@@ -402,7 +402,7 @@ def test_a_deleted_spec_has_nothing_on_the_new_side(
 
 def test_a_pattern_that_nothing_fits_is_refused(project: Project) -> None:
     project.branch()
-    with pytest.raises(UserError, match="no file fits 'specs/.*neither now nor in the base"):
+    with pytest.raises(UserError, match=r"no file fits 'specs/.*neither now nor in the base"):
         made(patterns=["specs/*.yaml"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -36,7 +35,7 @@ from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..tally import Tally
 from ..ticking import records_to_come, ticker
-from ..tracked import check_tracking, track
+from ..tracked import check_tracking, track, track_stopped
 
 if TYPE_CHECKING:
     from ..processes.crew import Crew
@@ -177,7 +176,8 @@ class LocalRun:
                 return run
             except DbrunError as error:
                 recorder.stop(error, self._tally, self._counters, parts)
-                self._track_stopped(recorder)
+                if self._mode != "replay":
+                    track_stopped(self._spec, recorder.manifest)
                 raise
             finally:
                 sink.close()
@@ -355,11 +355,3 @@ class LocalRun:
             missing_ids=tuple(sorted(self._missing_ids)),
             tracked=None if replay else track(self._spec, manifest, path),
         )
-
-    def _track_stopped(self, recorder: Recorder) -> None:
-        if self._mode == "replay":
-            return
-        tracked = track(self._spec, recorder.manifest, None)
-        if tracked is not None and tracked.warning is not None:
-            # The run is ending with an error of its own, which says more.
-            logging.getLogger(__name__).warning("%s", tracked.warning)
