@@ -64,7 +64,10 @@ def write_new(folder: str, files: Mapping[str, str]) -> tuple[list[str], list[st
             with open(whole, "x", encoding="utf-8", newline="\n") as stream:
                 stream.write(text)
         except OSError as error:
-            raise RunError(f"{whole} cannot be written: {error.strerror or error}") from error
+            raise RunError(
+                f"{whole} cannot be written: {(error.strerror or str(error)).lower()}",
+                "name a folder that can be made and written",
+            ) from error
         written.append(path)
     return written, kept
 

@@ -36,7 +36,11 @@ def spec_of(side: Side) -> Mapping[str, Any] | None:
 def _spec_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iterator[Change]:
     if old is None or new is None:
         return
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = (
+        # Tests are about the recipe, and no part of it: no answer depends on them.
+        dict(_leaves({name: value for name, value in spec.items() if name != "tests"}))
+        for spec in (old, new)
+    )
     for path in [*before, *(path for path in after if path not in before)]:
         one, other = before.get(path, _ABSENT), after.get(path, _ABSENT)
         if one is _ABSENT or other is _ABSENT or not same(one, other):

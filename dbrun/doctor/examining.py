@@ -16,7 +16,7 @@ from ..findings import WARN, Check, Finding
 from ..run.opening import Surroundings, make_context
 from ..run.pipeline import Pipeline
 from ..run.plugins import create_adapter
-from ..spec.model import EndpointSpec, Spec
+from ..spec.model import Spec, StepSpec
 from ..storage import mirrored
 from .answers import answer_checks
 from .asking import ask_check
@@ -62,12 +62,12 @@ def examine_spec(
     with ExitStack() as stack:
         context, _ = make_context(spec, around, NoMemory())
         yield from carry_out([rows_check(spec, context, around)], seconds)
-        for endpoint in _endpoints(spec):
-            adapter = create_adapter(endpoint, around.registry, context)
+        for step in _asking(spec):
+            adapter = create_adapter(step.endpoint, around.registry, context)
             stack.callback(adapter.close)
             checks = list(checkup(adapter, min(_LONGEST_REQUEST, seconds)))
             if ask:
-                checks.append(ask_check(adapter, around.clock))
+                checks.append(ask_check(adapter, step.params, around.clock))
             yield from carry_out(checks, seconds)
     yield from carry_out(_storage(spec, around), seconds)
 
@@ -95,12 +95,12 @@ def _place_check(subject: str, folder: str, around: Surroundings) -> Check:
     return volume_check(subject, there, around.environ, around.clock)
 
 
-def _endpoints(spec: Spec) -> list[EndpointSpec]:
-    """Each endpoint once, however many steps ask it."""
-    found: dict[str, EndpointSpec] = {}
+def _asking(spec: Spec) -> list[StepSpec]:
+    """The first step that asks each endpoint."""
+    found: dict[str, StepSpec] = {}
     for step in spec.asked:
         endpoint = step.endpoint
-        found.setdefault(repr((endpoint.adapter, endpoint.options, endpoint.headers)), endpoint)
+        found.setdefault(repr((endpoint.adapter, endpoint.options, endpoint.headers)), step)
     return list(found.values())
 
 

@@ -100,7 +100,16 @@ def _samples(records: Iterable[Line], wanted: Wanted, scores: Sequence[str]) -> 
                 f"{wanted.path}: there are several variants, and samples are those of one model",
                 f"choose one, such as --variant '{first[0]}'",
             )
-        sample = lm_eval.to_sample(list(group), number, target=wanted.target, scores=scores)
+        records_of_row = list(group)
+        row = records_of_row[0].get("row")
+        if wanted.target is not None and (not isinstance(row, dict) or wanted.target not in row):
+            there = ", ".join(row) if isinstance(row, dict) else "no columns"
+            raise UserError(
+                f"{wanted.path}: the row of {records_of_row[0]['id']!r} has no '{wanted.target}'; "
+                f"it has {there}",
+                "name another --target-column",
+            )
+        sample = lm_eval.to_sample(records_of_row, number, target=wanted.target, scores=scores)
         yield encode_line(sample)
 
 

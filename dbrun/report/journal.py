@@ -115,7 +115,7 @@ def shown_prune(path: str, pruned: Pruned, *, dry_run: bool) -> str:
     """What pruning did, or would do."""
     name, total, dropped = shown_path(path), pruned.total.answers, pruned.dropped
     if not dropped.answers:
-        return f"{name}: nothing to drop: all {counted(total, 'answer')} are asked for"
+        return f"{name}: nothing to drop: {_all(total)} asked for"
     verb = "would be dropped" if dry_run else "dropped"
     stay = "would stay" if dry_run else "stay"
     left = total - dropped.answers
@@ -154,12 +154,17 @@ def described_compact(path: str, made: Compacted) -> dict[str, Json]:
     }
 
 
+def _all(answers: int) -> str:
+    return "the 1 answer is" if answers == 1 else f"all {counted(answers, 'answer')} are"
+
+
 def shown_requests(file: str, told: Requests) -> Iterator[str]:
     """What was written of a spec's requests, and what to know before sending them."""
     yield from _named(told.unrendered, "row")
     if told.unrendered.count:
         yield f"{counted(told.unrendered.count, 'row')} without a request"
-    already = f"; {told.answered:,} have an answer" if told.answered else ""
+    have = "has an answer" if told.answered == 1 else "have an answer"
+    already = f"; {told.answered:,} {have}" if told.answered else ""
     yield f"{file}: {counted(told.written, 'request')}, {size(told.bytes)}{already}"
     if told.unfinished.count:
         rows = counted(told.unfinished.count, "row")

@@ -12,6 +12,9 @@ from ..types import Json
 
 _FENCE = re.compile(r"\s*```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
 
+_BEFORE = 10  # characters shown before the place that is no JSON
+_SHOWN = 60
+
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     """*text* up to the earliest of the *stop* strings, and whether there was one."""
@@ -39,11 +42,24 @@ def parse_json(value: Json, check: Callable[[Json], str | None]) -> Json:
         try:
             value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError) as error:
-            raise InvalidOutput(f"the output is not JSON: {error}") from error
+            raise InvalidOutput(
+                f"the output is not JSON: {error}; {_found(text, error)}"
+            ) from error
     problem = check(value)
     if problem:
         raise InvalidOutput(f"the output does not satisfy response_schema: {problem}")
     return value
+
+
+def _found(text: str, error: Exception) -> str:
+    """What stands where *text* is no JSON."""
+    if not text.strip():
+        return "it is empty"
+    at = error.pos if isinstance(error, json.JSONDecodeError) else 0
+    first = max(0, min(at, len(text) - 1) - _BEFORE)
+    shown = text[first : first + _SHOWN]
+    more = "…" if first + _SHOWN < len(text) else ""
+    return f"found {json.dumps(shown, ensure_ascii=False)}{more}"
 
 
 def _finite(text: str) -> float:

@@ -15,7 +15,7 @@ MOST_FAILURES = 5
 
 _MOST_LATENCIES = 10_000
 _MOST_KINDS = 200  # of failures that are counted apart; more would only cost memory
-_VARYING = r"\b[0-9a-fA-F][0-9a-fA-F-]{7,}\b|\d+"
+_VARYING = r"\b[0-9a-fA-F][0-9a-fA-F-]{7,}\b|\d+|(?<=; found )\".*"
 
 
 class Tally:
@@ -129,7 +129,8 @@ class Tally:
 
 
 def likeness(kind: str, message: str) -> str:
-    """What failures have in common that differ in numbers, such as the id of their request."""
+    """What failures have in common that differ in numbers, such as the id of their request,
+    or in what was found in place of JSON."""
     return f"{kind}: {re.sub(_VARYING, '#', message)}"
 
 

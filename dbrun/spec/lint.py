@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..spelling import nearest
@@ -9,7 +10,8 @@ from ..types import Problem
 from . import hints
 from .build_score import is_gate_of_the_run
 from .dynamic import lint_references
-from .model import EndpointSpec, ScoreSpec, SourceSpec, Spec, StepSpec
+from .formats import STANDARD_INPUT, format_of
+from .model import EndpointSpec, ScoreSpec, SinkSpec, SourceSpec, Spec, StepSpec
 from .nodes import Findings, Node, Path, entries, item_part
 from .prompts import Text
 
@@ -29,6 +31,7 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
         if shared:
             _lint_temperature(node.get("params"), (*path, "params"), findings)
     _lint_sink(written, findings)
+    _lint_ending(resolved.get("sink"), spec.sink, findings)
     _lint_schedule(written, findings)
     lint_references(written.get("job"), findings)
     _lint_gates(resolved.get("gates"), spec, findings)
@@ -165,6 +168,19 @@ def _lint_gates(gates: Node | None, spec: Spec, findings: Findings) -> None:
             hint = f"did you mean '{near}'?" if near else "a gate that is on nothing is never met"
             message = f"there is no score '{name}'"
             findings.add(node.key_place, ("gates", name), message, hint)
+
+
+def _lint_ending(node: Node | None, sink: SinkSpec, findings: Findings) -> None:
+    """A name that promises what the file will not be."""
+    path = (node.get("path") or node) if node is not None else None
+    if path is None or not isinstance(path.value, str) or sink.kind != "jsonl":
+        return
+    ending = os.path.splitext(path.value)[1]
+    if node is None or node.get("format") is not None or format_of(path.value) == "jsonl":
+        return
+    if ending and path.value != STANDARD_INPUT:
+        message = f"'{ending}' tells no format of results, so the file will have JSON Lines"
+        findings.add(path.place, ("sink",), message, "end it in .jsonl, .csv or .parquet")
 
 
 def _lint_sink(root: Node, findings: Findings) -> None:

@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from acceptance.conftest import SPEC, Project, Said
 from fakes.certificates import make_certificates
 from fakes.origin import Origin, ok
+from fakes.server import Server, as_json
 from fakes.volume import volume
 from fakes.workspace import CLIENT, CLUSTER, TOKEN, FakeWorkspace, Fault, delay, login_page
 
@@ -87,6 +89,22 @@ def test_a_question_suits_its_endpoint(
     said = project.run("doctor", "tickets.yaml", "--ask")
     assert failing(said) == []
     assert len(workspace.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "state"), [("{{ params.n }}", "ok"), ("{{ text }}", "warn")], ids=["param", "row"]
+)
+def test_a_question_has_the_params_of_the_spec(project: Project, column: str, state: str) -> None:
+    body = f"{{q: '{{{{ prompt }}}}', n: '{column}'}}"
+    with closing(Server(lambda call: as_json({"said": "OK"}))) as server:
+        server.start()
+        project.write(
+            "tickets.yaml",
+            "name: tickets\nsource: {path: rows.jsonl, id: id}\nprompt: a\nparams: {n: 3}\n"
+            f"endpoint: {{adapter: http, url: '{server.url}', body: {body}}}\n",
+        )
+        said = project.run("doctor", "tickets.yaml", "--ask")
+    assert lines(said, "ask")[0].startswith(state)
 
 
 def test_a_question_that_is_refused(project: Project, workspace: FakeWorkspace) -> None:

@@ -31,6 +31,7 @@ def differences(old: Any, new: Any) -> list[tuple[str, str, Any, Any]]:
             [("scores.x.max", "changed", 1, 2)],
         ),
         (None, {"a": 1}, []),
+        ({"tests": [{"name": "a"}]}, {"tests": [], "a": 1}, [("a", "added", None, 1)]),
     ],
 )
 def test_merged_specs_are_compared_value_by_value(

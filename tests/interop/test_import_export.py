@@ -248,6 +248,10 @@ def test_a_compressed_file_that_is_cut(here: Path, said: Said) -> None:
         ("export r.jsonl --to csv --out r.jsonl", "it must end in .csv"),
         ("export r.jsonl --to openai-batch --out r.jsonl", "r.jsonl is what is read"),
         ("export r.jsonl --to csv --out -", "--to csv makes a file"),
+        (
+            "export r.jsonl --to lm-eval --out x.jsonl --target-column lable",
+            "r.jsonl: the row of 'a' has no 'lable'; it has n, label; name another",
+        ),
         ("export r.jsonl --to csv --target-column x", "--target-column goes with --to lm-eval"),
         ("export r.jsonl --to word", "'word' is not one of"),
         ("import none.jsonl --out x.jsonl", "none.jsonl: there is no such file"),

@@ -85,6 +85,10 @@ def test_pruning_and_compacting() -> None:
     assert shown_prune(PATH, pruned, dry_run=False) == (
         "out/a.journal: 1 answer dropped (500 bytes), 1,999 stay"
     )
+    for answers, told in ((1, "the 1 answer is"), (2, "all 2 answers are")):
+        kept = Pruned(total=Count(answers=answers, bytes=9), dropped=Count(answers=0, bytes=0))
+        said = shown_prune(PATH, kept, dry_run=False)
+        assert said == f"out/a.journal: nothing to drop: {told} asked for"
     made = Compacted(files_before=3, bytes_before=3000, files=1, bytes=2000)
     assert shown_compact(PATH, made) == "out/a.journal: 1 file, 2.0 kB; before: 3 files, 3.0 kB"
 

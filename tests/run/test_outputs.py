@@ -66,6 +66,20 @@ def test_what_is_no_json_is_said_so(text: str) -> None:
         parse_json(text, ANYTHING)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("I think\nso", r'found "I think\\nso"'),
+        (" ", "it is empty"),
+        ('{"a": ' + "1" * 20 + " b" + "c" * 99, r'found "1111111111?[ ]?b?c*"…'),
+        ("NaN", 'found "NaN"'),
+    ],
+)
+def test_what_is_there_in_place_of_json_is_shown(text: str, found: str) -> None:
+    with pytest.raises(InvalidOutput, match=f"the output is not JSON: .*; {found}$"):
+        parse_json(text, ANYTHING)
+
+
 def test_a_value_that_is_no_text_is_checked_as_it_is() -> None:
     assert parse_json({"label": "b"}, LABEL) == {"label": "b"}
 

@@ -50,6 +50,8 @@ def test_only_so_many_are_kept() -> None:
         ("id 0a1b2c3d-4e5f", "id ffffffff-0000", True),
         ("temperature", "max_tokens", False),
         ("1.5 is too much", "2.5 is too much", True),
+        ('no JSON; found "I think"…', 'no JSON; found "No"', True),
+        ('no JSON; found "I think"', "no JSON; it is empty", False),
     ],
 )
 def test_likeness(one: str, other: str, alike: bool) -> None:

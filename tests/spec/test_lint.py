@@ -49,6 +49,10 @@ def warnings(text: str, folder: Path) -> list[str]:
         ('sink: {path: "${D}.jsonl"}', "5:14: sink: the journal lies beside a sink"),
         ('sink: "${D}.jsonl"\njournal: {path: j}', None),
         ("sink: out.jsonl", None),
+        ("sink: out.jsonl.gz", None),
+        ("sink: {path: out.xlsx, format: jsonl}", None),
+        ("sink: out.xlsx", "5:7: sink: '.xlsx' tells no format of results"),
+        ("sink: {path: out.json}", "5:14: sink: '.json' tells no format of results"),
     ],
 )
 def test_of_the_spec(more: str, said: str | None, tmp_path: Path) -> None:
