@@ -103,9 +103,11 @@ def selected(function: Callable[..., int]) -> Callable[..., int]:
     return _with(
         command,
         click.option("--limit", type=count, metavar="N", help="Only the first N rows."),
-        click.option("--sample", type=count, metavar="N", help="Only N rows, drawn."),
+        click.option("--sample", type=count, metavar="N", help="Only N rows, drawn at random."),
         click.option("--seed", type=int, metavar="S", help="Draw with this seed (0 unless given)."),
-        click.option("--ids", multiple=True, metavar="A,B", help="Only the rows of these ids."),
+        click.option(
+            "--ids", multiple=True, metavar="A,B", help="Only the rows of these ids. Repeatable."
+        ),
     )
 
 
