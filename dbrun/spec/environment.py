@@ -165,6 +165,8 @@ class Environment:
             scalar = isinstance(found.value, (bool, int, float))
             if scalar and "string" in types and not is_type(found.value, types):
                 found = found.with_value(json.dumps(found.value))
+            elif isinstance(found.value, str) and types:
+                found = found.with_value(_read(found.value, types, area))
             # The place is this one, but a path starts where the variable's value was written.
             at = replace(node.at, folder=found.at.folder)
             return replace(node, value=found.value, at=at, raw=node.value)

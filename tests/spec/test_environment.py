@@ -89,6 +89,8 @@ def test_texts(text: str, found: str) -> None:
         ({"vars": {"a": [1]}, "stop": "${vars.a}"}, ("stop",), [1]),
         ({"vars": {"a": 5}, "source": {"id": "${vars.a}"}}, ("source", "id"), "5"),
         ({"vars": {"a": 5}, "limits": {"window": "${vars.a}"}}, ("limits", "window"), 5),
+        ({"vars": {"a": "5"}, "limits": {"window": "${vars.a}"}}, ("limits", "window"), 5),
+        ({"vars": {"a": "5"}, "source": {"id": "${vars.a}"}}, ("source", "id"), "5"),
         (
             {"endpoint": {"adapter": "${NOWHERE:-local}", "threads": "${N}"}},
             ("endpoint", "threads"),
