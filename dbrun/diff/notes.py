@@ -86,7 +86,7 @@ def notes(
             yield f"{side.label}: the run took some of the rows only"
     yield from _disagreements(mapping(old.manifest), mapping(new.manifest))
     for which, names in (("OLD", old_variants), ("NEW", new_variants)):
-        if names:
+        if names and (parts or (old_variants and new_variants)):  # else one side is empty
             yield f"only {which} has {', '.join(names)}: not compared"
     if torn:
         yield "repeats of a row do not stand together: each is taken for a row of its own"

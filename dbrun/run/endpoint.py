@@ -122,6 +122,7 @@ class Endpoint:
         Raises:
             RowError: a prompt failed (the first in order), unless *return_exceptions*.
             RunError: no prompt can have an answer.
+            UserError: *concurrency* is below 1.
         """
 
         def one(prompt: Prompt) -> Json:
@@ -134,7 +135,7 @@ class Endpoint:
 
         from concurrent.futures import ThreadPoolExecutor
 
-        workers = concurrency or self._most_at_once()
+        workers = self._at_once(concurrency)
         with ThreadPoolExecutor(workers, thread_name_prefix="dbrun-batch") as pool:
             return list(pool.map(one, prompts))
 
@@ -165,7 +166,7 @@ class Endpoint:
                 if failed:
                     return
 
-        await asyncio.gather(*(work() for _ in range(concurrency or self._most_at_once())))
+        await asyncio.gather(*(work() for _ in range(self._at_once(concurrency))))
         if failed:
             raise failed[min(failed)]
         return [answers[place] for place in range(len(answers))]
@@ -187,8 +188,12 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    def _most_at_once(self) -> int:
-        return (self._spec.limits.concurrency or self._adapter.concurrency).high
+    def _at_once(self, concurrency: int | None) -> int:
+        if concurrency is None:
+            return (self._spec.limits.concurrency or self._adapter.concurrency).high
+        if concurrency < 1:
+            raise UserError(f"concurrency: at least 1 is wanted, not {concurrency}")
+        return concurrency
 
     def _fields(
         self, prompt: Prompt, stop: Sequence[str] | str | None, params: Mapping[str, Json]

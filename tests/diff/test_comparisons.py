@@ -69,6 +69,7 @@ def test_other_rows_and_new_specs_are_no_mistake(
     text = said(capsys, "--base", "main")
 
     assert "does not have this spec: it is new" in " ".join(text.split())
+    assert "no variant" not in text
     assert "1 record only in NEW" in text
 
 

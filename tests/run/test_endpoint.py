@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,6 +97,16 @@ def test_a_batch_comes_in_order_within_its_concurrency(workspace) -> None:
         said = llm.batch([f"number {number}" for number in range(20)], concurrency=4)
     assert [line.split()[2] for line in said] == [str(number) for number in range(20)]
     assert 2 <= workspace.peak_in_flight <= 4
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+def test_a_batch_of_nobody_is_refused_before_anything_is_asked(workspace, concurrency) -> None:
+    with open_endpoint(workspace) as llm:
+        with pytest.raises(UserError, match="concurrency: at least 1 is wanted"):
+            llm.batch(["a"], concurrency=concurrency)
+        with pytest.raises(UserError, match="concurrency: at least 1 is wanted"):
+            asyncio.run(llm.abatch(["a"], concurrency=concurrency))
+    assert not workspace.calls
 
 
 def test_errors_of_a_batch_as_values(workspace) -> None:
