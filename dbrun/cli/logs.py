@@ -22,6 +22,11 @@ def start(level: str) -> Callable[[], None]:
     logger = logging.getLogger("dbrun")
     before = logger.level, logger.propagate
     handler = _Handler(level)
+    for other in logger.handlers:
+        if isinstance(other, _Handler):  # -v and --debug together: each record is said once
+            other.setLevel(min(other.level, handler.level))
+            logger.setLevel(other.level)
+            return lambda: None
     logger.addHandler(handler)
     logger.setLevel(min(handler.level, before[0] or handler.level))
     logger.propagate = False
