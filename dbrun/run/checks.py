@@ -11,6 +11,7 @@ from ..adapters.base import Adapter
 from ..context import Context
 from ..errors import SourceError, SpecError, UserError
 from ..registry import Registry
+from ..spec.hints import for_name
 from ..spec.model import Reference, ScoreSpec, Spec, StepSpec
 from ..spec.prompts import Prompt, Text
 from ..spec.references import Resolver
@@ -29,6 +30,12 @@ _RESERVED = {
     "stream": "leave it out: answers are taken whole",
 }
 """Names that the request gives another meaning."""
+
+_UNKNOWN = {
+    "vars": "declare it under vars",
+    "steps": "a template sees the steps before its own",
+}
+"""What to do about a name that is not there."""
 
 Columns = dict[Text, frozenset[str]]
 """Template → the columns that it cannot do without; in templates of scores, `output` is known."""
@@ -84,6 +91,8 @@ class _Checks:
         self._registry = registry
         self._import = import_functions
         self._resolver = Resolver()
+        self._earlier: list[str] = []
+        """The steps that a template may name where we are."""
         self._templates = Templates(
             project=spec.project, folder=spec.folder, filters=self._filters()
         )
@@ -102,6 +111,7 @@ class _Checks:
         found += self._columns()
         for step in self._spec.steps:
             found += self._step(step)
+            self._earlier.append(step.name)
         for score in self._spec.scores:
             found += self._score(score)
         return list(dict.fromkeys(found))
@@ -221,9 +231,22 @@ class _Checks:
         known: frozenset[str] = frozenset(),
     ) -> Iterator[Problem]:
         try:
-            self.columns[text] = compile_one(text).columns - known
+            compiled = compile_one(text)
         except SpecError as error:
             yield from error.problems
+            return
+        self.columns[text] = compiled.columns - known
+        for member in sorted(compiled.members):
+            word, _, name = member.partition(".")
+            there = self._spec.vars if word == "vars" else self._earlier
+            if name not in there:
+                what = "variable" if word == "vars" else "earlier step"
+                yield Problem(
+                    where=text.where,
+                    path="" if text.file else text.name,
+                    message=f"there is no {what} '{name}'",
+                    hint=for_name(name, there) or _UNKNOWN[word],
+                )
 
     def _agreement(self, step: StepSpec, adapter: Adapter) -> Iterator[Problem]:
         """Prompt and endpoint are of one kind (where the kind is known without asking)."""

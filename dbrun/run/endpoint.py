@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from ..adapters.base import Request
 from ..client.journal import Journal
@@ -175,6 +175,12 @@ class Endpoint:
         """Let go of connections and models."""
         self._halt.set()
         self._adapter.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an endpoint holds connections and credentials, and cannot be pickled: make it where "
+            "it is used (a pipeline of dbrun.load can be pickled)"
+        )
 
     def __enter__(self) -> Endpoint:
         return self

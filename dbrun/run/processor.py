@@ -256,11 +256,12 @@ class Processor:
 
 
 def _checked(output: Json, check: Callable[[Json], str | None], finish_reason: str | None) -> Json:
-    """*output* as `parse_json` reads it; of an answer that was cut short that is said first."""
+    """*output* as `parse_json` reads it; if it is no JSON for being cut short, that is said
+    first."""
     try:
         return parse_json(output, check)
     except InvalidOutput as error:
-        if finish_reason != "length":
+        if finish_reason != "length" or error.__cause__ is None:  # JSON, but not what is asked for
             raise
         said = f"the answer was cut by max_tokens, so {error.message}"
         raise InvalidOutput(said, error.where) from error

@@ -16,6 +16,7 @@ from ..registry import Registry
 from ..spec.model import Spec
 from ..types import Json, Record
 from .away import fetch_results
+from .manifest import unmet_path
 from .measures import is_unanswered
 from .opening import Surroundings
 from .pairing import Pair, pairs
@@ -74,7 +75,11 @@ def verify_spec(spec: Spec, around: Surroundings) -> Verification:
     path = spec.sink.path
     fetch_results(path, around)
     if not os.path.exists(path):
-        raise UserError(f"{path}: there are no results to verify", f"run: dbrun {spec.file}")
+        unmet = unmet_path(path)
+        hint = f"run: dbrun {spec.file}"
+        if spec.sink.publish == "if_met" and os.path.exists(unmet):
+            hint = f"gates were not met, so they are in {unmet}: mend that, and run again"
+        raise UserError(f"{path}: there are no results to verify", hint)
     verification = Verification()
     expected, on_disk = _Order(), _Order()
     with replayed(spec, around) as records, tempfile.TemporaryDirectory() as folder:

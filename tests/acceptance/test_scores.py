@@ -105,6 +105,9 @@ def test_results_are_kept_back_until_the_gates_are_met(
     assert manifest["results"]["path"] == "tickets.unmet.jsonl"
     assert not (project.folder / "out/tickets.run.json.partial").exists()
     assert project.run("verify", "out/tickets.unmet.jsonl").code == 0
+    (project.folder / "out/tickets.jsonl").unlink()
+    said = project.run("verify", "tickets.yaml")
+    assert "gates were not met, so they are in" in said.err
 
 
 def test_a_gate_on_an_unknown_score_is_warned_of(

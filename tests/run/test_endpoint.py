@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,3 +179,9 @@ def test_a_closed_endpoint_says_so(workspace: FakeWorkspace) -> None:
         llm.invoke("x")
     with pytest.raises(UserError, match="this endpoint was closed"):
         llm.invoke("x")
+
+
+def test_an_endpoint_is_made_where_it_is_used() -> None:
+    llm = dbrun.endpoint("python", function="math:sqrt")
+    with llm, pytest.raises(TypeError, match="cannot be pickled: make it where it is used"):
+        pickle.dumps(llm)

@@ -166,3 +166,30 @@ def test_a_native_form_that_is_not_there_is_told_at_its_place(path: Path) -> Non
     path.write_text(SPEC + "response_schema:\n  mode: native\n  schema: {type: object}\n")
     with pytest.raises(SpecError, match=r"spec.yaml:7:9: .*python has no native form"):
         dbrun.load(path)
+
+
+MEMBERS = """\
+name: s
+vars: {tone: x}
+source: {rows: [{text: a}]}
+endpoint: {adapter: openai, base_url: "http://127.0.0.1:9/v1", model: m}
+steps:
+  - {name: one, prompt: "{{ vars.ton }} {{ vars.get('q') }} {{ vars.z | default('') }}"}
+  - name: two
+    when: "steps.one.output and steps['zz']"
+    prompt: "{% if steps.onee.output %}{{ steps.two.output }}{% endif %}"
+sink: o.jsonl
+scores: [{type: contains, expected: "{{ steps.two.output }} {{ vars.nope }}"}]
+"""
+
+
+def test_variables_and_steps_that_are_not_there_are_named(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(MEMBERS)
+    problems, _ = dbrun.validate(tmp_path / "s.yaml", environ={})
+    assert [f"{one.path}: {one.message}; {one.hint}" for one in problems] == [
+        "steps.one.prompt: there is no variable 'ton'; did you mean 'tone'?",
+        "steps.two.prompt: there is no earlier step 'onee'; did you mean 'one'?",
+        "steps.two.prompt: there is no earlier step 'two'; there is only 'one'",
+        "steps.two.when: there is no earlier step 'zz'; there is only 'one'",
+        "scores[0].expected: there is no variable 'nope'; there is only 'tone'",
+    ]

@@ -20,8 +20,9 @@ def look_into(
     known: Collection[str],
     find: Find,
     seen: frozenset[str] = frozenset(),
-) -> tuple[set[str], set[str]]:
-    """The names that *tree* looks up, and the row's columns that it cannot do without.
+) -> tuple[set[str], set[str], set[str]]:
+    """The names that *tree* looks up, the row's columns that it cannot do without, and the
+    `vars.name` and `steps.name` likewise.
 
     Files included under a fixed name are looked into as well. *known* are names that every
     template has. A column counts when it is named on its own or as `row.name`, and nowhere
@@ -29,7 +30,13 @@ def look_into(
     """
     names = meta.find_undeclared_variables(tree) - set(known)
     optional = {node.name for node in _guarded(tree) if isinstance(node, nodes.Name)}
-    columns = (names - optional - _SCOPE_WORDS) | _row_columns(tree)
+    columns = (names - optional - _SCOPE_WORDS) | _members(tree, "row")
+    members = {
+        f"{word}.{member}"
+        for word in ("vars", "steps")
+        if word in names
+        for member in _members(tree, word)
+    }
     for written, line, shares_scope in _references(tree):
         try:
             file, inner = find(written, name)
@@ -41,7 +48,8 @@ def look_into(
         if shares_scope:
             names |= deeper[0]
             columns |= deeper[1]
-    return names, columns
+            members |= deeper[2]
+    return names, columns, members
 
 
 def _references(tree: nodes.Template) -> Iterator[tuple[str, int, bool]]:
@@ -62,20 +70,20 @@ def _guarded(tree: nodes.Template) -> Iterator[nodes.Node]:
             yield used.node
 
 
-def _row_columns(tree: nodes.Template) -> set[str]:
+def _members(tree: nodes.Template, word: str) -> set[str]:
     # `row.get('x')` names a method, not a column.
     left_out = {id(node) for node in _guarded(tree)}
     left_out |= {id(call.node) for call in tree.find_all(nodes.Call)}
     found: set[str] = set()
     for attribute in tree.find_all(nodes.Getattr):
-        if id(attribute) not in left_out and _is_row(attribute.node):
+        if id(attribute) not in left_out and _is(attribute.node, word):
             found.add(attribute.attr)
     for item in tree.find_all(nodes.Getitem):
         named = item.arg.value if isinstance(item.arg, nodes.Const) else None
-        if id(item) not in left_out and _is_row(item.node) and isinstance(named, str):
+        if id(item) not in left_out and _is(item.node, word) and isinstance(named, str):
             found.add(named)
     return found
 
 
-def _is_row(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Name) and node.name == "row"
+def _is(node: nodes.Node, word: str) -> bool:
+    return isinstance(node, nodes.Name) and node.name == word

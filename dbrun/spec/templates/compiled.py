@@ -95,7 +95,7 @@ class Compiler:
         # A plain mapping: Jinja's own is a chain of two, and costs more than all of a render.
         return sandbox.template_class.from_code(sandbox, code, dict(sandbox.globals))
 
-    def _names(self, text: Text, tree: nodes.Template) -> tuple[set[str], set[str]]:
+    def _names(self, text: Text, tree: nodes.Template) -> tuple[set[str], set[str], set[str]]:
         self._sandbox.budget.left = bounds.MAX_STEPS
         return look_into(tree, self._name(text), self._sandbox.globals, self._find)
 
@@ -140,10 +140,11 @@ class _Compiled:
     """What templates and expressions have in common; see `front.Template`."""
 
     def __init__(self, templates: Compiler, text: Text, tree: nodes.Template) -> None:
-        names, columns = templates._names(text, tree)
+        names, columns, members = templates._names(text, tree)
         self.text = text
         self.names = frozenset(names)
         self.columns = frozenset(columns)
+        self.members = frozenset(members)
         self._templates = templates
         self._origin = templates._origin(text)
         self._budget = templates._sandbox.budget

@@ -27,6 +27,7 @@ class Expression(Protocol):
     *names* are the names that are looked up in the scope, those of files included under a fixed
     name among them. *columns* are the row's columns that it cannot do without, as far as the
     text tells: named on their own or as `row.name`, and nowhere under `is defined` or `default`.
+    *members* are the `vars.name` and `steps.name` that it cannot do without.
     """
 
     @property
@@ -37,6 +38,9 @@ class Expression(Protocol):
 
     @property
     def columns(self) -> frozenset[str]: ...
+
+    @property
+    def members(self) -> frozenset[str]: ...
 
     @property
     def place(self) -> str:

@@ -45,7 +45,7 @@ def split(source: str) -> list[str] | None:
 class PlainTemplate:
     """A template of *pieces* (see `split`). *compiled* gives the template that Jinja makes of it.
 
-    *names* and *columns* are as those of Jinja's.
+    *names*, *columns* and *members* are as those of Jinja's.
     """
 
     def __init__(self, text: Text, pieces: Sequence[str], compiled: Callable[[], Template]) -> None:
@@ -54,6 +54,9 @@ class PlainTemplate:
         self.names = frozenset(path[0] for path in paths)
         self.columns = (self.names - _SCOPE_WORDS) | frozenset(
             path[1] for path in paths if path[0] == "row" and len(path) > 1
+        )
+        self.members = frozenset(
+            ".".join(path[:2]) for path in paths if path[0] in ("vars", "steps") and len(path) > 1
         )
         self._pieces = list(pieces)
         self._slots = [
