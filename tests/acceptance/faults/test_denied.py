@@ -12,9 +12,11 @@ REGION = say({"error": {"message": "not in your region"}}, status=403)
 PAY = say({"error": {"message": "Insufficient Balance"}}, status=402)
 QUOTA = say({"error": {"code": "insufficient_quota", "message": "see your plan"}}, status=429)
 
+ROWS = 200
+
 
 def many_rows(bench: Bench) -> None:
-    bench.rows([{"id": f"R-{number}", "text": f"row {number}"} for number in range(200)])
+    bench.rows([{"id": f"R-{number}", "text": f"row {number}"} for number in range(ROWS)])
 
 
 @pytest.mark.parametrize("fault", [PAY, QUOTA], ids=["402", "429 without a plan"])
@@ -28,7 +30,7 @@ def test_an_account_without_money_ends_the_run_at_once(
     assert ended.code == 3
     ended.says("wants to be paid: .*; look after the account's credit, then run the same command")
     assert len(ended.given) < 100
-    bench.mend(lacking=40 - answered)
+    bench.mend(lacking=ROWS - answered)
 
 
 @pytest.mark.parametrize("status", [405, 501])
@@ -42,7 +44,7 @@ def test_a_wrong_method_ends_the_run_at_once(bench: Bench, status: int) -> None:
         "check endpoint.name"
     )
     assert len(ended.given) < 100
-    bench.mend(lacking=40)
+    bench.mend(lacking=ROWS)
 
 
 def test_a_403_for_everything_ends_the_run(bench: Bench) -> None:
@@ -52,7 +54,7 @@ def test_a_403_for_everything_ends_the_run(bench: Bench) -> None:
     assert ended.code == 3
     ended.says("refuses everything that it was asked, 5 times: .*your region; ask its owner")
     assert len(ended.given) < 100
-    bench.mend(lacking=40)
+    bench.mend(lacking=ROWS)
 
 
 def test_a_403_for_one_text_costs_its_row(bench: Bench) -> None:
