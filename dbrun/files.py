@@ -19,6 +19,9 @@ COMPRESSED = (".gz", ".zst")
 
 _CHUNK = 1 << 20
 
+# Compressed bytes at a time: few, for each can stand for many thousand.
+_PACKED = 1 << 12
+
 # Some network and FUSE file systems do not know fsync; there is nothing one could do instead.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 
@@ -204,16 +207,8 @@ def decompressor(path: str) -> Callable[[Any], IO[bytes]]:
             IO[bytes], _Owning(gzip.GzipFile(fileobj=stream, mode="rb"), stream)
         )
     if path.endswith(".zst"):
-        zstandard = _zstandard()
-        return lambda stream: cast(
-            IO[bytes],
-            io.BufferedReader(
-                zstandard.ZstdDecompressor().stream_reader(
-                    stream, read_across_frames=True, closefd=True
-                ),
-                _CHUNK,
-            ),
-        )
+        frame = _zstandard().ZstdDecompressor().decompressobj
+        return lambda stream: cast(IO[bytes], io.BufferedReader(_Frames(stream, frame), _CHUNK))
     return lambda stream: cast(IO[bytes], stream)
 
 
@@ -247,6 +242,48 @@ class _Owning(io.BufferedReader):
     def close(self) -> None:
         super().close()
         self._owned.close()
+
+
+class _Frames(io.RawIOBase):
+    """The content of a `.zst` file, one frame after another. zstandard's own reader takes the
+    end of a file that was cut off for the end of its content."""
+
+    def __init__(self, stream: IO[bytes], frame: Callable[[], Any]) -> None:
+        self._stream = stream
+        self._frame = frame
+        self._open: Any = None
+        self._packed = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and self._feed():
+            pass
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+    def _feed(self) -> bool:
+        """Decompress a little more; False at the end of the file."""
+        packed = self._packed or self._stream.read(_PACKED)
+        if not packed:
+            if self._open is not None:
+                raise EOFError("the file ends in the middle of its content")
+            return False
+        if self._open is None:
+            self._open = self._frame()
+        self._ready = memoryview(self._open.decompress(packed))
+        self._packed = self._open.unused_data
+        if self._open.eof:
+            self._open = None
+        return True
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
 
 
 def _write(path: str, data: bytes) -> None:

@@ -124,6 +124,19 @@ def test_bare(path: str, stem: str) -> None:
     assert files.bare(path) == stem
 
 
+@pytest.mark.parametrize("lost", [1, 4, 5, 40])
+def test_a_zst_file_that_was_cut_off_is_not_taken_for_whole(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "x.jsonl.zst"
+    lines = [b'{"a":%d}\n' % number for number in range(5000)]
+    packed = zstandard.compress(b"".join(lines[:-1]))
+    path.write_bytes(packed + zstandard.compress(lines[-1]))
+    with files.open_in(str(path)) as whole:
+        assert list(whole) == lines
+    path.write_bytes(packed[:-lost])
+    with files.open_in(str(path)) as cut_off, pytest.raises(EOFError, match="in the middle"):
+        list(cut_off)
+
+
 def test_zstandard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.zst").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "zstandard", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from ..client.auth import Auth, NoAuth, Sender, token_refused
 from ..client.credentials import Headers, mask
@@ -24,6 +24,8 @@ from .payload import dumps, loads, one_line
 from .senders import exchange_of, make_transport, secret_reader
 from .wires.base import Wire, malformed
 from .wires.common import usage_of
+
+_Error = TypeVar("_Error", bound=DbrunError)
 
 _SHORTEST_KEY = 16
 _WAIT = ("retry-after", "retry-after-ms")
@@ -155,8 +157,9 @@ class HttpAdapter:
         return self.wire.native_schema(schema, name)
 
     def describe(self) -> Mapping[str, Json]:
-        """The adapter and the URL."""
-        return {"adapter": self.spec.adapter, "url": self.url}
+        """The adapter and the URL, without credentials that are part of it."""
+        url = mask(self.auth.mask(self.url), self._declared.secrets)
+        return {"adapter": self.spec.adapter, "url": url}
 
     def checkup(self, timeout: float) -> list[Check]:
         """What `dbrun doctor` looks at: whether the server answers, and that the credentials that
@@ -308,8 +311,8 @@ class HttpAdapter:
         said = read(status, response.body).message
         return malformed(f"the endpoint answered with {kind} in place of JSON: {said}", status)
 
-    def masked(self, error: EndpointError | RunError) -> EndpointError | RunError:
-        """*error* without the credentials that the server may have echoed."""
+    def masked(self, error: _Error) -> _Error:
+        """*error* without the credentials that the server, or a user's function, may have said."""
         if isinstance(error, Refused) and error.verdict is not None:
             self.masked(error.verdict)
         clean = mask(self.auth.mask(error.message), self._declared.secrets)

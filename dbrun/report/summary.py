@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _LONGEST = 160  # characters of a failure's message
 _WIDTH = 10  # of the left column
+_ANSWERED = frozenset({"invalid_output", "content_filter"})
+"""Error classes of answers, which the journal keeps."""
+
 _NOT_OF_THE_MOMENT = frozenset({"render", "transform", "rejected", "context_length"})
 """Error classes that the same command meets again while spec and rows stay as they are."""
 
@@ -211,8 +214,8 @@ def _alike(run: Run) -> Iterator[tuple[tuple[str, str, str], int]]:
 def _mend(errors: Mapping[str, int]) -> str:
     if "unanswered" in errors:
         return "run without --replay to ask for the answers that are missing"
-    if "invalid_output" in errors:
-        return "--only-errors asks for these rows again; otherwise the same answers are read again"
+    if not _ANSWERED.isdisjoint(errors):
+        return "--only-errors asks for these rows again; otherwise answers that came are read again"
     if set(errors) <= _NOT_OF_THE_MOMENT:
         return "as they are they fail again: mend the spec or the rows, then run the same command"
     return "run the same command again to try these rows again"

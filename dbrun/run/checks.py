@@ -254,7 +254,7 @@ class _Checks:
         prefix = f"{step.path}." if step.path else ""
         if adapter.prompt_kind == "text" and has_messages:
             yield Problem(
-                where=step.where,
+                where=step.places.get("messages", step.where),
                 path=f"{prefix}messages",
                 message="this endpoint takes a text, not messages",
                 hint="write `prompt`, or set the endpoint's task to chat",

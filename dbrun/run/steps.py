@@ -54,6 +54,12 @@ class Step:
     price: Price | None = None
     places: Mapping[str, Mark] = field(default_factory=dict)
 
+    def keep_secret(self, error: RowError) -> None:
+        """Take the endpoint's credentials out of *error*: functions see the environment."""
+        masked = getattr(self.asker.adapter, "masked", None)
+        if masked is not None:
+            masked(error)
+
     def place_of(self, error: RowError) -> str | None:
         """Where *error* comes from: the parameter in the spec that the endpoint refuses, if it
         names one, else the step."""

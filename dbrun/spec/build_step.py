@@ -82,7 +82,7 @@ def _step(site: Site, node: Node, path: Path, name: str, endpoints: Endpoints) -
 
 def _places(step: Node, params: Node | None) -> dict[str, Mark]:
     """Where in the file each field of a request comes from."""
-    named = {name: step.get(name) for name in ("stop", "response_schema")}
+    named = {name: step.get(name) for name in ("prompt", "messages", "stop", "response_schema")}
     if params is not None and isinstance(params.value, dict):
         named.update(params.value)
     return {name: node.key_place.mark for name, node in named.items() if node is not None}

@@ -199,9 +199,17 @@ class _Composer:
                 self.findings.add(at, path, str(error), "put it in quotes if text is meant")
                 value = None
         if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-            self.findings.add(at, path, "half of a surrogate pair", "write the character itself")
+            value = self._paired(value, at, path)
         empty = value is None and start == end
         return Node(value=value, at=at, loose=empty, empty=empty)
+
+    def _paired(self, text: str, at: Place, path: Path) -> str:
+        """*text* with each character that JSON escapes as a pair of surrogates put together."""
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self.findings.add(at, path, "half of a surrogate pair", "write the character itself")
+            return text
 
     def _block(self, start: int, end: int, path: Path) -> int:
         """Where the header of a block scalar ends, which is all of it that is underlined."""

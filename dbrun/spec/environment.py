@@ -165,7 +165,7 @@ class Environment:
             scalar = isinstance(found.value, (bool, int, float))
             if scalar and "string" in types and not is_type(found.value, types):
                 found = found.with_value(json.dumps(found.value))
-            elif isinstance(found.value, str) and types:
+            elif isinstance(found.value, str) and (types or _is_environments(found)):
                 found = found.with_value(_read(found.value, types, area))
             # The place is this one, but a path starts where the variable's value was written.
             at = replace(node.at, folder=found.at.folder)
@@ -239,6 +239,12 @@ class Environment:
 
 def _is_variable(path: Path) -> bool:
     return len(path) == 2 and path[0] == "vars" and isinstance(path[1], str)
+
+
+def _is_environments(variable: Node) -> bool:
+    """Whether the value is that of `${NAME}` alone, which has no type of its own."""
+    alone = _ALONE.fullmatch(variable.raw or "")
+    return alone is not None and _VARIABLE.fullmatch(alone[1]) is None
 
 
 def _read(text: str, types: set[str], area: _Area) -> Json:

@@ -11,7 +11,7 @@ from ..types import Json
 from . import hints
 from .document import parse, read
 from .matrix import covered_by
-from .merge import nested, overlay
+from .merge import laid_at, overlay
 from .nodes import Findings, Node, Path, Place, plain, walk
 from .variables import with_variables
 from .wording import found
@@ -224,10 +224,10 @@ def _override(root: Node, text: str, findings: Findings) -> Node:
     node = _parsed(value, path, place, findings)
     if node is None:
         return root
-    if parts[0] == "steps" and len(parts) == 2 and not isinstance(node.value, dict):
+    if parts[0] == "steps" and len(parts) == 2 and not isinstance(node.value, (dict, type(None))):
         findings.add(place, path, f"wants a mapping, found {found(node)}")
         return root
-    return overlay(root, nested(parts, node, place)) or root
+    return laid_at(root, parts, node, place)
 
 
 def _parsed(text: str, path: Path, place: Place, findings: Findings) -> Node | None:

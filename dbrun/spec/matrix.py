@@ -11,7 +11,7 @@ from ..frozen import frozen
 from ..types import Json
 from . import hints
 from .conditions import same
-from .merge import nested, overlay
+from .merge import laid_at
 from .nodes import Findings, Node, Path, entries, plain
 
 ROOTS = (
@@ -245,7 +245,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _merged(base: Node, combination: Combination) -> Node:
     for path, one in combination.items():
-        base = overlay(base, nested(path.split("."), one.value, one.value.at)) or base
+        base = laid_at(base, path.split("."), one.value, one.value.at)
     return base
 
 

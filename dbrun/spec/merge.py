@@ -150,12 +150,23 @@ def _name_of(step: Node) -> str | None:
     return name.value if name is not None and isinstance(name.value, str) else None
 
 
-def nested(parts: Sequence[str], node: Node, place: Place) -> Node:
+def laid_at(root: Node, parts: Sequence[str], node: Node, place: Place) -> Node:
+    """*root* with *node*, which is written at *place*, laid over what it has at *parts*."""
+    steps = root.get("steps")
+    if parts[:1] == ["steps"] and len(parts) == 2 and node.value is None and steps is not None:
+        kept = [step for step in steps.value if _name_of(step) != parts[1]]
+        return root.with_value({**root.value, "steps": steps.with_value(kept)})
+    return overlay(root, _nested(parts, node, place)) or root
+
+
+def _nested(parts: Sequence[str], node: Node, place: Place) -> Node:
     """*node* as the only value of mappings within each other, from the top of the spec."""
     if parts[:1] == ["steps"] and len(parts) > 1:
         name = Node(value=parts[1], at=place, key=place)
-        step = nested(parts[2:], node, place)
-        named = step.with_value({"name": name, **step.value})
+        step = _nested(parts[2:], node, place)
+        # What is no mapping is left as it is, for the schema to refuse.
+        is_step = isinstance(step.value, dict)
+        named = step.with_value({"name": name, **step.value}) if is_step else step
         return Node(value={"steps": Node(value=[named], at=place, key=place)}, at=place)
     for part in reversed(parts):
         node = Node(value={part: replace(node, key=place)}, at=place)

@@ -108,8 +108,8 @@ class EndpointSpec:
 class StepSpec:
     """One prompt of a pipeline.
 
-    *places* are the marks of what a request's fields come from: of each of `params`, of `stop`
-    and of `response_schema`.
+    *places* are the marks of what a request's fields come from: of `prompt` or `messages`, of
+    each of `params`, of `stop` and of `response_schema`.
     """
 
     name: str

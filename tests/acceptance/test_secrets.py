@@ -54,6 +54,28 @@ def test_of_a_run_whose_endpoint_repeats_them(
     assert TOKEN.encode() not in everything(project)
 
 
+@pytest.mark.parametrize("hook", ["input", "output"])
+def test_of_a_function_that_says_them(hook: str, project: Project, named: FakeWorkspace) -> None:
+    project.write(
+        "loud.py",
+        "import os\n\ndef f(*_, **__):\n    raise ValueError('no: ' + os.environ['MY_VALUE'])\n",
+    )
+    project.write("tickets.yaml", WITH_TOKEN + f"transforms: {{{hook}: 'loud:f'}}\n")
+    assert project.run("tickets.yaml", "--debug").code == 1
+    written = everything(project)
+    assert TOKEN.encode() not in written
+    assert b"loud:f raised ValueError: no: ***" in written
+
+
+def test_of_an_address_that_holds_them(project: Project, named: FakeWorkspace) -> None:
+    endpoint = "{adapter: openai, base_url: '${MY_HOST}/${MY_VALUE}', api_key: {env: MY_VALUE}}"
+    spec = SPEC.replace("{adapter: databricks, name: chat, task: chat}", endpoint)
+    project.write("tickets.yaml", spec)
+    assert project.run("tickets.yaml", "-v").code == 3
+    assert TOKEN.encode() not in everything(project)
+    assert b"/***/chat/completions" in project.bytes("out/tickets.run.json.partial")
+
+
 def test_of_a_run_whose_token_is_refused(project: Project, named: FakeWorkspace) -> None:
     named.revoke()
     assert project.run("tickets.yaml", "--debug").code == 3

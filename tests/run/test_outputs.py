@@ -41,6 +41,7 @@ LABEL = output_check(
         ('```json\n{"label":"a"}\n```', {"label": "a"}),
         ('```\n{"label":"a"}\n```\n', {"label": "a"}),
         ("```json\n[1,\n2]```", [1, 2]),
+        ("```JSON\r\n[1,\r\n2]\r\n```\r\n", [1, 2]),
         ("12", 12),
     ],
 )

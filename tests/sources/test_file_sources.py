@@ -125,6 +125,7 @@ def test_the_digest_of_several_files_is_that_of_their_bytes_in_order(
         ("x.jsonl.gz", gzip.compress(b'{"a":1}\n' * 1000, mtime=0)[:-20]),
         ("x.jsonl.gz", b"no gzip"),
         ("x.jsonl.zst", b"no zstandard"),
+        ("x.jsonl.zst", zstandard.compress(b'{"a":1}\n' * 1000)[:-4]),
     ],
 )
 def test_broken_compression_is_said(

@@ -92,6 +92,7 @@ def test_separators_within_a_line_are_no_line_ends() -> None:
         ("a: '<<'\n'<<': 1", {"a": "<<", "<<": 1}),
         ("---\na: 1\n...\n", {"a": 1}),
         ('a: "\\U0001F600"', {"a": "\U0001f600"}),
+        ('{"\\ud83d\\ude00": "x\\ud83d\\ude00"}', {"\U0001f600": "x\U0001f600"}),
     ],
 )
 def test_reads(text: str, data: Any) -> None:

@@ -91,6 +91,9 @@ def test_texts(text: str, found: str) -> None:
         ({"vars": {"a": 5}, "limits": {"window": "${vars.a}"}}, ("limits", "window"), 5),
         ({"vars": {"a": "5"}, "limits": {"window": "${vars.a}"}}, ("limits", "window"), 5),
         ({"vars": {"a": "5"}, "source": {"id": "${vars.a}"}}, ("source", "id"), "5"),
+        ({"vars": {"a": "5"}, "params": {"b": "${vars.a}"}}, ("params", "b"), "5"),
+        ({"vars": {"a": "${N}"}, "params": {"b": "${vars.a}"}}, ("params", "b"), 5),
+        ({"vars": {"a": "${N}"}, "params": {"b": "x${vars.a}"}}, ("params", "b"), "x5"),
         (
             {"endpoint": {"adapter": "${NOWHERE:-local}", "threads": "${N}"}},
             ("endpoint", "threads"),

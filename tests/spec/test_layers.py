@@ -127,6 +127,7 @@ def test_targets(tmp_path: Path) -> None:
         ("params.z=a=b", {"params": {"z": "a=b"}}),
         ("steps.s.stop=[a]", {"steps": [{"name": "s", "prompt": "p", "stop": ["a"]}]}),
         ("steps.s.prompt=null", {"steps": [{"name": "s"}]}),
+        ("steps.s=null", {"steps": []}),
         ("vars.a=5", {"vars": {"a": 5}}),
     ],
 )

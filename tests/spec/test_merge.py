@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.spec.document import parse
-from dbrun.spec.merge import overlay
+from dbrun.spec.merge import laid_at, overlay
 from dbrun.spec.nodes import Node, from_plain, plain
 
 
@@ -223,6 +223,20 @@ def test_values_keep_their_places() -> None:
     assert str(limits.value["attempts"].at.mark) == "over.yaml:3:20"
     assert str(limits.key.mark) == "over.yaml:3:1"
     assert str(found.value["name"].at.mark) == "base.yaml:4:7"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "steps"),
+    [
+        ("steps.a.when", "y", [{"name": "a", "when": "y"}, {"name": "b"}]),
+        ("steps.a", "{when: y}", [{"name": "a", "when": "y"}, {"name": "b"}]),
+        ("steps.a", "null", [{"name": "b"}]),
+        ("steps.a", "5", [{"name": "a"}, {"name": "b"}, 5]),  # for the schema to refuse
+    ],
+)
+def test_laid_at_a_step(path: str, value: str, steps: Any) -> None:
+    root, node = read("{name: t, steps: [{name: a}, {name: b}]}"), read(value)
+    assert plain(laid_at(root, path.split("."), node, node.at)) == {"name": "t", "steps": steps}
 
 
 DATA = st.recursive(
