@@ -22,6 +22,10 @@ from .waiting import Gate, Pause
 LOOK_UP = 0.5
 """Seconds after which somebody who waits looks whether the run was stopped."""
 
+_CORRECTED = 0.1
+"""Seconds after which the first in line looks whether calls in flight took fewer tokens than was
+estimated: their estimates can have put the wait minutes off."""
+
 
 class Outcome(enum.Enum):
     """What became of a call, as far as the pace is concerned."""
@@ -255,6 +259,8 @@ class Limiter:
                         return True
                     wait = self._wait(now, waiter.tokens) if self._line[0] is waiter else math.inf
                     waiter.asleep = wait < math.inf
+                    if waiter.asleep and self._tokens and self._in_flight:
+                        wait = min(wait, _CORRECTED)
                     waiter.gate = gate = Gate(LOOK_UP)
                 await (Pause(self._clock, wait, stop) if waiter.asleep else gate)
         except BaseException:

@@ -327,6 +327,18 @@ def test_a_small_request_does_not_overtake_a_large_one(unhurried):
     assert order == ["large", "small"]
 
 
+def test_tokens_given_back_let_the_first_in_line_through(unhurried):
+    limiter = Limiter(Limits(tokens_per_minute=600), Concurrency.fixed(8), Clock())
+    stop = threading.Event()
+    assert acquire(limiter, stop, (5000, 0))  # a debt of minutes, by the estimate
+    results: list[bool] = []
+    first = start(1, lambda: results.append(acquire(limiter, stop, (5, 0))))
+    wait_until(lambda: limiter._line and limiter._line[0].asleep)
+    limiter.release(Outcome.success, estimate=(5000, 0), tokens=(1, 0))
+    first[0].join(5)
+    assert results == [True]
+
+
 def test_one_who_gives_up_does_not_hold_up_the_next():
     limiter = Limiter(Limits(), Concurrency.fixed(1), Clock())
     never, stop = threading.Event(), threading.Event()
