@@ -68,6 +68,10 @@ class Resolver:
                 if not callable(value):
                     message = f"'{reference.path}' is no function but a {type(value).__name__}"
                     raise SpecError([_problem(reference, message)])
+                if inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value):
+                    message = f"'{reference.path}' is async, and nothing would await it"
+                    hint = "write a plain def, with asyncio.run in it"
+                    raise SpecError([_problem(reference, message, hint)])
                 return value  # type: ignore[no-any-return]
         raise SpecError([lacking or self._not_found(reference)])
 

@@ -25,8 +25,6 @@ def check_signature(
     *names* are the keywords it will be called with: its `kwargs`, and for `input` the fields
     of the request. A function whose signature cannot be read (some builtins) passes.
     """
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        return "is async, and nothing would await it; write a plain def, with asyncio.run in it"
     signature = signature_of(function)
     if signature is None:
         return None

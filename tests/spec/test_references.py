@@ -201,6 +201,7 @@ def test_a_module_made_by_hand_counts_as_installed(
         ("functions.trmi", "module 'functions' has no 'trmi'; it has trim, parse_label, Tool"),
         ("functions:Tool.rum", "class 'functions.Tool' has no 'rum'; it has run"),
         ("functions:LIMIT", "'functions:LIMIT' is no function but a int"),
+        ("asyncio:sleep", "'asyncio:sleep' is async, and nothing would await it; write a plain"),
         (
             "functons:trim",
             "cannot import 'functons:trim': there is no module 'functons' among the installed "
@@ -283,7 +284,6 @@ def with_row(prompt: str, row: Any, **rest: Any) -> Any: ...
 def of_text(text: str, *, row: Any, raw: Any) -> Any: ...
 def positional_row(text: str, row: Any) -> Any: ...
 def with_option(text: str, *, labels: Any) -> Any: ...
-async def awaited(text: str) -> Any: ...
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,6 @@ async def awaited(text: str) -> Any: ...
         (no_argument, "function", (), None),
         (plain_row, "function", (), "cannot be called as fn(**kwargs)"),
         (dict, "row", (), None),
-        (awaited, "output", (), "is async, and nothing would await it; write a plain def"),
     ],
 )
 def test_signatures(
