@@ -42,8 +42,10 @@ _UNJUDGED = "–"
 
 
 def verdict(comparison: Comparison) -> str:
-    """`2 regressions`, or that there is none."""
-    number = len(comparison.regressions)
+    """`2 regressions`, or that there is none, or that this cannot be said of any record."""
+    number, counts = len(comparison.regressions), comparison.counts
+    if not number and counts.paired == counts.unanswered:
+        return "nothing to compare"
     return counted(number, "regression") if number else "no regressions"
 
 

@@ -59,6 +59,20 @@ def test_what_has_no_answer_is_no_regression(
     assert "no answer in the journal on one side" in text
 
 
+def test_first_results_have_nothing_to_be_compared_with(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.git("rm", "-qr", "out")
+    project.git("commit", "-qm", "no results")
+    project.git("branch", "-f", "main")
+    project.write("pipelines/prompts/ask.j2", "Say: {{ text | upper }}")
+    project.run()
+    text = said(capsys, "--base", "main", "--fail-on", "regression")
+
+    assert text.startswith("pipelines/tickets.yaml: nothing to compare\n")
+    assert "3 of 3 records lack an answer in the journal" in " ".join(text.split())
+
+
 def test_other_rows_and_new_specs_are_no_mistake(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +83,7 @@ def test_other_rows_and_new_specs_are_no_mistake(
     text = said(capsys, "--base", "main")
 
     assert "does not have this spec: it is new" in " ".join(text.split())
+    assert "pipelines/fresh.yaml: nothing to compare\n" in text
     assert "no variant" not in text
     assert "1 record only in NEW" in text
 
