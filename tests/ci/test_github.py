@@ -9,7 +9,7 @@ from fakes.github import BOT, FakeGitHub
 from fakes.scripted import Ticking
 
 from dbrun.ci.github import Comments, NoComment
-from dbrun.ci.page import marker
+from dbrun.ci.page import MOST_CHARACTERS, marker, page
 from dbrun.client.transport import Transport
 
 OURS = marker("")
@@ -41,6 +41,13 @@ def test_the_first_comment_is_made_and_then_kept_up_to_date(github: FakeGitHub) 
     assert first == second
     assert first.startswith("https://github.example/me/project/pull/7#")
     assert github.bodies == [f"{OURS}\ntwo"]
+
+
+def test_the_longest_page_is_a_comment(github: FakeGitHub) -> None:
+    upsert(github, page([], title="t", diff="<b>é</b>\n" * 20_000))
+    assert len(github.bodies[0]) > MOST_CHARACTERS - 2000
+    with pytest.raises(NoComment, match="422 Validation Failed"):
+        upsert(github, "x" * 65_536)
 
 
 @pytest.mark.parametrize("before", [0, 99, 100, 101, 250])

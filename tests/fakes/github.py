@@ -9,6 +9,7 @@ from typing import Any
 from fakes.server import Received, Reply, Server, as_json
 
 BOT = {"login": "github-actions[bot]", "type": "Bot"}
+MOST_CHARACTERS = 65_536
 _COMMENTS = re.compile(r"/repos/me/project/issues/(\d+)/comments")
 _COMMENT = re.compile(r"/repos/me/project/issues/comments/(\d+)")
 
@@ -70,6 +71,9 @@ class FakeGitHub:
             return as_json({"login": self.login})
         if received.method != "GET" and not self.may_write:
             return as_json({"message": "Resource not accessible by integration"}, 403)
+        if received.method != "GET" and len(received.json["body"]) > MOST_CHARACTERS:
+            said = f"Body is too long (maximum is {MOST_CHARACTERS} characters)"
+            return as_json({"message": "Validation Failed", "errors": [{"message": said}]}, 422)
         if found := _COMMENTS.fullmatch(received.path):
             assert found[1] == "7"
             if received.method == "POST":
