@@ -181,6 +181,18 @@ def test_charts_are_drawn_and_theme_changes(opened: Open) -> None:
     assert len(grounds) == 2
 
 
+def test_bars_of_a_chart_are_comparable(opened: Open) -> None:
+    small, large = "model=small", "model=large"
+    page = opened(
+        {**row, "scores": {"right": {"value": row["variant"] == small or number % 3 > 0}}}
+        for number, row in enumerate(rows(20, [small, large]))
+    )
+    tracks = page.find_elements(By.CSS_SELECTOR, ".lines .track")
+    shares = [found.text for found in page.find_elements(By.CSS_SELECTOR, ".lines .number")]
+    assert len(set(map(len, shares))) == len(shares) == 2
+    assert len({track.size["width"] for track in tracks}) == 1
+
+
 def test_variants_are_set_side_by_side_with_word_diffs(opened: Open) -> None:
     page = opened(rows(20, ["model=small", "model=large"]))
     assert told(page) == "40 records"

@@ -4,6 +4,7 @@ const LIGHT = ["#2f6be0", "#d9700f", "#0f8f6b", "#a63fbf", "#c2334d", "#64748b",
 const DARK = ["#7fabff", "#f0a35a", "#4fcfa6", "#d48be8", "#f08b9d", "#a3b0c2", "#5fc9e3", "#d3c25c"];
 const BINS = 24;
 const MOST_SIDES = 8;
+const WHOLE = Array.from({ length: 45 }, (_, place) => [1, 2, 5][place % 3] * 10 ** Math.floor(place / 3)); // between ticks
 
 function isDark() { return document.documentElement.hasAttribute("data-dark"); }
 function colour(side) { return (isDark() ? DARK : LIGHT)[side % LIGHT.length]; }
@@ -112,7 +113,7 @@ function distribution(title, unit, read, draw) {
     fill: colour(side) + (drawn.length > 1 ? "22" : "cc"),
     paths: drawn.length > 1 ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.bars({ size: [0.92, 60] }),
     points: { show: false },
-  })), { x: [places[0] - width * 0.6, places[bins - 1] + width * 0.6], unit });
+  })), { x: [places[0] - width * 0.6, places[bins - 1] + width * 0.6], unit, isWhole });
   return true;
 }
 
@@ -139,24 +140,35 @@ function limitCharts(draw) {
       draw(`Calls at a time${about.files.length > 1 ? `, ${file.label}` : ""}`, shown(limit.endpoint), body);
       plot(body, [history.map((step) => step[0]), history.map((step) => step[1])], [{
         label: "limit", stroke: colour(0), width: 2, fill: colour(0) + "22", paths: uPlot.paths.stepped({ align: 1 }), points: { show: false },
-      }], { unit: "seconds", x: null });
+      }], { unit: "seconds", x: null, isWhole: false });
     }
   }
 }
 
-function plot(body, data, series, { x, unit }) {
+// As many digits as tell them apart; where the room of each tick is known, as many labels as fit.
+function tickLabels(ticks, room = Infinity) {
+  let labels = [];
+  for (let digits = 3; digits < 16 && new Set(labels).size < Math.max(1, ticks.length); digits++) {
+    const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: digits });
+    labels = ticks.map((tick) => short.format(tick));
+  }
+  const widest = 8 + 6.5 * Math.max(0, ...labels.map((label) => label.length));
+  const every = Math.ceil(widest / room) || 1;
+  return labels.map((label, place) => (place % every ? "" : label));
+}
+
+function plot(body, data, series, { x, unit, isWhole }) {
   const style = getComputedStyle(document.documentElement);
   const soft = style.getPropertyValue("--soft").trim(), line = style.getPropertyValue("--line").trim();
   const font = "11px system-ui, sans-serif";
   const axis = { stroke: soft, font, ticks: { show: false }, grid: { stroke: line, width: 1 } };
-  const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
   const made = new uPlot({
     width: Math.max(220, body.clientWidth), height: 156,
-    legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
+    legend: { show: false }, cursor: { show: false }, padding: [8, 16, 0, 0],
     scales: { x: { time: false, range: x ? () => x : undefined }, y: { range: (_, __, most) => [0, most * 1.08 || 1] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 26, gap: 3, label: unit, labelSize: 15, labelGap: 0, labelFont: font, space: 46, values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
-      { ...axis, size: 42, space: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000], values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
+      { ...axis, grid: { show: false }, size: 26, gap: 3, label: unit, labelSize: 15, labelGap: 0, labelFont: font, space: 46, values: (_, ticks, __, room) => tickLabels(ticks, room), ...(isWhole && { incrs: WHOLE }) },
+      { ...axis, size: 42, space: 34, values: (_, ticks) => tickLabels(ticks), incrs: WHOLE },
     ],
     series: [{}, ...series],
   }, data, body);
