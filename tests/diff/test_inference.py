@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 import sys
 
 import pytest
@@ -66,6 +67,10 @@ def test_a_mean_is_judged_as_from_the_raw_data(
     assert found.interval is not None
     assert found.interval == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-6)
     assert found.p == pytest.approx(known.pvalue, rel=1e-6, abs=1e-12)
+    # Cohen's d_z is the paired t over the root of the number of pairs.
+    assert found.effect == pytest.approx(
+        known.statistic / math.sqrt(len(pairs)), rel=1e-6, abs=1e-9
+    )
     assert found.delta == pytest.approx(math.fsum(differences) / len(pairs), abs=1e-6)
     assert (found.old, found.new) == (
         pytest.approx(math.fsum(old) / len(old), abs=1e-6),
@@ -146,6 +151,18 @@ def test_repeats_of_a_row_make_no_more_rows() -> None:
     assert known.noise is None
     # Three rows of two repeats, each 1 from their mean; three of fifty that agree.
     assert found.noise == pytest.approx(math.sqrt(6 / (3 + 3 * 49)))
+
+
+@given(st.lists(st.lists(st.integers(-99, 99), min_size=2, max_size=5), min_size=1, max_size=5))
+def test_noise_is_the_error_of_an_analysis_of_variance(rows: list[list[int]]) -> None:
+    judged = Judged()
+    for repeats in rows:
+        judged.add(repeats, [sum(repeats)])
+    # The mean square within groups: their variances, each by its degrees of freedom.
+    within = sum(statistics.variance(repeats) * (len(repeats) - 1) for repeats in rows)
+    freedom = sum(len(repeats) - 1 for repeats in rows)
+    found = judged.delta("s", "higher", 0.95).noise
+    assert found == pytest.approx(math.sqrt(within / freedom), abs=1e-9)
 
 
 def test_booleans_with_repeats_are_shares() -> None:
