@@ -256,9 +256,9 @@ class Rejected(EndpointError):
 class Refused(Rejected):
     """The endpoint refused this request, and perhaps would refuse any (403, 405, 501).
 
-    Where the first *patience* calls of a run are refused so, and none is answered, it is not for
-    what they ask: the run ends with *verdict*. A call that is refused while others are answered
-    costs its row only.
+    Where the first *patience* calls of a run are refused so, or that many more than are still
+    under way, and none is answered, it is not for what they ask: the run ends with *verdict*. A
+    call that is refused while others are answered costs its row only.
     """
 
     patience: int = 1

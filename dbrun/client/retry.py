@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 
 from ..clock import Clock
-from ..errors import EndpointDown, EndpointError, RateLimited, Warming
+from ..errors import EndpointDown, EndpointError, RateLimited, Refused, Warming
 from ..frozen import frozen
 from ..types import Json
 
@@ -80,7 +80,8 @@ class RetryPolicy:
 
 class Breaker:
     """Notices that an endpoint is down: nothing succeeded for *retry_for* seconds while requests
-    failed retryably. The time runs from the first failure after the last success. Thread-safe."""
+    failed retryably, the time counted from the first failure after the last success; or that it
+    refuses whoever asks. Thread-safe."""
 
     def __init__(self, retry_for: float, clock: Clock) -> None:
         self._retry_for = retry_for
@@ -88,6 +89,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._since: float | None = None
         self._last_success = float("-inf")
+        self._refused: set[int] = set()
         self.was_reached = False
         """Whether the endpoint ever answered, with what answer ever."""
 
@@ -121,6 +123,26 @@ class Breaker:
                 "look at the endpoint, then run the same command to continue; "
                 "limits.retry_for waits longer",
             )
+
+    def refused(self, error: Refused, turn: int, under_way: int) -> None:
+        """The *turn*-th call, from 0, was refused, and *under_way* others have no answer yet.
+
+        Calls that take long must not hold up the verdict, and refusals, which are quick, must not
+        give it before the first calls had the time to be answered: hence either the first calls
+        are all refused, or more than are still under way.
+
+        Raises:
+            RunError: nothing ever succeeded, and that is not for what the rows say.
+        """
+        if error.verdict is None or self._last_success > -math.inf:
+            return
+        with self._lock:
+            self._refused.add(turn)
+            first = sum(one < error.patience for one in self._refused)
+            enough = error.patience + under_way
+            is_everybody = first >= error.patience or len(self._refused) >= enough
+        if is_everybody:
+            raise error.verdict from error
 
     def idle(self) -> float:
         """Seconds since the last success; infinity if there was none."""

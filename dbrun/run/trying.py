@@ -24,6 +24,7 @@ from ..errors import (
     Interrupted,
     RateLimited,
     Refused,
+    RunError,
     TimedOut,
     Unavailable,
     Unreachable,
@@ -108,7 +109,6 @@ class Caller:
         self._purse = purse if price is not None else None
         self._price = price
         self._turns = itertools.count()
-        self._first_refused: set[int] = set()
 
     def by(self, call: Calling) -> Caller:
         """The same endpoint within the same limits, called in another way."""
@@ -226,14 +226,15 @@ class Caller:
         """One of the calls was refused, the *turn*-th that was begun.
 
         Raises:
-            RunError: all of the first ones were, and no answer is known from earlier runs.
+            RunError: everybody is, and no answer is known from earlier runs.
         """
-        if turn >= error.patience or self._counters.reused:
+        if self._counters.reused:
             return
-        self._first_refused.add(turn)
-        if len(self._first_refused) >= error.patience and error.verdict is not None:
+        try:
+            self._breaker.refused(error, turn, self.limiter.in_flight)
+        except RunError:
             self._counters.count_lost(error.maybe_paid)
-            raise error.verdict from error
+            raise
 
     def _count_refused(self) -> None:
         """Count the answers that became no `EndpointError`: those to refused credentials, and

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from dbrun.client.retry import LONGEST_WAIT, Breaker, RetryPolicy, parse_retry_after
 from dbrun.errors import (
+    AuthError,
     EndpointDown,
     EndpointError,
     Malformed,
     RateLimited,
+    Refused,
     Rejected,
     TimedOut,
     Unavailable,
@@ -270,6 +272,34 @@ def test_refusals_say_nothing_about_the_endpoint():
     clock.time += 99
     breaker.failed(Rejected("x", 400))
     breaker.failed(Unavailable("x"))
+
+
+@pytest.mark.parametrize(
+    ("turns", "under_way", "is_everybody"),
+    [
+        ([0, 1], 4, False),  # patience is 3
+        ([0, 1, 2], 60, True),  # the first calls, whatever the others bring
+        ([2, 1, 0], 60, True),
+        ([1, 2, 3, 4], 60, False),  # refusing is quick: the first call may yet be answered
+        ([1, 2, 3, 4], 2, False),
+        ([1, 2, 3, 4, 5], 2, True),  # the first call hangs, and nobody else gets in
+        ([1, 1, 1, 1, 1], 2, False),
+    ],
+)
+@pytest.mark.parametrize("answered", [False, True])
+def test_whether_everybody_is_refused(turns, under_way, is_everybody, answered):
+    breaker = Breaker(100, Hand())
+    error = Refused("x", 403)
+    error.patience, error.verdict = 3, AuthError("denied", "ask for access")
+    if answered:
+        breaker.succeeded()
+    for turn in turns[:-1]:
+        breaker.refused(error, turn, under_way)
+    if is_everybody and not answered:
+        with pytest.raises(AuthError, match="denied"):
+            breaker.refused(error, turns[-1], under_way)
+    else:
+        breaker.refused(error, turns[-1], under_way)
 
 
 @pytest.mark.parametrize(

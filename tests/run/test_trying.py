@@ -177,6 +177,19 @@ def test_the_first_calls_refused_alike_end_the_run(clock) -> None:
     assert caller._counters.requests()["sent"] == 2
 
 
+def test_a_call_that_takes_long_hides_not_that_all_others_are_refused(clock) -> None:
+    caller = caller_of(Scripted(*[refusal()] * 3), clock)
+
+    async def long(bodies, timeout):
+        """The first call, which is under way while three others come and go."""
+        assert [isinstance(send(caller, body), Refused) for body in "bc"] == [True, True]
+        with pytest.raises(AuthError, match="denied"):
+            send(caller, "d")
+        return [Answer(body="late")]
+
+    assert send(caller.by(long), "a") == "late"
+
+
 @pytest.mark.parametrize("script", [["re", "no", "no"], ["no", "re", "no", "no", "no"]])
 def test_refusals_beside_an_answer_are_about_their_rows(clock, script) -> None:
     answers = [refusal() if word == "no" else None for word in script]

@@ -12,7 +12,7 @@ REGION = say({"error": {"message": "not in your region"}}, status=403)
 PAY = say({"error": {"message": "Insufficient Balance"}}, status=402)
 QUOTA = say({"error": {"code": "insufficient_quota", "message": "see your plan"}}, status=429)
 
-ROWS = 200
+ROWS = 40
 
 
 def many_rows(bench: Bench) -> None:
@@ -29,7 +29,7 @@ def test_an_account_without_money_ends_the_run_at_once(
     ended = bench.run()
     assert ended.code == 3
     ended.says("wants to be paid: .*; look after the account's credit, then run the same command")
-    assert len(ended.given) < 100
+    assert len(ended.given) < 30
     bench.mend(lacking=ROWS - answered)
 
 
@@ -43,7 +43,7 @@ def test_a_wrong_method_ends_the_run_at_once(bench: Bench, status: int) -> None:
         rf"/invocations takes no POST \(adapter databricks\): the endpoint answered {status} .*; "
         "check endpoint.name"
     )
-    assert len(ended.given) < 100
+    assert len(ended.given) < 30
     bench.mend(lacking=ROWS)
 
 
@@ -53,7 +53,7 @@ def test_a_403_for_everything_ends_the_run(bench: Bench) -> None:
     ended = bench.run()
     assert ended.code == 3
     ended.says("refuses everything that it was asked, 5 times: .*your region; ask its owner")
-    assert len(ended.given) < 100
+    assert len(ended.given) < 30
     bench.mend(lacking=ROWS)
 
 
