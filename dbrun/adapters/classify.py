@@ -286,6 +286,8 @@ def _mend(complaint: Complaint) -> str:
         return "; leave out response_schema.mode (the answer is then checked when it has come)"
     if name == "stop":
         return "; set endpoint.send_stop: false (the text is then cut when it arrives)"
+    if name == "client_request_id":
+        return "; this model takes none: remove it from the endpoint"
     if name in _INPUTS:
         return "; this endpoint has another task: set endpoint.task"
     return f"; remove params.{name}"

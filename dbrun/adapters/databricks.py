@@ -63,6 +63,10 @@ LOOKS = 3
 LEARN_FOR = 10.0
 """Seconds that the workspace has to tell of an endpoint what only the manifest wants to know."""
 
+REQUEST_ID = "client_request_id"
+"""The option, and the field of the body that the workspace keeps beside an answer
+(Databricks, "Inference tables": `client_request_id`)."""
+
 SET_TASK = "set endpoint.task to one of chat, completions, embeddings, responses, model"
 
 
@@ -89,6 +93,13 @@ class DatabricksAdapter(HttpAdapter):
                 "type": "string",
                 "minLength": 1,
                 "description": "One served entity, whatever the endpoint's traffic split.",
+            },
+            REQUEST_ID: {
+                "type": "string",
+                "minLength": 1,
+                "x-kind": "template",
+                "description": "What names a row's requests in the endpoint's inference table, "
+                'such as "{{ ticket_id }}".',
             },
             **SIGNATURE_OPTIONS,
         },
@@ -117,7 +128,7 @@ class DatabricksAdapter(HttpAdapter):
             transport=sender,
         )
         adapter.workspace, adapter.task = workspace, task
-        adapter.columns = column_templates(options, spec)
+        adapter.columns = column_templates(options, spec, REQUEST_ID)
         return adapter
 
     def prepare(self) -> None:
@@ -317,7 +328,9 @@ def remember_host(base: str, context: Context, fact: str) -> None:
 
 def _wire(task: str, options: Mapping[str, Any]) -> Wire:
     """The wire of a task; before `auto` is settled, that of chat stands in."""
-    return WIRES.get(task) or (CHAT if task == "auto" else wire_of("model", options))
+    if task == "auto":
+        return CHAT
+    return WIRES.get(task) or wire_of("model", options, [REQUEST_ID])
 
 
 def _task_in(fact: Json) -> str | None:

@@ -125,8 +125,9 @@ class MlflowAdapter(HttpAdapter):
         return [Finding(state=WARN, subject="model", said=said, mend="--ask finds out")]
 
 
-def wire_of(task: str, options: Mapping[str, Any]) -> Wire:
-    """The wire of a task that a model server has."""
+def wire_of(task: str, options: Mapping[str, Any], beside: Iterable[str] = ()) -> Wire:
+    """The wire of a task that a model server has; options named in *beside* are fields that go
+    beside a custom model's rows."""
     if task in WIRES:
         return WIRES[task]
     columns = tuple(options.get("columns") or ())
@@ -134,15 +135,20 @@ def wire_of(task: str, options: Mapping[str, Any]) -> Wire:
         format=options.get("format", "dataframe_split"),
         columns=columns,
         params_as=options.get("params_as", "columns"),
+        beside=tuple(name for name in beside if name in options),
         prompt_kind="any" if columns else "text",
     )
 
 
-def column_templates(options: Mapping[str, Any], spec: EndpointSpec) -> Mapping[str, Text]:
-    """The templates of `columns` by name."""
+def column_templates(
+    options: Mapping[str, Any], spec: EndpointSpec, *more: str
+) -> Mapping[str, Text]:
+    """The templates of `columns` by name, and those of the options named in *more*."""
+    given = {f"columns.{name}": text for name, text in (options.get("columns") or {}).items()}
+    given.update({name: options[name] for name in more if name in options})
     return {
-        name: template
+        place.removeprefix("columns."): template
         if isinstance(template, Text)
-        else Text(source=str(template), name=f"{spec.path}.columns.{name}", where=spec.where)
-        for name, template in (options.get("columns") or {}).items()
+        else Text(source=str(template), name=f"{spec.path}.{place}", where=spec.where)
+        for place, template in given.items()
     }

@@ -49,6 +49,11 @@ class Endpoint:
     told: Mapping[str, Any] = field(default_factory=dict)
     served: tuple[str, ...] = ("1",)
 
+    @property
+    def is_foundation(self) -> bool:
+        """Whether it is one of the workspace's own models, which refuse what they do not know."""
+        return "foundation_model" in (self.entity or {})
+
     def detail(self, name: str) -> dict[str, Any]:
         """The answer to GET /api/2.0/serving-endpoints/{name}."""
         told: dict[str, Any] = {

@@ -17,6 +17,7 @@ they are there):
 | credentials: bearer, basic, missing, wrong | fakes/test_fake_workspace.py::test_credentials_are_wanted |
 | endpoints by name and kind, with and without a type, forbidden, missing | adapters/test_databricks.py::test_auto_finds_out_what_an_endpoint_does adapters/test_databricks.py::test_a_look_that_is_forbidden_tells_to_set_the_task adapters/test_databricks.py::test_a_name_that_is_not_there_is_answered_with_near_ones |
 | models that refuse what they do not know | fakes/test_fake_workspace.py::test_models_are_strict |
+| ids of requests, kept for inference tables: taken by all but foundation models | acceptance/test_request_ids.py::test_one_for_each_row_whatever_is_tried_again acceptance/test_request_ids.py::test_a_foundation_model_takes_none |
 | one served model of several | adapters/test_databricks.py::test_a_served_model_has_its_own_path |
 | the driver proxy: an application, a model server, the workspace's id, the cluster | adapters/test_driver_proxy.py::test_the_body_is_flat_and_the_answer_any_json adapters/test_driver_proxy.py::test_a_model_server_on_the_driver adapters/test_driver_proxy.py::test_a_wrong_org_is_told_with_what_to_check adapters/test_driver_proxy.py::test_a_cluster_that_is_off_ends_the_run acceptance/test_doctor_endpoints.py::test_clusters |
 | the AI gateway's own paths | test_migrate.py::test_the_yaml_sends_what_the_class_sent |
@@ -284,6 +285,8 @@ class FakeWorkspace:
         if endpoint is None:
             message = "The given endpoint does not exist, please retry after checking."
             raise Refusal(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": message})
+        if not endpoint.is_foundation:  # whose gateway knows no such field
+            body.pop("client_request_id", None)
         reply = KINDS[endpoint.kind](endpoint, body)
         reply.headers.update(headers or {"served-model-name": endpoint.serving(name, request.body)})
         return reply

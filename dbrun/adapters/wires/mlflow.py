@@ -25,7 +25,8 @@ class Signature(Unconstrained):
 
     *columns* are the names that `endpoint.columns` gives, in their order: with them, prompt and
     messages are sent only if they are among them. *params_as* puts generation parameters among
-    the columns (as LangChain did) or into MLflow's `params`.
+    the columns (as LangChain did) or into MLflow's `params`. Fields named in *beside* are no
+    columns: they go beside the envelope.
 
     The value of an answer is the row's prediction, unchanged and of any type.
     """
@@ -33,6 +34,7 @@ class Signature(Unconstrained):
     format: str = "dataframe_split"
     columns: tuple[str, ...] = ()
     params_as: str = "columns"
+    beside: tuple[str, ...] = ()
     prompt_kind: str = "text"
     batches: bool = True
     answer_keys: frozenset[str] = frozenset({"predictions"})
@@ -43,15 +45,15 @@ class Signature(Unconstrained):
         if self.columns:
             for name in {"prompt", "messages"} - set(self.columns):
                 row.pop(name, None)
-        params = {}
+        rest = {name: row.pop(name) for name in self.beside if name in row}
         if self.params_as == "params":
             names = [name for name in row if name in request.params and name not in self.columns]
             params = {name: row.pop(name) for name in names}
+            rest.update({"params": params} if params else {})
         if not row:
             raise Rejected("the request has no column; write a prompt or endpoint.columns")
         names = _ordered(row, self.columns)
-        body = _envelope(self.format, names, [[row[name] for name in names]])
-        return {**body, "params": params} if params else body
+        return {**_envelope(self.format, names, [[row[name] for name in names]]), **rest}
 
     def decode(self, body: Json) -> Response:
         """The prediction of the one row that was sent."""
@@ -67,7 +69,7 @@ class Signature(Unconstrained):
         return {"predictions": [text]}
 
     def group(self, body: Json) -> Hashable:
-        """Rows of one call have one set of columns, and equal stop and parameters.
+        """Rows of one call have one set of columns, equal stop and parameters, and all else too.
 
         Columns that a template fills and columns of text are the row's own matter. Everything
         else is a parameter: MLflow refuses a call in which only some rows have a `stop`.
@@ -79,14 +81,13 @@ class Signature(Unconstrained):
             for name, value in zip(names, row, strict=True)
             if name not in self.columns and not isinstance(value, str)
         }
-        return canonical([names, fixed, body.get("params")])
+        return canonical([names, fixed, {**body, self.format: None}])
 
     def join(self, bodies: Sequence[Json]) -> Json:
         """One table of all rows."""
         names, _ = self._table(bodies[0])
         rows = [row for body in bodies for row in self._table(body)[1]]
-        joined = _envelope(self.format, names, rows)
-        return {**joined, "params": bodies[0]["params"]} if "params" in bodies[0] else joined
+        return {**bodies[0], **_envelope(self.format, names, rows)}
 
     def split(self, body: Json, count: int) -> list[Json]:
         """One prediction a row, each in the envelope in which the endpoint answered."""
