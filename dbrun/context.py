@@ -59,3 +59,12 @@ class Context:
     offline: bool = False
     max_connections: int = 64
     debug: bool = False
+
+
+def may_wait(part: object) -> bool:
+    """Whether a source's next row, or a sink's taking a record, may take its time: standard input
+    or output, a program, a service.
+
+    Those of files say no, by `may_wait = False`; they are called where the calls are carried.
+    """
+    return bool(getattr(part, "may_wait", True))

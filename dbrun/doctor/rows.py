@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from ..context import Context
+from ..context import Context, may_wait
 from ..findings import OK, WARN, Check, Finding
 from ..run.opening import Surroundings
 from ..run.plugins import create_source
-from ..sources.base import may_wait
 from ..spec.model import Spec
 from ..storage import is_away
 

@@ -1,23 +1,22 @@
 """Map a coroutine function over an iterator: in order, with a bounded window, stoppable.
 
-It knows nothing of language models. One thread of its own carries the calls that are under way;
-the caller's thread takes the results in order. An item that is slow holds up nobody until the
-window (items taken but not yet handed out) is full.
+It knows nothing of language models. An item that is slow holds up nobody until the window (items
+taken but not yet handed out) is full. `run` has a thread of its own carry the calls that are under
+way, while the caller takes the results in theirs: whatever a caller does, calls go on. `drive`
+does both in the caller's thread, which is cheaper where neither side takes its time.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from ..client.loop import Loop
-from ..client.waiting import Aside, Gate, Wait
+from ..client.waiting import Wait
 from ..errors import Interrupted
+from .readahead import ReadAhead
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,9 +24,6 @@ Result = TypeVar("Result")
 _TICK = 0.1  # seconds: how often the caller looks up while nothing is ready
 _UNTAKEN = 1024  # results that may wait for the caller; more would only cost memory
 _PACE = 0.01  # seconds: results that come in a burst are handed out together
-_AT_ONCE = 64  # items read aside together
-_AHEAD = 16  # items read at a time where that takes no time
-_PATIENCE = 0.005  # seconds for which reading aside collects them
 
 
 class Executor(Generic[Item, Result]):
@@ -61,12 +57,12 @@ class Executor(Generic[Item, Result]):
         commit: Callable[[], None] = lambda: None,
     ) -> None:
         self._function = function
-        self._items = items
         self._workers = workers
         self._window = max(window, group)
-        self._group = group
-        self._may_wait = may_wait
         self._halt = halt or threading.Event()
+        self._source = ReadAhead(
+            items, group=group, may_wait=may_wait, halt=self._halt, room=self._room
+        )
         self._grace = grace
         self._commit = commit
         self._loop = Loop()
@@ -75,18 +71,13 @@ class Executor(Generic[Item, Result]):
         self._results: dict[int, Result] = {}
         self._given = 0
         self._error: BaseException | None = None
+        self._deadline: float | None = None
         self._ended = False
         self._caller_waits = False
-        self._held: deque[Gate] = deque()  # opened by either
         # Of the loop's thread alone:
         self._fresh: list[tuple[int, Sequence[Result]]] = []
-        self._taken = 0
         self._finished = 0
         self._look_at = 1
-        self._read: deque[Item] = deque()
-        self._reading = False
-        self._read_error: BaseException | None = None
-        self._exhausted = False
         self._interrupt: Interrupted | None = None
         self._abandoned = threading.Event()
 
@@ -110,7 +101,6 @@ class Executor(Generic[Item, Result]):
         """
         self._thread.start()
         try:
-            deadline: float | None = None
             while True:
                 ready, over = self._take_ready()
                 yield from ready
@@ -119,17 +109,69 @@ class Executor(Generic[Item, Result]):
                     break
                 if ready:
                     time.sleep(_PACE)
-                if self._halt.is_set() and (self._interrupt or self._error) is not None:
-                    deadline = deadline or time.monotonic() + self._grace
-                    if time.monotonic() > deadline or self._abandoned.is_set():
-                        break
-            if self._error is not None and self._interrupt is None:
-                raise self._error
-            if self._interrupt is not None:
-                raise self._interrupt
+                if self._is_out_of_time():
+                    break
+            error = self._interrupt or self._error
+            if error is not None:
+                raise error
         finally:
             self._halt.set()
             self._join()
+
+    def drive(
+        self, take: Callable[[Result], None], tick: Callable[[], None] = lambda: None
+    ) -> None:
+        """*take* the results in the order of the items, in this thread; see `run`.
+
+        Raises:
+            RunError, Interrupted: as `run` does.
+            BaseException: what *take* or *tick* raised, after all that was in flight has ended
+                (or the grace); nothing is taken from then on.
+        """
+        broken: list[BaseException] = []
+
+        def attempt(step: Callable[[], None]) -> None:
+            if not broken:
+                try:
+                    step()
+                except BaseException as error:
+                    broken.append(error)
+                    self._fail(error)
+
+        def take_ready() -> None:
+            while self._given in self._results:
+                result = self._results.pop(self._given)
+                self._given += 1
+                take(result)
+
+        def hand_out() -> None:
+            self._hand_in()
+            if self._given in self._results:
+                attempt(take_ready)
+                self._source.let_on()
+
+        def look_up() -> None:
+            self._add_workers()
+            attempt(tick)
+            if self._is_out_of_time():
+                self._loop.abandon()
+
+        try:
+            self._add_workers()
+            self._loop.run(look_up, hand_out)
+        finally:
+            self._halt.set()
+        error = broken[0] if broken else self._interrupt or self._error
+        if error is not None:
+            raise error
+
+    def _is_out_of_time(self) -> bool:
+        """Whether what is in flight is waited for no longer."""
+        if not self._halt.is_set() or (self._interrupt or self._error) is None:
+            return False
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._grace
+        return time.monotonic() > self._deadline or self._abandoned.is_set()
 
     def _take_ready(self) -> tuple[list[Result], bool]:
         with self._changed:
@@ -141,8 +183,8 @@ class Executor(Generic[Item, Result]):
             while self._given in self._results:
                 ready.append(self._results.pop(self._given))
                 self._given += 1
-        if ready and self._held:
-            self._let_on()
+        if ready:
+            self._source.let_on()
         return ready, self._ended and not ready
 
     def _join(self) -> None:
@@ -166,15 +208,15 @@ class Executor(Generic[Item, Result]):
     def _add_workers(self) -> None:
         """Have as many workers as are wanted now; they live until there is nothing left."""
         if self._halt.is_set():
-            if self._reading and self._loop.tasks == 1:  # what it reads nobody will take
+            if self._source.is_reading and self._loop.tasks == 1:  # what it reads nobody will take
                 self._loop.abandon()
-        elif self._read or not self._exhausted:
+        elif not self._source.is_over:
             for _ in range(max(1, self._workers()) - self._loop.tasks):
                 self._loop.start(self._work())
 
     async def _work(self) -> None:
         try:
-            while batch := self._next() or await self._pull():
+            while batch := self._source.next() or await self._source.pull():
                 start, items = batch
                 self._fresh.append((start, await self._function(items)))
                 self._finished += 1
@@ -187,89 +229,13 @@ class Executor(Generic[Item, Result]):
         except BaseException as error:
             self._fail(error)
 
-    def _next(self) -> tuple[int, list[Item]] | None:
-        """The next items if they are read already, which is the usual case."""
-        read = self._read
-        if self._group > 1 or not read or self._reading or self._is_full() or self._halt.is_set():
-            return None
-        start = self._taken
-        self._taken += 1
-        return start, [read.popleft()]
-
-    async def _pull(self) -> tuple[int, list[Item]] | None:
-        """The next items and the number of the first; None if there are no more."""
-        late = False  # whether the reader has kept us waiting for longer than a moment
-        while not self._halt.is_set():
-            if self._is_full():
-                await self._hold()
-            elif self._read and (late or not self._reading or len(self._read) >= self._group):
-                return self._take()
-            elif self._reading:
-                late = not await self._hold()
-            elif self._exhausted:
-                return None
-            elif self._read_error is not None:
-                raise self._read_error
-            elif self._may_wait:
-                await self._read_aside()
-            else:
-                room = self._window - (self._taken - self._given)
-                self._exhausted = self._read_on(max(self._group, min(_AHEAD, room)))
-        return None
-
-    def _take(self) -> tuple[int, list[Item]]:
-        items = [self._read.popleft() for _ in range(min(self._group, len(self._read)))]
-        start = self._taken
-        self._taken += len(items)
-        return start, items
-
-    async def _hold(self) -> bool:
-        """Wait for room, or for the reader; False when it is time to look again."""
-        gate = Gate(_TICK)
-        self._held.append(gate)
-        if await gate:
-            return True
-        with suppress(ValueError):  # opened at this very moment
-            self._held.remove(gate)
-        return False
-
-    async def _read_aside(self) -> None:
-        room = self._window - (self._taken - self._given)
-        groups = max(1, min(_AT_ONCE, room) // self._group)
-        self._reading = True
-        try:
-            self._exhausted = await Aside(lambda: self._read_on(groups * self._group, _PATIENCE))
-        finally:
-            self._reading = False
-            self._let_on()
-
-    def _read_on(self, most: int, seconds: float = math.inf) -> bool:
-        """Read items, one at least, for so many seconds; True at the end of all."""
-        until = time.monotonic() + seconds
-        try:
-            for count, item in enumerate(self._items, 1):
-                self._read.append(item)
-                if count >= most or time.monotonic() > until:
-                    return False
-        except BaseException as error:  # raised once what came before it is taken
-            self._read_error = error
-            return False
-        return True
-
-    def _let_on(self) -> None:
-        """Have those look again who wait for room, or for the reader."""
-        for _ in range(len(self._held)):
-            try:
-                gate = self._held.popleft()
-            except IndexError:  # the other thread was faster
-                return
-            gate.open()
-
-    def _is_full(self) -> bool:
-        """Whether reading must wait: for the oldest item, or for a caller who is slower."""
-        ahead = self._taken - self._given
-        is_waited_for = bool(self._fresh) or self._given in self._results
-        return ahead >= self._window or (ahead >= _UNTAKEN and is_waited_for)
+    def _room(self, taken: int) -> int:
+        """How many items more than *taken* there may be under way: reading waits for the oldest
+        item, and for a caller who is slower."""
+        ahead = taken - self._given
+        if ahead >= _UNTAKEN and (self._fresh or self._given in self._results):
+            return 0
+        return self._window - ahead
 
     def _hand_in(self) -> None:
         """Give the caller what has come since the last time."""
@@ -289,8 +255,7 @@ class Executor(Generic[Item, Result]):
             if self._caller_waits and self._given in self._results:
                 self._caller_waits = False
                 self._changed.notify_all()
-        if self._held and not self._is_full():
-            self._let_on()
+        self._source.let_on()
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..client.journal import Journal
 from ..clock import Clock
@@ -14,6 +16,7 @@ from .options import Observer, Progress
 
 _SHOWN_EVERY = 0.1  # seconds
 _SYNCED_EVERY = 1.0  # seconds
+_COUNTED_AT_ONCE = 0.05  # seconds
 
 
 def ticker(
@@ -51,3 +54,24 @@ def records_to_come(spec: Spec, selection: Selection, parts: Opened, source: Sou
     most = (wanted.limit, selection.sample, selection.limit)
     taken = min([rows, *(limit for limit in most if limit is not None)])
     return taken * len(parts.branches) * spec.repeats
+
+
+def counted_aside(count: Callable[[], int | None]) -> Callable[[], int | None]:
+    """*count* as something that can be asked often and keeps nobody waiting: None until it is
+    known. It is called once, when somebody first wants to know, for it may look through all rows.
+    """
+    found: list[int | None] = []
+
+    def look() -> None:
+        with suppress(Exception):  # whoever reads the rows for good says what is wrong with them
+            found.append(count())
+
+    counter = threading.Thread(target=look, name="dbrun-count", daemon=True)
+
+    def known() -> int | None:
+        if counter.ident is None:
+            counter.start()
+            counter.join(_COUNTED_AT_ONCE)  # most sources are small
+        return found[0] if found else None
+
+    return known

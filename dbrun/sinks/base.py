@@ -35,7 +35,8 @@ class Sink(Protocol):
     """Records go to a partial file; `commit` puts the whole in place, `close` alone does not.
 
     A sink may have `write_line(line: bytes)` beside `write`: it takes a record that is a line of
-    JSON already, of the fields that the spec wants, as worker processes make them.
+    JSON already, of the fields that the spec wants, as worker processes make them. One whose
+    `write` is quick, as that of a file, says so by `may_wait = False`.
     """
 
     size: int

@@ -15,6 +15,8 @@ class JsonlSink:
     tell of the file's bytes once it is in place.
     """
 
+    may_wait = False
+
     def __init__(self, spec: SinkSpec) -> None:
         self._add, self._omit = spec.add, spec.omit
         self._file = PartialFile(spec.path)

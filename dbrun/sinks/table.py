@@ -28,6 +28,8 @@ class TableSink(ABC):
     *size* and *digest* (SHA-256) tell of the file's bytes once it is in place.
     """
 
+    may_wait = False
+
     def __init__(self, spec: SinkSpec) -> None:
         self._add, self._omit = spec.add, spec.omit
         self._spool = PartialFile(spec.path, compress=False)

@@ -49,14 +49,6 @@ def pin(source: Source, recorded: Json = None) -> Json:
     return settle(recorded) if settle is not None else None
 
 
-def may_wait(source: Source) -> bool:
-    """Whether the next row of *source* may take its time: standard input, a program, a service.
-
-    A source of files says no, by `may_wait = False`; its rows are read where they are needed.
-    """
-    return bool(getattr(source, "may_wait", True))
-
-
 def present(source: Source) -> tuple[tuple[str, ...], str] | None:
     """What *source* would read now, the files' names and the digest of their bytes; None if that
     cannot be told beforehand. A source of files says it, by a method `present()`.

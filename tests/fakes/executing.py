@@ -37,6 +37,29 @@ def over(
     )
 
 
+def hand_out(
+    executor: Executor[int, int],
+    way: str,
+    take: Callable[[int], None],
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Have *take* get the results: by `run`, in two threads, or by `drive`, in this one."""
+    if way == "drive":
+        executor.drive(take, tick)
+    else:
+        for result in executor.run(tick):
+            take(result)
+
+
+def results_of(
+    executor: Executor[int, int], way: str, tick: Callable[[], None] = lambda: None
+) -> list[int]:
+    """What *executor* hands out."""
+    seen: list[int] = []
+    hand_out(executor, way, seen.append, tick)
+    return seen
+
+
 async def echo(items: list[int]) -> list[int]:
     """The items themselves."""
     return items

@@ -8,21 +8,25 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from fakes.executing import aside, echo, gone, over
+from fakes.executing import aside, echo, gone, hand_out, over, results_of
 
 from dbrun.client.waiting import Aside, Pause
 from dbrun.clock import Clock
 from dbrun.errors import AuthError, Interrupted, SourceError
 from dbrun.run.executor import Executor
 
+ways = pytest.mark.parametrize("way", ["run", "drive"])
 either = pytest.mark.parametrize("may_wait", [True, False], ids=["aside", "in place"])
 
 
+@ways
 @either
 @pytest.mark.parametrize("workers", [1, 2, 16])
 @pytest.mark.parametrize("group", [1, 3, 100])
 @pytest.mark.parametrize("rows", [0, 1, 2, 57])
-def test_results_come_in_order(workers: int, group: int, rows: int, may_wait: bool) -> None:
+def test_results_come_in_order(
+    way: str, workers: int, group: int, rows: int, may_wait: bool
+) -> None:
     sizes = []
 
     async def double(items: list[int]) -> list[int]:
@@ -31,13 +35,14 @@ def test_results_come_in_order(workers: int, group: int, rows: int, may_wait: bo
         return [item * 2 for item in items]
 
     executor = over(double, range(rows), workers=workers, group=group, may_wait=may_wait)
-    assert list(executor.run()) == [number * 2 for number in range(rows)]
+    assert results_of(executor, way) == [number * 2 for number in range(rows)]
     assert sum(sizes) == rows
     assert max(sizes, default=0) <= group
 
 
+@ways
 @either
-def test_a_slow_item_holds_up_nobody_within_the_window(may_wait: bool) -> None:
+def test_a_slow_item_holds_up_nobody_within_the_window(way: str, may_wait: bool) -> None:
     release = threading.Event()
     done = []
 
@@ -50,14 +55,17 @@ def test_a_slow_item_holds_up_nobody_within_the_window(may_wait: bool) -> None:
         return items
 
     executor = over(work, range(31), workers=3, window=100, may_wait=may_wait)
-    assert list(executor.run()) == list(range(31))
+    assert results_of(executor, way) == list(range(31))
     assert done[-1] == 0
 
 
+@ways
 @either
 @pytest.mark.parametrize("group", [1, 4])
 @pytest.mark.parametrize("rows", [20, 200])
-def test_reading_runs_ahead_by_the_window_at_most(may_wait: bool, group: int, rows: int) -> None:
+def test_reading_runs_ahead_by_the_window_at_most(
+    way: str, may_wait: bool, group: int, rows: int
+) -> None:
     """Also at the end of the source, when all that is left has been read at once."""
     release = threading.Event()
     given = 0
@@ -77,8 +85,12 @@ def test_reading_runs_ahead_by_the_window_at_most(may_wait: bool, group: int, ro
         return items
 
     executor = over(work, source(), workers=4, window=10, group=group, may_wait=may_wait)
-    for _ in executor.run():
+
+    def take(result: int) -> None:
+        nonlocal given
         given += 1
+
+    hand_out(executor, way, take)
     assert given == rows
     # A group is taken as one; and what was taken out for the caller together, a window at the
     # most, counts as handed out while the caller goes through it.
@@ -123,7 +135,8 @@ def test_a_slow_caller_is_not_left_behind() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
-def test_an_error_stops_feeding_and_is_raised_after_what_is_in_flight() -> None:
+@ways
+def test_an_error_stops_feeding_and_is_raised_after_what_is_in_flight(way: str) -> None:
     release = threading.Event()
     finished = []
 
@@ -137,14 +150,17 @@ def test_an_error_stops_feeding_and_is_raised_after_what_is_in_flight() -> None:
         return items
 
     with pytest.raises(AuthError, match="refused"):
-        list(over(work, iter(range(10_000)), workers=2).run())
+        results_of(over(work, iter(range(10_000)), workers=2), way)
     assert {0, 1, 2, 3, 4} <= set(finished)
     assert len(finished) < 10_000
 
 
+@ways
 @either
 @pytest.mark.parametrize("error", [AuthError("refused"), SystemExit(3), KeyboardInterrupt()])
-def test_results_before_the_error_are_handed_out(error: BaseException, may_wait: bool) -> None:
+def test_results_before_the_error_are_handed_out(
+    way: str, error: BaseException, may_wait: bool
+) -> None:
     """Whatever it is that was raised, what is in flight ends by itself."""
     release = threading.Event()
 
@@ -158,17 +174,17 @@ def test_results_before_the_error_are_handed_out(error: BaseException, may_wait:
 
     seen = []
     with pytest.raises(type(error)) as caught:
-        for result in over(work, range(100), workers=3, may_wait=may_wait).run():
-            seen.append(result)
+        hand_out(over(work, range(100), workers=3, may_wait=may_wait), way, seen.append)
     assert seen == [0, 1, 2, 3, 4]
     assert caught.value is error
 
 
+@ways
 @either
 @pytest.mark.parametrize("group", [1, 2, 3, 50])
 @pytest.mark.parametrize("rows", [0, 3, 100])
 def test_a_source_that_raises_half_way_gives_what_came_before(
-    may_wait: bool, group: int, rows: int
+    way: str, may_wait: bool, group: int, rows: int
 ) -> None:
     def source() -> Iterator[int]:
         yield from range(rows)
@@ -177,25 +193,25 @@ def test_a_source_that_raises_half_way_gives_what_came_before(
     seen = []
     executor = over(echo, source(), workers=4, group=group, may_wait=may_wait)
     with pytest.raises(SourceError, match="next line"):
-        for result in executor.run():
-            seen.append(result)
+        hand_out(executor, way, seen.append)
     assert seen == list(range(rows))
 
 
+@ways
 @either
-def test_a_source_may_end_by_what_is_no_exception(may_wait: bool) -> None:
+def test_a_source_may_end_by_what_is_no_exception(way: str, may_wait: bool) -> None:
     def source() -> Iterator[int]:
         yield from range(3)
         raise SystemExit(2)
 
     seen = []
     with pytest.raises(SystemExit):
-        for result in over(echo, source(), may_wait=may_wait).run():
-            seen.append(result)
+        hand_out(over(echo, source(), may_wait=may_wait), way, seen.append)
     assert seen == [0, 1, 2]
 
 
-def test_the_first_error_is_the_one_that_is_raised() -> None:
+@ways
+def test_the_first_error_is_the_one_that_is_raised(way: str) -> None:
     async def work(items: list[int]) -> list[int]:
         if items == [1]:
             raise AuthError("first")
@@ -204,11 +220,12 @@ def test_the_first_error_is_the_one_that_is_raised() -> None:
 
     halt = threading.Event()
     with pytest.raises(AuthError, match="first"):
-        list(over(work, range(3), workers=3, halt=halt).run())
+        results_of(over(work, range(3), workers=3, halt=halt), way)
 
 
+@ways
 @either
-def test_workers_grow_with_the_limit(may_wait: bool) -> None:
+def test_workers_grow_with_the_limit(way: str, may_wait: bool) -> None:
     limit = 1
     together = threading.Barrier(6, timeout=10)
 
@@ -219,7 +236,7 @@ def test_workers_grow_with_the_limit(may_wait: bool) -> None:
         return items
 
     executor = Executor(work, iter(range(6)), workers=lambda: limit, window=100, may_wait=may_wait)
-    assert sorted(executor.run()) == list(range(6))
+    assert sorted(results_of(executor, way)) == list(range(6))
 
 
 @either
@@ -231,7 +248,8 @@ def test_a_caller_that_stops_early_ends_the_threads(may_wait: bool) -> None:
     gone(before)
 
 
-def test_the_tick_is_called_while_nothing_happens() -> None:
+@ways
+def test_the_tick_is_called_while_nothing_happens(way: str) -> None:
     release = threading.Event()
     ticks = 0
 
@@ -245,5 +263,52 @@ def test_the_tick_is_called_while_nothing_happens() -> None:
         if ticks == 3:
             release.set()
 
-    assert list(over(work, [1]).run(tick)) == [1]
+    assert results_of(over(work, [1]), way, tick) == [1]
     assert ticks >= 3
+
+
+@ways
+@pytest.mark.parametrize("who", ["take", "tick"])
+@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()])
+def test_what_the_caller_raises_ends_all_after_what_is_in_flight(
+    way: str, who: str, error: BaseException
+) -> None:
+    under_way = threading.Event()
+    finished = []
+    taken = []
+
+    async def work(items: list[int]) -> list[int]:
+        if items == [1]:
+            under_way.set()
+            await Pause(Clock(), 0.3)
+        finished.append(items[0])
+        return items
+
+    def take(result: int) -> None:
+        taken.append(result)
+        if who == "take":
+            assert under_way.wait(10)
+            raise error
+
+    def tick() -> None:
+        if who == "tick" and under_way.is_set():
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        hand_out(over(work, itertools.count(), workers=2, window=40), way, take, tick)
+    assert caught.value is error
+    assert 1 in finished
+    assert taken == [0]
+
+
+def test_driving_takes_no_thread() -> None:
+    seen = []
+
+    async def work(items: list[int]) -> list[int]:
+        seen.append(threading.current_thread())
+        return items
+
+    executor = over(work, range(50), may_wait=False)
+    executor.drive(lambda result: seen.append(threading.current_thread()))
+    assert set(seen) == {threading.current_thread()}
+    assert len(seen) == 100

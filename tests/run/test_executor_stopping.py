@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from fakes.executing import aside, echo, gone, over
+from fakes.executing import aside, echo, gone, hand_out, over, results_of
 
 from dbrun.client.waiting import Aside, Gate
 from dbrun.errors import AuthError, Interrupted
 
+ways = pytest.mark.parametrize("way", ["run", "drive"])
 either = pytest.mark.parametrize("may_wait", [True, False], ids=["aside", "in place"])
 
 
@@ -42,8 +43,9 @@ def blocked() -> Iterator[Blocked]:
 # Interrupts
 
 
+@ways
 @either
-def test_an_interrupt_lets_what_is_in_flight_finish(may_wait: bool) -> None:
+def test_an_interrupt_lets_what_is_in_flight_finish(way: str, may_wait: bool) -> None:
     halt = threading.Event()
     started = threading.Event()
     finished = []
@@ -62,15 +64,15 @@ def test_an_interrupt_lets_what_is_in_flight_finish(may_wait: bool) -> None:
 
     seen = []
     with pytest.raises(Interrupted) as caught:
-        for result in executor.run(tick):
-            seen.append(result)
+        hand_out(executor, way, seen.append, tick)
     assert caught.value.exit_code == 143
     assert 1 <= len(finished) <= 4
     assert seen == sorted(finished)
 
 
+@ways
 @pytest.mark.parametrize("grace", [0.0, 0.3])
-def test_beyond_the_grace_nobody_is_waited_for(grace: float) -> None:
+def test_beyond_the_grace_nobody_is_waited_for(way: str, grace: float) -> None:
     """They are closed, though: what they hold is given back."""
     before = threading.active_count()
     halt = threading.Event()
@@ -92,14 +94,15 @@ def test_beyond_the_grace_nobody_is_waited_for(grace: float) -> None:
             executor.interrupt(Interrupted())
 
     with pytest.raises(Interrupted):
-        list(executor.run(tick))
+        results_of(executor, way, tick)
     assert given_back
     assert sorted(given_back) == list(range(len(given_back)))
     gone(before)
 
 
+@ways
 @pytest.mark.timeout(20)
-def test_a_second_interrupt_leaves_now() -> None:
+def test_a_second_interrupt_leaves_now(way: str) -> None:
     started = threading.Event()
 
     async def work(items: list[int]) -> list[int]:
@@ -114,7 +117,7 @@ def test_a_second_interrupt_leaves_now() -> None:
             executor.interrupt(Interrupted())
 
     with pytest.raises(Interrupted):
-        list(executor.run(tick))
+        results_of(executor, way, tick)
 
 
 def test_the_first_interrupt_is_the_one_that_is_raised() -> None:
@@ -128,7 +131,8 @@ def test_the_first_interrupt_is_the_one_that_is_raised() -> None:
     assert caught.value.exit_code == 143
 
 
-def test_an_interrupt_beats_an_error() -> None:
+@ways
+def test_an_interrupt_beats_an_error(way: str) -> None:
     async def work(items: list[int]) -> list[int]:
         assert await aside(halt)
         raise AuthError("refused")
@@ -136,7 +140,11 @@ def test_an_interrupt_beats_an_error() -> None:
     halt = threading.Event()
     executor = over(work, range(3), halt=halt)
     with pytest.raises(Interrupted):
-        list(executor.run(lambda: executor.interrupt(Interrupted()) if not halt.is_set() else None))
+        results_of(
+            executor,
+            way,
+            lambda: executor.interrupt(Interrupted()) if not halt.is_set() else None,
+        )
 
 
 # Sources that keep one waiting
@@ -151,8 +159,9 @@ def test_answers_are_handed_out_while_the_source_keeps_waiting(blocked: Blocked)
     assert list(results) == []
 
 
+@ways
 @pytest.mark.parametrize("group", [1, 2, 5])
-def test_a_source_may_ask_for_the_answer_to_its_last_item(group: int) -> None:
+def test_a_source_may_ask_for_the_answer_to_its_last_item(way: str, group: int) -> None:
     answered = threading.Semaphore(0)
 
     def source() -> Iterator[int]:
@@ -161,9 +170,12 @@ def test_a_source_may_ask_for_the_answer_to_its_last_item(group: int) -> None:
             assert answered.acquire(timeout=10)
 
     seen = []
-    for result in over(echo, source(), group=group).run():
+
+    def take(result: int) -> None:
         seen.append(result)
         answered.release()
+
+    hand_out(over(echo, source(), group=group), way, take)
     assert seen == [0, 1, 2, 3, 4]
 
 
@@ -178,7 +190,8 @@ def test_calls_in_flight_go_on_while_the_source_keeps_waiting(blocked: Blocked) 
     assert list(results) == []
 
 
-def test_nothing_piles_up_while_the_source_keeps_waiting(blocked: Blocked) -> None:
+@ways
+def test_nothing_piles_up_while_the_source_keeps_waiting(way: str, blocked: Blocked) -> None:
     executor = over(echo, blocked, workers=8)
     ticks = 0
 
@@ -187,22 +200,23 @@ def test_nothing_piles_up_while_the_source_keeps_waiting(blocked: Blocked) -> No
         ticks += 1
         if ticks > 10:
             # Those who wait for the reader are eight at the most, however often they looked up.
-            assert len(executor._held) <= 8
+            assert len(executor._source._held) <= 8
             assert len(executor._loop._timers) <= 32
             blocked.go_on.set()
 
-    assert list(executor.run(tick)) == [0, 1, 2]
+    assert results_of(executor, way, tick) == [0, 1, 2]
     assert ticks > 10
 
 
-def test_an_error_is_raised_though_the_source_keeps_waiting(blocked: Blocked) -> None:
+@ways
+def test_an_error_is_raised_though_the_source_keeps_waiting(way: str, blocked: Blocked) -> None:
     before = threading.active_count()
 
     async def work(items: list[int]) -> list[int]:
         raise AuthError("refused")
 
     with pytest.raises(AuthError):
-        list(over(work, blocked, grace=60).run())
+        results_of(over(work, blocked, grace=60), way)
     assert not blocked.go_on.is_set()
     blocked.go_on.set()
     gone(before)
@@ -225,7 +239,8 @@ def test_a_caller_that_stops_early_does_not_wait_for_the_source(blocked: Blocked
     assert not blocked.go_on.is_set()
 
 
-def test_what_was_read_and_not_taken_is_not_asked_after_an_error() -> None:
+@ways
+def test_what_was_read_and_not_taken_is_not_asked_after_an_error(way: str) -> None:
     taken = []
 
     async def work(items: list[int]) -> list[int]:
@@ -233,5 +248,5 @@ def test_what_was_read_and_not_taken_is_not_asked_after_an_error() -> None:
         raise AuthError("refused")
 
     with pytest.raises(AuthError):
-        list(over(work, range(50), workers=1).run())
+        results_of(over(work, range(50), workers=1), way)
     assert taken == [0]

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...canonical import digest
 from ...client.journal import Journal, SinkLock
+from ...context import may_wait
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError
 from ...sinks.base import Sink, SinkAround
-from ...sources.base import Source, may_wait, pin
+from ...sources.base import Source, pin
 from ...spec.model import Spec
 from ...types import Json, Record
 from ..away import Delivery, catch_up, options_at_home, sink_lock
 from ..counters import Counters
 from ..executor import Executor
 from ..feeding import feed
-from ..gates import check_failures, judge_run
+from ..gates import judge_run
 from ..ground import Ground, is_clean, tally_of, told_again
+from ..intake import Intake
 from ..items import AskAgain, Item
 from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, opened
@@ -34,7 +36,7 @@ from ..result import Run
 from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..tally import Tally
-from ..ticking import records_to_come, ticker
+from ..ticking import counted_aside, records_to_come, ticker
 from ..tracked import check_tracking, track, track_stopped
 
 if TYPE_CHECKING:
@@ -126,9 +128,7 @@ class LocalRun:
         self._counters = Counters()
         self._halt = threading.Event()
         self._refused = 0
-        chosen = options.selection
-        read_all = chosen.limit is None and chosen.sample is None
-        self._missing_ids = set((chosen.ids or ()) if read_all else ())
+        self._intake = Intake(spec, options.selection, self._tally)
 
     def run(self) -> Run:
         """The whole run."""
@@ -266,9 +266,16 @@ class LocalRun:
             grace=self._options.grace,
             commit=self._keep_answers,
         )
+        take = self._intake.into(sink.write)
         if not processor.calls_users:  # who could keep the loop from writing for long
             self._journal.gather()
-        self._write_all(executor, parts, source, sink.write)
+        with self._under_way(executor, parts, source) as tick:
+            # In one thread a signal's handler is all that there is to tell of an interrupt.
+            if processor.calls_users or may_wait(sink) or not self._options.handle_signals:
+                for record in executor.run(tick):
+                    take(record)
+            else:
+                executor.drive(take, tick)
 
     def _keep_answers(self) -> None:
         """Have the journal hold what was answered. Raises `SinkError`."""
@@ -280,37 +287,26 @@ class LocalRun:
             if self._refused > refused:
                 self._counters.count_lost(self._refused - refused)
 
-    def _write_all(
-        self,
-        executor: Executor[Item, Record] | Crew,
-        parts: Opened,
-        source: Source,
-        write: Callable[[Record], None],
-    ) -> None:
-        """Take what comes of all items, in order, until there is no more or the run must end."""
+    @contextmanager
+    def _under_way(
+        self, executor: Executor[Item, Record] | Crew, parts: Opened, source: Source
+    ) -> Iterator[Callable[[], None]]:
+        """Signals stop the *executor* meanwhile; gives what is to be called now and then."""
         options = self._options
-
-        @functools.cache  # only when somebody wants to know: it means looking through the source
-        def count() -> int | None:
-            return records_to_come(self._spec, options.selection, parts, source)
-
+        count = functools.partial(records_to_come, self._spec, options.selection, parts, source)
         progress = Progress(
-            tally=self._tally, counters=self._counters, askers=parts.askers, count=count
+            tally=self._tally,
+            counters=self._counters,
+            askers=parts.askers,
+            count=counted_aside(count),
         )
-        tick = ticker(self._journal, self._around.clock, progress, self._observe)
         with stopping_on_signals(
             executor.interrupt,
             options.handle_signals,
             options.grace,
             lambda: progress.in_flight,
         ):
-            for record in executor.run(tick):
-                write(record)
-                self._tally.add(record)
-                if self._missing_ids:
-                    self._missing_ids -= {record.id, record.id.partition("#")[0]}
-                if record.status == "error":
-                    check_failures(self._spec, self._tally)
+            yield ticker(self._journal, self._around.clock, progress, self._observe)
 
     def _finish(
         self, recorder: Recorder, parts: Opened, source: Source, sink: Sink, path: str | None
@@ -352,6 +348,6 @@ class LocalRun:
             first_failures=tuple(self._tally.first_failures),
             alike=self._tally.counts_alike(),
             failed_scores=self._tally.measures.first_failures(),
-            missing_ids=tuple(sorted(self._missing_ids)),
+            missing_ids=tuple(sorted(self._intake.missing_ids)),
             tracked=None if replay else track(self._spec, manifest, path),
         )

@@ -9,8 +9,9 @@ from typing import cast
 
 from ...client.journal.claims import create_claims
 from ...client.limits import Limiter
+from ...context import may_wait
 from ...sinks.base import Sink
-from ...sources.base import Source, may_wait
+from ...sources.base import Source
 from ...types import Record
 from ..feeding import feed
 from ..items import AskAgain
@@ -65,7 +66,10 @@ class ProcessRun(LocalRun):
             purse=self._recorder.purse if self._recorder is not None else None,
         )
         write = sink.write if write_line is None else _writing(write_line)
-        self._write_all(crew, parts, source, write)
+        take = self._intake.into(write)
+        with self._under_way(crew, parts, source) as tick:
+            for record in crew.run(tick):
+                take(record)
         self._journal.trust(crew.segments)
 
     def _processes(self) -> int:

@@ -17,7 +17,7 @@ from ...errors import DbrunError, Interrupted, RunError, UserError
 from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
-from ...types import Json
+from ...types import Json, Record
 from ..allowance import Bank, open_bank
 from ..asking import Asker
 from ..credentials import with_credentials
@@ -25,6 +25,7 @@ from ..dealing import deal, first_round, rounds
 from ..exchange import Exchange
 from ..feeding import feed
 from ..gates import check_failures
+from ..intake import Intake
 from ..items import AskAgain
 from ..opening import Opened, Surroundings
 from ..options import Observer, Progress, RunOptions
@@ -308,17 +309,17 @@ class SparkRun(LocalRun):
             for report in self._finished
         ]
         self._tally = Tally()
-        for data in self._unless_stopped(exchange.merged(files)):
-            record = received(data, whole)
+        self._intake = Intake(self._spec, self._options.selection, self._tally)
+
+        def write(record: Record) -> None:
             if whole:
                 sink.write(record)
             else:
                 sink.write_line(cast(Outline, record).line)  # type: ignore[attr-defined]
-            self._tally.add(record)
-            if self._missing_ids:
-                self._missing_ids -= {record.id, record.id.partition("#")[0]}
-            if record.status == "error":
-                check_failures(self._spec, self._tally)
+
+        take = self._intake.into(write)
+        for data in self._unless_stopped(exchange.merged(files)):
+            take(received(data, whole))
         if self._tally.rows != total:
             raise RunError(
                 f"of {total} records {self._tally.rows} came back from Spark's partitions",
