@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar, TypeVar
 
 from ..client.auth import Auth, NoAuth, Sender, token_refused
-from ..client.credentials import Headers, mask
+from ..client.credentials import Headers, mask, say_again
 from ..client.retry import parse_retry_after
 from ..client.transport import HttpRequest, HttpResponse
 from ..client.waiting import Aside, blocking
@@ -22,6 +22,7 @@ from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
 from .payload import dumps, loads, one_line
 from .senders import exchange_of, make_transport, secret_reader
+from .urls import inserted
 from .wires.base import Wire, malformed
 from .wires.common import usage_of
 
@@ -70,6 +71,9 @@ class HttpAdapter:
         self.refused: list[int] = []
         """Statuses of answers that became no `EndpointError`, until somebody counts them."""
         self.method = method
+        self._inserted = inserted(
+            str(spec.options.get("url") or spec.options.get("base_url")), context.environ
+        )
         self._fixed = dict(fixed or {})
         self._wanted_batch = batch_size
         self._declared = Headers(
@@ -158,8 +162,7 @@ class HttpAdapter:
 
     def describe(self) -> Mapping[str, Json]:
         """The adapter and the URL, without credentials that are part of it."""
-        url = mask(self.auth.mask(self.url), self._declared.secrets)
-        return {"adapter": self.spec.adapter, "url": url}
+        return {"adapter": self.spec.adapter, "url": self._clean(self.url)}
 
     def checkup(self, timeout: float) -> list[Check]:
         """What `dbrun doctor` looks at: whether the server answers, and that the credentials that
@@ -315,11 +318,14 @@ class HttpAdapter:
         """*error* without the credentials that the server, or a user's function, may have said."""
         if isinstance(error, Refused) and error.verdict is not None:
             self.masked(error.verdict)
-        clean = mask(self.auth.mask(error.message), self._declared.secrets)
-        if clean != error.message:
-            error.message = clean
-            error.args = (clean, *error.args[1:])
+        say_again(error, self._clean(error.message))
         return error
+
+    def _clean(self, text: str) -> str:
+        """*text* without credentials; what the address has of the environment by its name."""
+        for name, value in self._inserted:
+            text = text.replace(value, f"${{{name}}}")
+        return mask(self.auth.mask(text), self._declared.secrets)
 
 
 def _without(credentials: Sequence[bytes], response: HttpResponse) -> HttpResponse:

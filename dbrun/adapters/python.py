@@ -149,8 +149,10 @@ class PythonAdapter:
         return {}
 
     def describe(self) -> Mapping[str, Json]:
-        """The function and the digest of its module."""
-        return {"adapter": "python", **self.identity}
+        """The function and the digest of its module; not what it is given, which the environment
+        may have filled in."""
+        told = {name: value for name, value in self.identity.items() if name != "kwargs"}
+        return {"adapter": "python", **told}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
+
+_SHORTEST = 8  # characters; of shorter ones an address is full by chance
 
 
 def below(base: str, path: str) -> str:
@@ -14,3 +17,15 @@ def below(base: str, path: str) -> str:
 def base_of(url: str, path: str) -> str:
     """*url* without a slash at its end, and without the *path* that people copy along."""
     return url.rstrip("/").removesuffix(f"/{path}")
+
+
+def inserted(url: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The variables, with their values, that *url* has behind its host: there a credential may
+    stand."""
+    path = url.partition("://")[2].partition("/")[2]
+    found = [
+        (name, value)
+        for name, value in environ.items()
+        if len(value) >= _SHORTEST and value in path
+    ]
+    return sorted(found, key=lambda one: len(one[1]), reverse=True)

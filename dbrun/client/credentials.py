@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..errors import AuthError
+from ..errors import AuthError, DbrunError
 from ..types import Json
 
 _TELLTALE = (
@@ -111,7 +111,24 @@ def mask(text: str, secrets: Iterable[Secret] = ()) -> str:
     for secret in secrets:
         value = secret.reveal()
         if len(value) >= 4:
-            text = text.replace(value, "***")
+            text = _within_cut(text.replace(value, "***"), value)
     for pattern, replacement in _TELLTALE:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _within_cut(text: str, value: str) -> str:
+    """*text*, if it was cut off (`…`) within *value*, cut off before it."""
+    if text.endswith("…"):
+        for end in range(len(value) - 1, 3, -1):
+            if text.endswith(f"{value[:end]}…"):
+                return f"{text[: -end - 1]}***…"
+    return text
+
+
+def say_again(error: DbrunError, clean: str) -> None:
+    """Have *error* say *clean* in place of its message."""
+    if clean != error.message:
+        if error.args[:1] == (error.message,):
+            error.args = (clean, *error.args[1:])
+        error.message = clean

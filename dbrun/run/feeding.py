@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from ..errors import UserError
+from ..errors import RowError, UserError
 from ..sources.base import Source
 from ..spec.model import SourceSpec, Spec
 from ..spec.templates import scope
-from ..types import Row
-from .items import AskAgain, Item, Selection, expand, filter_rows, identify, select
+from ..types import Json, Row
+from .items import AskAgain, Item, RowTransform, Selection, expand, filter_rows, identify, select
 from .opening import Opened
+from .transforms import Rows
 
 
 def feed(
@@ -79,16 +80,32 @@ def expanded(
     for each repeat."""
     branches = parts.branches
     if all(branch.spec.row == branches[0].spec.row for branch in branches):
-        transform = parts.row.apply if parts.row else None
+        transform = _row_transform(parts)
         names = [branch.name for branch in branches]
         yield from expand(rows, transform, repeats=repeats, ask_again=ask_again, variants=names)
         return
     index = 0
     for row in rows:
         for branch in branches:
-            own = branch.row.apply if branch.row else None
+            own = _row_transform(branch)
             for item in expand(
                 iter([row]), own, repeats=repeats, ask_again=ask_again, variants=[branch.name]
             ):
                 yield replace(item, index=index)
                 index += 1
+
+
+def _row_transform(parts: Opened) -> RowTransform | None:
+    """What the `row` functions make of a row; what they raise, without credentials."""
+    if parts.row is None:
+        return None
+    apply, keep = parts.row.apply, parts.discretion.keep
+
+    def transform(values: Mapping[str, Json]) -> Rows:
+        try:
+            return apply(values)
+        except RowError as error:
+            keep(error)
+            raise
+
+    return transform

@@ -15,7 +15,7 @@ from ..client.limits import Limiter
 from ..client.retry import Breaker, RetryPolicy
 from ..clock import Clock
 from ..context import Context, Memory
-from ..errors import SpecError
+from ..errors import DbrunError, SpecError
 from ..frozen import frozen
 from ..registry import Registry
 from ..spec.model import EndpointSpec, Spec, StepSpec
@@ -25,6 +25,7 @@ from ..spec.templates import Templates, compile_prompt
 from ..types import NOWHERE, Json, Problem
 from .asking import Asker
 from .counters import Counters
+from .discretion import Discretion
 from .plugins import create_adapter, create_scorer
 from .scoring import OpenScore
 from .spending import Purse
@@ -61,6 +62,7 @@ class Opened:
     scores: tuple[OpenScore, ...]
     askers: tuple[Asker, ...]
     row: RowTransforms | None
+    discretion: Discretion
     templates: Templates
     context: Context
     variants: tuple[Opened, ...] = ()
@@ -135,6 +137,7 @@ def opened(
     """
     with ExitStack() as stack:
         context, templates = make_context(spec, around, journal)
+        discretion = Discretion(spec, around.environ)
         askers: list[tuple[EndpointSpec, Asker]] = []
 
         def ask(endpoint: EndpointSpec) -> Asker:
@@ -142,14 +145,22 @@ def opened(
             if asker is None:
                 adapter = create_adapter(endpoint, around.registry, context)
                 stack.callback(adapter.close)
+                discretion.trust(adapter)
                 adapter.prepare()
                 asker = make_asker(adapter, endpoint, journal, counters, halt, around.clock, purse)
                 askers.append((_bare(endpoint), asker))
             return asker
 
-        made = [open_branch(one, ask, around, context, templates) for one in spec.branches]
-        known = tuple(asker for _, asker in askers)
-        yield joined(spec, [replace(one, askers=known) for one in made])
+        try:
+            made = [
+                open_branch(one, ask, around, context, templates, discretion)
+                for one in spec.branches
+            ]
+            known = tuple(asker for _, asker in askers)
+            yield joined(spec, [replace(one, askers=known) for one in made])
+        except DbrunError as error:
+            discretion.keep(error)
+            raise
 
 
 def joined(spec: Spec, branches: Sequence[Opened]) -> Opened:
@@ -166,11 +177,12 @@ def open_branch(
     around: Surroundings,
     context: Context,
     templates: Templates,
+    discretion: Discretion,
 ) -> Opened:
     """The parts of one variant, or of all there is."""
 
     def open_step(step: StepSpec) -> Step:
-        return _step(spec, step, ask(step.endpoint), context, templates)
+        return _step(spec, step, ask(step.endpoint), context, templates, discretion)
 
     steps = tuple([open_step(step) for step in spec.steps])
     scores = tuple(
@@ -191,6 +203,7 @@ def open_branch(
         scores=scores,
         askers=(),
         row=row,
+        discretion=discretion,
         templates=templates,
         context=context,
     )
@@ -234,7 +247,14 @@ def make_asker(
     )
 
 
-def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates: Templates) -> Step:
+def _step(
+    spec: Spec,
+    step: StepSpec,
+    asker: Asker,
+    context: Context,
+    templates: Templates,
+    discretion: Discretion,
+) -> Step:
     adapter = asker.adapter
     schema = step.response_schema
     params: dict[str, Json] = dict(step.params)
@@ -264,6 +284,7 @@ def _step(spec: Spec, step: StepSpec, asker: Asker, context: Context, templates:
         reasks=schema.reask if schema else 0,
         keys=Keys(step.endpoint.adapter, identity),
         share=spec.journal.share,
+        discretion=discretion,
         has_functions=bool(step.input or step.output or spec.filters),
         price=step.endpoint.price,
         places=step.places,

@@ -54,7 +54,12 @@ def make_scores(
     if not parts.scores:
         return None
     return Scores(
-        parts.scores, variables=variables, images_folder=images_folder, since=since, send=send
+        parts.scores,
+        variables=variables,
+        discretion=parts.discretion,
+        images_folder=images_folder,
+        since=since,
+        send=send,
     )
 
 

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 
-from ..errors import InvalidOutput, Rejected, RowError, TransformError
+from ..errors import InvalidOutput, Rejected, RowError
 from ..frozen import mutable
 from ..spec.templates import scope
 from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
@@ -41,9 +41,7 @@ class Story:
 
     def fail(self, error: RowError, step: Step) -> None:
         """The row ends here."""
-        if isinstance(error, TransformError):
-            step.keep_secret(error)
-        failure = error.failure()
+        failure = step.discretion.keep(error).failure()
         if failure.where is None and (where := step.place_of(error)) is not None:
             failure = replace(failure, where=where)
         self.failure = failure

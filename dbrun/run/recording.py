@@ -112,7 +112,7 @@ class Recorder:
         if isinstance(error, Interrupted) and (kept := spooled_partial(self._results)):
             error.hint = f"results so far are in {kept}"
         self._conclude(status, error.exit_code, tally, counters, parts)
-        self.manifest["error"] = str(error)
+        self.manifest["error"] = str(parts.discretion.keep(error))
         try:
             self._write_partial()
         except SinkError:

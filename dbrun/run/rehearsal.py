@@ -21,6 +21,7 @@ from ..spec.case import LAST, Case
 from ..spec.model import EndpointSpec, Spec
 from ..types import Failure, Json, Mark, Record, Row
 from .asking import Asker, Question, Reply
+from .discretion import Discretion
 from .feeding import expanded
 from .items import Item, row_hash
 from .matching import Parting, parting
@@ -91,7 +92,10 @@ class Rehearsal:
             return cast(Asker, Prompter(adapter))
 
         unscored = [replace(one, scores=()) for one in spec.branches]
-        branches = [open_branch(one, silent, around, context, templates) for one in unscored]
+        discretion = Discretion(spec, around.environ)
+        branches = [
+            open_branch(one, silent, around, context, templates, discretion) for one in unscored
+        ]
         self._parts = joined(spec, branches)
 
     def run(self, cases: Sequence[Case]) -> Iterator[Outcome]:

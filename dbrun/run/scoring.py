@@ -15,6 +15,7 @@ from ..frozen import frozen
 from ..spec.templates import Expression, scope
 from ..types import Json, Record, Score
 from .asking import Question, Reply
+from .discretion import Discretion
 from .inline import Inline
 from .items import Item
 from .outputs import cut, stop_of
@@ -43,11 +44,13 @@ class Scores:
         scores: Sequence[OpenScore],
         *,
         variables: Mapping[str, Json],
+        discretion: Discretion,
         images_folder: str | None = None,
         since: int = 0,
         send: bool = True,
     ) -> None:
         self._scores = scores
+        self._discretion = discretion
         self.judges = [score for score in scores if score.judge is not None]
         """Those that ask somebody, in their order."""
         self._variables = variables
@@ -101,7 +104,7 @@ class Scores:
                 functools.partial(score.scorer.score, subject)
             )
         except RowError as error:
-            return failed(error)
+            return failed(self._discretion.keep(error))
 
     async def _asked(self, judge: Step, scorer: Scorer, item: Item, seen: dict[str, Any]) -> Score:
         fields, question = self._compose(judge, item, seen)

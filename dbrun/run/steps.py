@@ -16,6 +16,7 @@ from ..spec.model import Price
 from ..spec.templates import CompiledPrompt, Expression, Template
 from ..types import Json, Mark, Usage
 from .asking import Asker
+from .discretion import Discretion
 from .items import Item
 from .transforms import InputTransforms, OutputTransforms
 
@@ -50,15 +51,10 @@ class Step:
     reasks: int
     keys: Keys
     share: bool
+    discretion: Discretion
     has_functions: bool
     price: Price | None = None
     places: Mapping[str, Mark] = field(default_factory=dict)
-
-    def keep_secret(self, error: RowError) -> None:
-        """Take the endpoint's credentials out of *error*: functions see the environment."""
-        masked = getattr(self.asker.adapter, "masked", None)
-        if masked is not None:
-            masked(error)
 
     def place_of(self, error: RowError) -> str | None:
         """Where *error* comes from: the parameter in the spec that the endpoint refuses, if it

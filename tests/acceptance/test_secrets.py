@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import product
 
 import pytest
 from acceptance.conftest import SPEC, Project
@@ -54,26 +55,88 @@ def test_of_a_run_whose_endpoint_repeats_them(
     assert TOKEN.encode() not in everything(project)
 
 
-@pytest.mark.parametrize("hook", ["input", "output"])
-def test_of_a_function_that_says_them(hook: str, project: Project, named: FakeWorkspace) -> None:
-    project.write(
-        "loud.py",
-        "import os\n\ndef f(*_, **__):\n    raise ValueError('no: ' + os.environ['MY_VALUE'])\n",
-    )
-    project.write("tickets.yaml", WITH_TOKEN + f"transforms: {{{hook}: 'loud:f'}}\n")
-    assert project.run("tickets.yaml", "--debug").code == 1
+LOUD = {
+    "row": ("transforms: {row: 'loud:f'}\n", 1),
+    "input": ("transforms: {input: 'loud:f'}\n", 1),
+    "output": ("transforms: {output: 'loud:f'}\n", 1),
+    "score": ("scores: [{type: python, name: s, function: 'loud:f'}]\n", 0),
+    "filter": ("templates: {filters: {f: 'loud:f'}}\nprompt: '{{ text | f }}'\n", 1),
+    "filter of a score": (
+        "templates: {filters: {f: 'loud:f'}}\n"
+        "scores: [{type: contains, name: s, expected: x, of: 'output | f'}]\n",
+        0,
+    ),
+    "filter of the source": (
+        "templates: {filters: {f: 'loud:f'}}\nsource: {path: rows.jsonl, where: 'text | f'}\n",
+        3,
+    ),
+    "source": ("source: {function: 'loud:f'}\n", 3),
+    "endpoint": ("endpoint: {adapter: python, function: 'loud:f'}\n", 1),
+}
+"""Where functions of the user's are named, and the exit code when they raise."""
+
+
+LOUDLY = """\
+import os
+
+
+def f(*_, **__):
+    said = os.environ.get("MY_VALUE") or os.environ["MY_OWN_API_KEY"]
+    raise ValueError("no: " + said)
+"""
+NAMED = {"env": "{env: MY_VALUE}", "name": "{env: OTHER}", "fetched": "{secret: team/token}"}
+"""How a run comes to know the credential that they say; `name`: by that of its variable."""
+UNASKED = {("endpoint", "env"), ("endpoint", "fetched"), ("source", "fetched")}
+
+
+@pytest.mark.parametrize(
+    ("hook", "known"), [pair for pair in product(LOUD, NAMED) if pair not in UNASKED]
+)
+def test_of_a_function_that_says_them(
+    hook: str,
+    known: str,
+    project: Project,
+    workspace: FakeWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever they belong to, and also before anybody was asked for the first time."""
+    value, other = "kept-where-only-we-know", "of-the-endpoint-itself"
+    workspace.tokens |= {value: float("inf"), other: float("inf")}
+    workspace.secrets["team", "token"] = value
+    monkeypatch.setenv("MY_OWN_API_KEY" if known == "name" else "MY_VALUE", value)
+    monkeypatch.setenv("OTHER", other)
+    more, code = LOUD[hook]
+    keys = {line.partition(":")[0] for line in more.splitlines()}
+    spec = SPEC.replace("task: chat", f"token: {NAMED[known]}")  # fetched to find out the task
+    spec = "".join(line for line in spec.splitlines(True) if line.partition(":")[0] not in keys)
+    project.write("tickets.yaml", spec + more)
+    project.write("loud.py", LOUDLY)
+    assert project.run("tickets.yaml", "--debug").code == code
     written = everything(project)
-    assert TOKEN.encode() not in written
-    assert b"loud:f raised ValueError: no: ***" in written
+    assert value.encode() not in written
+    assert b"raised ValueError: no: ***" in written
 
 
 def test_of_an_address_that_holds_them(project: Project, named: FakeWorkspace) -> None:
-    endpoint = "{adapter: openai, base_url: '${MY_HOST}/${MY_VALUE}', api_key: {env: MY_VALUE}}"
+    endpoint = "{adapter: openai, base_url: '${MY_HOST}/${MY_VALUE}'}"
     spec = SPEC.replace("{adapter: databricks, name: chat, task: chat}", endpoint)
     project.write("tickets.yaml", spec)
-    assert project.run("tickets.yaml", "-v").code == 3
+    said = project.run("tickets.yaml", "-v")
+    assert said.code == 3
+    assert "/${MY_VALUE}/chat/completions" in said.err
     assert TOKEN.encode() not in everything(project)
-    assert b"/***/chat/completions" in project.bytes("out/tickets.run.json.partial")
+    assert b"/${MY_VALUE}/chat/completions" in project.bytes("out/tickets.run.json.partial")
+
+
+def test_of_a_function_that_is_given_them(project: Project, named: FakeWorkspace) -> None:
+    project.write("mine.py", "def answer(prompt, key):\n    return str(len(key))\n")
+    endpoint = "{adapter: python, function: 'mine:answer', kwargs: {key: '${MY_VALUE}'}}"
+    project.write(
+        "tickets.yaml", SPEC.replace("{adapter: databricks, name: chat, task: chat}", endpoint)
+    )
+    assert project.run("tickets.yaml", "-v").code == 0
+    assert TOKEN.encode() not in everything(project)
+    assert {record["output"] for record in project.records()} == {str(len(TOKEN))}
 
 
 def test_of_a_run_whose_token_is_refused(project: Project, named: FakeWorkspace) -> None:

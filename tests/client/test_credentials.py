@@ -97,3 +97,17 @@ def test_what_looks_like_a_credential_is_masked(text: str, masked: str) -> None:
 )
 def test_a_known_secret_is_never_left(before: str, value: str, after: str) -> None:
     assert value not in mask(before + value + after, [Secret(value)]).replace("***", "\0")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("no: long-enough-a-value.", "no: ***."),
+        ("no: long-enough-a-v…", "no: ***…"),
+        ("no: long…", "no: ***…"),
+        ("no: lo…", "no: lo…"),
+        ("no…: long-enough", "no…: long-enough"),
+    ],
+)
+def test_a_secret_is_masked_also_where_a_text_was_cut_off(said: str, kept: str) -> None:
+    assert mask(said, [Secret("long-enough-a-value")]) == kept

@@ -1,0 +1,63 @@
+"""Keeping credentials out of what the user's functions say: they see the whole environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from ..client.credentials import Secret, mask, say_again
+from ..errors import DbrunError
+from ..spec.model import Spec
+from ..types import Json
+
+_Error = TypeVar("_Error", bound=DbrunError)
+
+_SPEAKING = re.compile(r"(?i)(^|_)(token|secret|password|passwd|(api|access|secret|private)_?key)$")
+_SHORTEST = 8  # characters; shorter values are words that a message may hold
+
+
+class Discretion:
+    """Takes credentials out of errors.
+
+    It knows those of *environ* that *spec* names, or whose own names say what they are, and those
+    that the adapters told to `trust` have come to know.
+    """
+
+    def __init__(self, spec: Spec, environ: Mapping[str, str]) -> None:
+        self._spec = spec
+        self._environ = environ
+        self._adapters: list[Any] = []
+
+    def trust(self, adapter: object) -> None:
+        """Have *adapter* take out what it knows, too; any that has no `masked` knows nothing."""
+        if hasattr(adapter, "masked"):
+            self._adapters.append(adapter)
+
+    def keep(self, error: _Error) -> _Error:
+        """*error* without credentials; if there were any, without what it was raised from."""
+        said = error.message
+        say_again(error, mask(said, self._secrets))
+        for adapter in self._adapters:
+            adapter.masked(error)
+        if error.message != said:
+            error.__cause__, error.__suppress_context__ = None, True
+        return error
+
+    @cached_property
+    def _secrets(self) -> list[Secret]:
+        named = set(_named(self._spec))
+        values = {
+            value
+            for name, value in self._environ.items()
+            if name in named or (len(value) >= _SHORTEST and _SPEAKING.search(name))
+        }
+        return [Secret(value) for value in sorted(values, key=len, reverse=True)]
+
+
+def _named(spec: Spec) -> Iterator[str]:
+    """The variables that the spec's endpoints name as credentials."""
+    for step in spec.asked:
+        given: list[Json] = [*step.endpoint.options.values(), *step.endpoint.headers.values()]
+        yield from (str(one["env"]) for one in given if isinstance(one, Mapping) and "env" in one)
