@@ -30,6 +30,8 @@ def examine(
         if served in (None, entity.get("name")):
             yield _entity(entity)
     yield _task(detail, task)
+    if detail.get("route_optimized"):
+        yield _by_own_route(detail)
     yield _permission(detail.get("permission_level"), name)
 
 
@@ -100,6 +102,16 @@ def _task(detail: Mapping[str, Json], wanted: str) -> Finding:
     said = f"the spec says {wanted}, the workspace {found}{f' ({told})' if told else ''}"
     mend = "remove endpoint.task, unless the workspace errs"
     return Finding(state=WARN, subject="task", said=said, mend=mend)
+
+
+def _by_own_route(detail: Mapping[str, Json]) -> Finding:
+    """Those made since 2025-09-22 cannot be reached by the workspace's address (Databricks,
+    "Route optimization on serving endpoints")."""
+    told = _mapping(_mapping(detail.get("data_plane_info")).get("query_info")).get("endpoint_url")
+    url = detail.get("endpoint_url") or told
+    said = f"is route-optimised: {url or 'its own address'} may be the only one that it answers at"
+    mend = "--ask finds out; serve the model by an endpoint without route optimisation"
+    return Finding(state=WARN, subject="route", said=said, mend=mend)
 
 
 def _permission(level: Json, name: str) -> Finding:

@@ -31,8 +31,6 @@ from .transport import HttpRequest, HttpResponse
 MANAGEMENT_TIMEOUT = 60.0
 """Seconds for one call of the workspace's management API."""
 
-_NOTEBOOK = "the notebook's host"
-
 _ENV_SECRETS = {
     "DATABRICKS_TOKEN": "token",
     "DATABRICKS_CLIENT_SECRET": "client_secret",
@@ -84,34 +82,32 @@ class Workspace:
             UserError: if what is written down is no host.
         """
         written = self._written
-        return base_url(*written) if written else None
+        return base_url(*written[:2]) if written else None
 
     @property
     def org_id(self) -> str | None:
         """The workspace's own id, as far as it is written down: as `?o=` of its address, in the
-        name of a host of Azure, in `DATABRICKS_WORKSPACE_ID`, by the notebook."""
+        name of a host of Azure, in `DATABRICKS_WORKSPACE_ID` or the profile's `workspace_id`, by
+        the notebook."""
         if self._written is None:
             return None
-        host, place = self._written
-        others = {"DATABRICKS_HOST": self._environ.get("DATABRICKS_WORKSPACE_ID")}
-        if place == _NOTEBOOK:
-            others[_NOTEBOOK] = notebook_org()
-        return org_in(host) or others.get(place)
+        host, _, org = self._written
+        return org_in(host) or org
 
     @cached_property
-    def _written(self) -> tuple[str, str] | None:
-        """The host as it is written down, and where."""
+    def _written(self) -> tuple[str, str, str | None] | None:
+        """The host as it is written down, where, and the workspace's id that stands beside it."""
         if self._login.host:
-            return self._login.host, f"{self._login.path}.host"
+            return self._login.host, f"{self._login.path}.host", None
         if self._login.profile:
             profile = profile_named(self._login.profile, self._environ)
-            return _host_in(self._login.profile, profile)
+            return *_host_in(self._login.profile, profile), profile.get("workspace_id")
         if written := self._environ.get("DATABRICKS_HOST"):
-            return written, "DATABRICKS_HOST"
+            return written, "DATABRICKS_HOST", self._environ.get("DATABRICKS_WORKSPACE_ID")
         if (found := default_profile(self._environ)) and found[1].get("host"):
-            return _host_in(*found)
+            return *_host_in(*found), found[1].get("workspace_id")
         notebook = notebook_login()
-        return (notebook[0], _NOTEBOOK) if notebook else None
+        return (notebook[0], "the notebook's host", notebook_org()) if notebook else None
 
     @property
     def url(self) -> str:

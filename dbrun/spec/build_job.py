@@ -31,6 +31,7 @@ def build_job(site: Site, node: Node | None, variables: Node | None) -> JobSpec 
             value = plain(declared[name] if default is None else default)
             parameters[name] = _text("" if value is None or value is UNKNOWN else value)
     task = node.get("task")
+    _check_libraries(site, task, node.get("compute"))
     return JobSpec(
         keys={key: plain(child) for key, child in node.value.items() if key not in _OURS},
         cluster=_cluster(node.get("compute")),
@@ -52,6 +53,16 @@ def named_defaults(node: Node | None) -> Iterator[tuple[str, Node, Node | None]]
         named = item.get("name") or item
         if isinstance(named.value, str):
             yield named.value, named, item.get("default")
+
+
+def _check_libraries(site: Site, task: Node | None, compute: Node | None) -> None:
+    """Databricks refuses libraries of a task that runs on serverless compute."""
+    given = entries(task)
+    has_cluster = not given.keys().isdisjoint(("existing_cluster_id", "job_cluster_key"))
+    if "libraries" in given and not has_cluster and _cluster(compute) is None:
+        message = "serverless compute takes no libraries of a task"
+        hint = "write them as dependencies in job.environments"
+        site.findings.add(given["libraries"].key_place, ("job", "task", "libraries"), message, hint)
 
 
 def _cluster(node: Node | None) -> Mapping[str, Json] | None:

@@ -20,8 +20,13 @@ _KNOWN = (
     rf"job\.(id|name|run_id|repair_count|(start_time|trigger\.time)\.{_TIME}|trigger\.{_NAME}"
     rf"|parameters\.{_NAME})"
     rf"|task\.(name|run_id|execution_count|notebook_path)|tasks\.{_NAME}\.{_NAME}"
-    rf"|workspace\.(id|url)|backfill\.{_NAME}|input(\.{_NAME})?|secrets/{_NAME}/{_NAME}"
+    rf"|workspace\.(id|url)|backfill\.{_NAME}|input(\.{_NAME})?"
 )
+_SECRET = rf"secrets/({_NAME}/{_NAME})"
+_OF_CLUSTERS = {"spark_env_vars", "spark_conf", "docker_image"}
+"""Where secrets are filled in, and nowhere else (Databricks, "Use a secret in a Spark configuration
+property or environment variable")."""
+
 _REFERENCE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _COMMON = (
     "job.start_time.iso_date",
@@ -46,7 +51,12 @@ def lint_references(job: Node | None, findings: Findings) -> None:
         return
     for path, node in walk(job, ("job",)):
         for name in _names(node.value):
-            if not re.fullmatch(_KNOWN, name):
+            if secret := re.fullmatch(_SECRET, name):
+                if _OF_CLUSTERS.isdisjoint(path):
+                    message = f"Databricks does not fill in '{{{{{name}}}}}' here"
+                    hint = f"let the spec name it where it is needed: {{secret: {secret[1]}}}"
+                    findings.add(node.place, path, message, hint)
+            elif not re.fullmatch(_KNOWN, name):
                 near = nearest(name, _COMMON)
                 hint = f"did you mean '{{{{{near}}}}}'?" if near else "see dynamic value references"
                 message = f"Databricks fills in nothing for '{{{{{name}}}}}'"

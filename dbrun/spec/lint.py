@@ -28,6 +28,7 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
     shared = _sharing_is_unsaid(resolved)
     for (path, node), step in zip(_steps(resolved), spec.steps, strict=True):
         _lint_stop(node.get("stop"), (*path, "stop"), step, findings)
+        _lint_schema(node.get("response_schema"), (*path, "response_schema"), step, findings)
         if shared:
             _lint_temperature(node.get("params"), (*path, "params"), findings)
     _lint_sink(written, findings)
@@ -125,6 +126,16 @@ def _is_chat(endpoint: EndpointSpec, step: StepSpec) -> bool:
         chats = endpoint.adapter in ("openai", "local", "databricks")
         return chats or step.prompt.messages is not None
     return bool(task == "chat")
+
+
+def _lint_schema(node: Node | None, path: Path, step: StepSpec, findings: Findings) -> None:
+    wanted = step.response_schema
+    if node is None or wanted is None or wanted.mode != "native":
+        return
+    schema = wanted.schema
+    if isinstance(schema, dict) and schema.get("type") == "object" and not schema.get("properties"):
+        message = "of an object without properties foundation models make an empty one"
+        findings.add(node.place, path, message, "list its properties, or leave mode out")
 
 
 def _sharing_is_unsaid(root: Node) -> bool:

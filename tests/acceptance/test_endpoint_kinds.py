@@ -63,6 +63,22 @@ def test_custom_models_in_batches(
     assert project.bytes() == batched
 
 
+@pytest.mark.parametrize(("size", "calls"), [(1, 4), (4, 7)])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("custom-bare", "custom"), ("custom-dict-bare", "custom-dict")]
+)
+def test_predictions_that_are_no_list(
+    project: Project, workspace: FakeWorkspace, name: str, shape: str, size: int, calls: int
+) -> None:
+    """One for a row alone is that row's; one for several is nobody's, and they are asked apart."""
+    project.rows(4)
+    write(project, name, f"batch_size: {size}")
+    assert project.run("tickets.yaml").code == 0
+    outputs = [record["output"] for record in project.records()]
+    assert outputs == [SHAPES[shape](said(number)) for number in range(4)]
+    assert len(workspace.calls) == calls
+
+
 @pytest.mark.parametrize("batch_size", [4, 16])
 def test_a_bad_row_is_alone_in_the_end(
     project: Project, workspace: FakeWorkspace, batch_size: int

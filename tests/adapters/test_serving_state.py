@@ -35,6 +35,16 @@ def test_an_endpoint_that_is_well() -> None:
     ]
 
 
+def test_an_endpoint_that_has_an_address_of_its_own() -> None:
+    query = {"endpoint_url": "https://1.serving.cloud.databricks.com/2/serving-endpoints/e"}
+    found = lines(told(route_optimized=True, data_plane_info={"query_info": query}))
+    assert found[-2] == (
+        "warn",
+        f"route: is route-optimised: {query['endpoint_url']} may be the only one that it answers "
+        "at; --ask finds out; serve the model by an endpoint without route optimisation",
+    )
+
+
 @pytest.mark.parametrize(
     ("state", "line"),
     [

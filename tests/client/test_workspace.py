@@ -262,6 +262,9 @@ def test_the_workspace_s_own_id(login: Make, notebook: SimpleNamespace, tmp_path
     assert login(named, host="other.host/?o=18").org_id == "18"
     config = write_config(tmp_path, "[DEFAULT]\nhost=https://my.host/?o=19")
     assert login(config).org_id == "19"
+    named_too = "[DEFAULT]\nhost=my.host\nworkspace_id=21\n[p]\nhost=p.host\nworkspace_id=22\n"
+    config = write_config(tmp_path, named_too)
+    assert (login(config).org_id, login(config, profile="p").org_id) == ("21", "22")
     notebook.context = SimpleNamespace(
         browserHostName="nb.example", apiToken="nb", workspaceId="20"
     )

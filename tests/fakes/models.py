@@ -251,7 +251,8 @@ def custom(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
     rows = _rows(given[0], body[given[0]])
     if given[0] == "instances" and any(isinstance(row.get("stop"), list) for row in rows):
         _bad("SCHEMA_ENFORCEMENT_FAILED: only handle 1-dimensional arrays")
-    return as_json({"predictions": [_predict(endpoint, row) for row in _checked(rows)]})
+    made = [_predict(endpoint, row) for row in _checked(rows)]
+    return as_json({"predictions": made[0] if endpoint.kind.endswith("-bare") else made})
 
 
 def stubborn(endpoint: Endpoint, body: dict[str, Any]) -> Reply:
@@ -279,6 +280,8 @@ KINDS: Mapping[str, Callable[[Endpoint, dict[str, Any]], Reply]] = {
     "custom-series": custom,
     "custom-candidates": custom,
     "custom-number": custom,
+    "custom-bare": custom,
+    "custom-dict-bare": custom,
 }
 
 _FOUNDATION = {"foundation_model": {"name": "system.ai.fake"}}
@@ -308,6 +311,8 @@ def standard_endpoints() -> dict[str, Endpoint]:
         "custom-series": Endpoint(kind="custom-series", entity=_CUSTOM),
         "custom-candidates": Endpoint(kind="custom-candidates", task="llama2/chat", entity=_CUSTOM),
         "custom-number": Endpoint(kind="custom-number", entity=_CUSTOM),
+        "custom-bare": Endpoint(kind="custom-bare", entity=_CUSTOM),
+        "custom-dict-bare": Endpoint(kind="custom-dict-bare", entity=_CUSTOM),
         "agent": Endpoint(kind="agent", task="agent/v2/chat", entity=_CUSTOM),
         "agent-responses": Endpoint(kind="responses", task="agent/v1/responses", entity=_CUSTOM),
         "forbidden": Endpoint(kind="chat", task="llm/v1/chat", readable=False),
@@ -364,6 +369,7 @@ def _predict(endpoint: Endpoint, row: Mapping[str, Any]) -> Any:
     text, _ = speak(row["prompt"], row.get("stop"))
     return {
         "custom-dict": {"text": text},
+        "custom-dict-bare": {"text": text},
         "custom-series": {"0": text},
         "custom-candidates": {"candidates": [{"text": text}]},
         "custom-number": len(text),

@@ -48,6 +48,15 @@ def warnings(text: str, folder: Path) -> list[str]:
         ('sink: "${D}.jsonl"', "5:7: sink: the journal lies beside a sink whose path changes"),
         ('sink: {path: "${D}.jsonl"}', "5:14: sink: the journal lies beside a sink"),
         ('sink: "${D}.jsonl"\njournal: {path: j}', None),
+        *[
+            (f"response_schema: {{mode: native, schema: {{{schema}}}}}", said)
+            for schema, said in (
+                ("type: object", "5:18: response_schema: of an object without properties"),
+                ("type: object, properties: {a: {}}", None),
+                ("type: array", None),
+            )
+        ],
+        ("response_schema: {schema: {type: object}}", None),
         ("sink: out.jsonl", None),
         ("sink: out.jsonl.gz", None),
         ("sink: {path: out.xlsx, format: jsonl}", None),
@@ -96,6 +105,7 @@ def test_a_journal_that_every_run_of_a_job_shares(more: str, warned: bool, tmp_p
         ("{{backfill.iso_datetime}}", None),
         ("{{job.start_time.isodate}}", "did you mean '{{job.start_time.iso_date}}'?"),
         ("{{ds}}", "see dynamic value references"),
+        ("{{secrets/a/b}}", "let the spec name it where it is needed: {secret: a/b}"),
     ],
 )
 def test_what_a_job_fills_in(reference: str, said: str | None, tmp_path: Path) -> None:
@@ -105,6 +115,12 @@ def test_what_a_job_fills_in(reference: str, said: str | None, tmp_path: Path) -
     found = load_spec(str(path), registry=Registry(entry_points=False), environ={}).warnings
     assert [one.hint for one in found] == ([said] if said else [])
     assert all(one.path == "job.parameters.day" for one in found)
+
+
+@pytest.mark.parametrize("place", ["spark_env_vars", "spark_conf"])
+def test_secrets_are_filled_in_for_clusters(place: str, tmp_path: Path) -> None:
+    job = f'job: {{compute: {{spark_version: x, {place}: {{A: "{{{{secrets/a/b}}}}"}}}}}}\n'
+    assert warnings(SMALL + job, tmp_path) == []
 
 
 @pytest.mark.parametrize(
