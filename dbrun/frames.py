@@ -15,12 +15,20 @@ from typing import Any
 _LONGEST = 500
 _FOREIGN = (os.path.dirname(__file__) + os.sep, os.path.dirname(os.__file__) + os.sep, "<")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_CREDENTIAL = re.compile(
+    r"(?i)(^|_)(token|secret|password|passwd|(api|access|secret|private)_?key)$"
+)
+_SHORTEST = 8  # characters of a credential; shorter values are words that a message may hold
 
 
 def raised(error: BaseException) -> str:
-    """`raised KeyError: 'label'`: the exception on one line."""
+    """`raised KeyError: 'label'`: the exception on one line, without credentials that the
+    environment holds under a name that says so."""
     # Addresses differ from run to run, and records must not.
     said = _ADDRESS.sub("", " ".join(_text(error).split()))
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and _CREDENTIAL.search(name):
+            said = said.replace(value, "***")
     if len(said) > _LONGEST:
         said = said[: _LONGEST - 1] + "…"
     name = type(error).__name__

@@ -106,6 +106,25 @@ def lingers(begun: threading.Event, over: threading.Event) -> None:
     over.wait()
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("MY_TOKEN", "no: ***."),
+        ("OPENAI_API_KEY", "no: ***."),
+        ("password", "no: ***."),
+        ("DATABRICKS_AUTH_TYPE", "no: what-it-holds."),
+        ("TOKEN_FILE", "no: what-it-holds."),
+    ],
+)
+def test_credentials_of_the_environment_are_not_said(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "what-it-holds")
+    assert raised(ValueError("no: what-it-holds.")) == f"raised ValueError: {said}"
+    long = raised(ValueError("." * 490 + "what-it-holds"))
+    assert ("what-it" in long) is ("*" not in said)
+
+
 def test_who_is_at_work_in_another_thread() -> None:
     begun, over = threading.Event(), threading.Event()
     thread = threading.Thread(target=functools.partial(lingers, begun, over))

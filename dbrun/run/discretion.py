@@ -1,8 +1,10 @@
-"""Keeping credentials out of what the user's functions say: they see the whole environment."""
+"""Keeping credentials out of what the user's functions say: they see the whole environment.
+
+Those in variables whose names say what they are are gone already, by `frames.raised`.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -14,15 +16,12 @@ from ..types import Json
 
 _Error = TypeVar("_Error", bound=DbrunError)
 
-_SPEAKING = re.compile(r"(?i)(^|_)(token|secret|password|passwd|(api|access|secret|private)_?key)$")
-_SHORTEST = 8  # characters; shorter values are words that a message may hold
-
 
 class Discretion:
     """Takes credentials out of errors.
 
-    It knows those of *environ* that *spec* names, or whose own names say what they are, and those
-    that the adapters told to `trust` have come to know.
+    It knows those of *environ* that *spec* names, and those that the adapters which it was told
+    to `trust` have come to know.
     """
 
     def __init__(self, spec: Spec, environ: Mapping[str, str]) -> None:
@@ -47,12 +46,7 @@ class Discretion:
 
     @cached_property
     def _secrets(self) -> list[Secret]:
-        named = set(_named(self._spec))
-        values = {
-            value
-            for name, value in self._environ.items()
-            if name in named or (len(value) >= _SHORTEST and _SPEAKING.search(name))
-        }
+        values = {self._environ.get(name, "").strip() for name in _named(self._spec)}
         return [Secret(value) for value in sorted(values, key=len, reverse=True)]
 
 
