@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.sparkless import ThreadSession
 from fakes.warehouse import ID, FakeWarehouse
 from fakes.workspace import FakeWorkspace
 
 from dbrun.cli.main import main
+from dbrun.run.engines import spark
 
 SPEC = f"""\
 name: summaries
@@ -46,9 +48,17 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeW
         yield fake
 
 
+@pytest.mark.parametrize("engine", ["local", "spark"])
 def test_from_a_table_into_a_table(
-    workspace: FakeWorkspace, capsys: pytest.CaptureFixture[str]
+    engine: str,
+    workspace: FakeWorkspace,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(spark, "require", lambda: None)
+    monkeypatch.setattr(spark.SparkRun, "open_session", lambda _: ThreadSession())
+    with Path("spec.yaml").open("a") as stream:
+        stream.write(f"engine: {engine}\n")
     warehouse = workspace.warehouse
     assert warehouse is not None
     assert main(["validate", "spec.yaml"]) == 0

@@ -1,11 +1,13 @@
 """The few words of the Databricks CLI that the manual says, as a program without a workspace.
 
+    python databricks_cli.py volumes create CATALOG SCHEMA NAME MANAGED
     python databricks_cli.py bundle deploy --target prod
     python databricks_cli.py bundle run KEY --target prod
 
-`deploy` copies the bundle's files to the folder `DEPLOYED` and says what it would build. `run` does
-what the job `KEY` would do: the entry point, with the job's parameters at their defaults, in the
-files that were deployed. The folder `VOLUMES` stands for `/Volumes`.
+`create` makes a volume: the folder `VOLUMES` stands for `/Volumes`. `deploy` copies the bundle's
+files to the folder `DEPLOYED`. `run` does what the job `KEY` would do: the entry point, with the
+job's parameters at their defaults, in the files that were deployed; a volume that nobody made is
+not there for it. Anything else is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 import yaml
 
-DEPLOYED, VOLUMES = Path(os.environ["DEPLOYED"]), os.environ["VOLUMES"]
+DEPLOYED, VOLUMES = Path(os.environ["DEPLOYED"]), Path(os.environ["VOLUMES"])
 FILLED = {"{{job.start_time.iso_date}}": "2026-11-22"}
 
 
@@ -32,6 +34,11 @@ def resources() -> dict[str, Any]:
         for path in sorted(Path().glob(pattern)):
             jobs |= yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]["jobs"]
     return jobs
+
+
+def volumes() -> set[Path]:
+    """The volumes that there are."""
+    return set(VOLUMES.glob("*/*/*"))
 
 
 def deploy() -> None:
@@ -57,10 +64,13 @@ def run(job: dict[str, Any]) -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(rf'^{task["entry_point"]} = "(.+):(.+)"', text, re.MULTILINE)
     assert found is not None
+    made = volumes()
     try:
         getattr(import_module(found[1]), found[2])()
     except SystemExit as error:
         raise AssertionError(f"the task exited with {error.code}") from error
+    if volumes() != made:
+        sys.exit(f"no such volume: {', '.join(map(str, volumes() - made))}")
 
 
 def filled(text: str, values: dict[str, str]) -> str:
@@ -72,9 +82,11 @@ def filled(text: str, values: dict[str, str]) -> str:
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    if words[:2] == ["bundle", "deploy"]:
+    if words[:2] == ["volumes", "create"] and words[5:] == ["MANAGED"]:
+        VOLUMES.joinpath(*words[2:5]).mkdir(parents=True)
+    elif words[:2] == ["bundle", "deploy"]:
         deploy()
     elif words[:2] == ["bundle", "run"]:
         run(resources()[words[2]])
     else:
-        print("not played:", *words)
+        sys.exit(f"not played: {' '.join(words)}")
