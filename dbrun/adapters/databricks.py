@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -24,6 +24,8 @@ from ..errors import (
 from ..findings import Check
 from ..spec.model import EndpointSpec
 from ..types import Json
+from . import request_ids
+from .base import Request
 from .classify import Place, error_of, redirected, refused
 from .complaint import read
 from .http import HttpAdapter
@@ -63,10 +65,6 @@ LOOKS = 3
 LEARN_FOR = 10.0
 """Seconds that the workspace has to tell of an endpoint what only the manifest wants to know."""
 
-REQUEST_ID = "client_request_id"
-"""The option, and the field of the body that the workspace keeps beside an answer
-(Databricks, "Inference tables": `client_request_id`)."""
-
 SET_TASK = "set endpoint.task to one of chat, completions, embeddings, responses, model"
 
 
@@ -94,13 +92,7 @@ class DatabricksAdapter(HttpAdapter):
                 "minLength": 1,
                 "description": "One served entity, whatever the endpoint's traffic split.",
             },
-            REQUEST_ID: {
-                "type": "string",
-                "minLength": 1,
-                "x-kind": "template",
-                "description": "What names a row's requests in the endpoint's inference table, "
-                'such as "{{ ticket_id }}".',
-            },
+            request_ids.FIELD: request_ids.OPTION,
             **SIGNATURE_OPTIONS,
         },
     }
@@ -108,6 +100,7 @@ class DatabricksAdapter(HttpAdapter):
     workspace: Workspace
     task: str
     detail: Mapping[str, Json] | None = None
+    _named: Callable[[Request], Request]
 
     @classmethod
     def create(
@@ -128,7 +121,8 @@ class DatabricksAdapter(HttpAdapter):
             transport=sender,
         )
         adapter.workspace, adapter.task = workspace, task
-        adapter.columns = column_templates(options, spec, REQUEST_ID)
+        adapter.columns = column_templates(options, spec)
+        adapter._named = request_ids.naming(spec, context)
         return adapter
 
     def prepare(self) -> None:
@@ -173,6 +167,11 @@ class DatabricksAdapter(HttpAdapter):
             return None
         name = self.spec.options["name"]
         return f"{self.spec.path}.task: what '{name}' does is not known yet; taken for chat"
+
+    def encode(self, request: Request) -> Json:
+        """The body of one request alone, with the id of its row if it is to have one. Raises
+        `Rejected` if it cannot be one, `RenderError` if its row has none."""
+        return super().encode(self._named(request))
 
     def describe(self) -> Mapping[str, Json]:
         """Host, name and task; what the workspace told of the endpoint, where it was asked."""
@@ -330,7 +329,7 @@ def _wire(task: str, options: Mapping[str, Any]) -> Wire:
     """The wire of a task; before `auto` is settled, that of chat stands in."""
     if task == "auto":
         return CHAT
-    return WIRES.get(task) or wire_of("model", options, [REQUEST_ID])
+    return WIRES.get(task) or wire_of("model", options, [request_ids.FIELD])
 
 
 def _task_in(fact: Json) -> str | None:

@@ -140,15 +140,11 @@ def wire_of(task: str, options: Mapping[str, Any], beside: Iterable[str] = ()) -
     )
 
 
-def column_templates(
-    options: Mapping[str, Any], spec: EndpointSpec, *more: str
-) -> Mapping[str, Text]:
-    """The templates of `columns` by name, and those of the options named in *more*."""
-    given = {f"columns.{name}": text for name, text in (options.get("columns") or {}).items()}
-    given.update({name: options[name] for name in more if name in options})
+def column_templates(options: Mapping[str, Any], spec: EndpointSpec) -> Mapping[str, Text]:
+    """The templates of `columns` by name."""
     return {
-        place.removeprefix("columns."): template
+        name: template
         if isinstance(template, Text)
-        else Text(source=str(template), name=f"{spec.path}.{place}", where=spec.where)
-        for place, template in given.items()
+        else Text(source=str(template), name=f"{spec.path}.columns.{name}", where=spec.where)
+        for name, template in (options.get("columns") or {}).items()
     }

@@ -48,7 +48,7 @@ def _ask(adapter: Adapter, params: Mapping[str, Json], clock: Clock) -> Iterator
 
 
 def _wants_a_row() -> Finding:
-    said = "its requests hold columns of a row, and there is no row here"
+    said = "the endpoint takes columns of a row, and there is no row here"
     return Finding(state=WARN, subject="ask", said=said, mend="try `dbrun run SPEC --limit 1`")
 
 

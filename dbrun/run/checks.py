@@ -41,6 +41,7 @@ Columns = dict[Text, frozenset[str]]
 """Template → the columns that it cannot do without; in templates of scores, `output` is known."""
 
 _SEEN_BY_SCORES = frozenset({"output"})
+_SEEN_BY_BODIES = frozenset({"prompt", "messages", "stop", "params"})
 
 
 def check(
@@ -205,6 +206,11 @@ class _Checks:
         try:
             for text in adapter.columns.values():
                 yield from self._compiles(text, self._templates.compile, known)
+            for text in step.endpoint.options.values():
+                if isinstance(text, Text):
+                    yield from self._compiles(
+                        text, self._templates.compile, known | _SEEN_BY_BODIES
+                    )
             yield from self._agreement(step, adapter)
         finally:
             adapter.close()

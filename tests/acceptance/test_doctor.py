@@ -103,7 +103,7 @@ def test_columns_are_not_guessed(project: Project, workspace: FakeWorkspace) -> 
     project.write("tickets.yaml", SPEC.replace("name: chat, task: chat", options))
     said = project.run("doctor", "tickets.yaml", "--ask")
     (line,) = lines(said, "ask")
-    assert line.startswith("warn  ask: its requests hold columns of a row")
+    assert line.startswith("warn  ask: the endpoint takes columns of a row")
     assert workspace.calls == []
 
 

@@ -66,6 +66,31 @@ def test_a_foundation_model_takes_none(project: Project, workspace: FakeWorkspac
     assert "this model takes none: remove it from the endpoint" in said.err
 
 
+@pytest.mark.parametrize(
+    ("returned", "sent"),
+    [("{'prompt': prompt}", IDS), ("{'prompt': prompt, 'client_request_id': 'own'}", ["own"])],
+)
+def test_functions_on_the_request_are_not_given_it_and_may_give_their_own(
+    project: Project, workspace: FakeWorkspace, returned: str, sent: list[str]
+) -> None:
+    project.write("f.py", f"def plain(prompt, top_p):\n    return {returned}\n")
+    write(project, "external")
+    assert project.run("tickets.yaml", "--set", "transforms={input: 'f:plain'}").code == 0
+    assert sorted({body["client_request_id"] for body in workspace.bodies()}) == sent
+
+
+def test_a_row_without_one_is_sent_without(project: Project, workspace: FakeWorkspace) -> None:
+    project.write(
+        "rows.jsonl", '{"id": 1, "n": 7, "text": "a"}\n{"id": 2, "n": null, "text": "b"}\n'
+    )
+    write(project, "external", "{{ n }}")
+    assert project.run("tickets.yaml").code == 0
+    given = {
+        body["messages"][0]["content"]: body.get("client_request_id") for body in workspace.bodies()
+    }
+    assert given == {"a": "7", "b": None}
+
+
 def test_what_it_is_made_of_is_checked(project: Project) -> None:
     write(project, "custom", "{{ idd }}")
     said = project.run("validate", "tickets.yaml")
