@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 160  # characters of a failure's message
 _WIDTH = 10  # of the left column
-_ANSWERED = frozenset({"invalid_output", "content_filter"})
-"""Error classes of answers, which the journal keeps."""
+_ANSWERED = frozenset({"invalid_output", "content_filter", "malformed"})
+"""Error classes of answers, which the journal keeps if they are JSON."""
 
 _NOT_OF_THE_MOMENT = frozenset({"render", "transform", "rejected", "context_length"})
 """Error classes that the same command meets again while spec and rows stay as they are."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..client.journal.flight import Vacant
 from ..client.waiting import Turn
-from ..errors import EndpointError, Interrupted, Malformed, RateLimited, Unanswered
+from ..errors import EndpointError, Interrupted, RateLimited, Unanswered
 from ..frozen import frozen
 from ..types import Json, Response
 from .counters import Counters
@@ -234,7 +234,8 @@ class Asker:
             raise Interrupted("the journal could not keep what was answered")
 
     def _keep(self, questions: Sequence[Question], sent: Sent) -> list[Kept]:
-        """Journal what was answered; what has not the form of an answer is not one."""
+        """Journal what was answered, whatever it turns out to be: it may have been paid for, and
+        another spec, or another version of this program, may make more of it."""
         answers: Sequence[Answer] = sent.answers
         read = [self.read(answer) for answer in answers]
         shared = answers[0].shared
@@ -253,9 +254,6 @@ class Asker:
     def _keep_one(
         self, question: Question, answer: Answer, response: Response | EndpointError, sent: Sent
     ) -> Kept:
-        if isinstance(response, Malformed):
-            self._counters.count_lost(True)
-            return response, response
         entry = self._journal.record(question.key, answer)
         if isinstance(response, EndpointError):
             return response, entry

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import Any
 
 import pytest
 from acceptance.conftest import Project
 from fakes.models import Endpoint, vector
+from fakes.server import Server, as_json
 from fakes.workspace import FakeWorkspace, Fault, fail, short
 
 SPEC = """\
@@ -326,3 +328,27 @@ def test_a_refused_parameter_is_named_with_its_line_and_mend(
     assert told.code == 1
     (line,) = [line for line in told.err.splitlines() if "rejected: tickets" in line]
     assert re.search(f"T-0 and 9 rows like it: rejected: {wanted}", line)
+
+
+def test_where_the_text_of_an_answer_is_can_be_corrected_for_nothing(project: Project) -> None:
+    asked = []
+
+    def reply(call: Any) -> Any:
+        asked.append(call)
+        return as_json({"said": {"text": call.json["q"].upper()}})
+
+    with closing(Server(reply)) as server:
+        server.start()
+        project.write(
+            "tickets.yaml",
+            "name: tickets\nsource: {path: rows.jsonl, id: id}\nprompt: '{{ text }}'\n"
+            f"endpoint: {{adapter: http, url: '{server.url}', text: said.txet,\n"
+            "  body: '{\"q\": {{ prompt | tojson }}}'}\nsink: out/tickets.jsonl\n",
+        )
+        wrong = project.run("tickets.yaml")
+        assert wrong.code == 1
+        assert "malformed: endpoint.text finds nothing at said.txet" in wrong.err
+        assert "lost" not in wrong.err
+        assert project.run("tickets.yaml", "--set", "endpoint.text=said.text").code == 0
+    assert len(asked) == 10
+    assert project.records()[0]["output"] == "TICKET NUMBER 0"

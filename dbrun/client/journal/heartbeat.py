@@ -238,7 +238,7 @@ class Heartbeat:
     def _refusal(self, who: str) -> SinkInUse:
         return SinkInUse(
             f"{self._folder}: another run is writing this sink{who}",
-            "wait for it or stop it; another sink or journal.path can run beside it",
+            "wait for it or stop it; a run with a journal.path of its own can go beside it",
         )
 
     def _path(self, token: str) -> str:

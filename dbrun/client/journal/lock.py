@@ -169,7 +169,7 @@ class SinkLock:
             if try_lock(fd) is False:
                 raise SinkInUse(
                     f"{self._folder}: another run is writing this sink{_holder(fd)}",
-                    "wait for it or stop it; another sink or journal.path can run beside it",
+                    "wait for it or stop it; a run with a journal.path of its own can go beside it",
                 )
             ours = is_at(fd, self.path)
             if ours:

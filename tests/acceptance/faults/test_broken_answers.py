@@ -71,8 +71,13 @@ for _ in range(300):
 
 
 def wrong(fault: Fault, says: str, lost: int = 2) -> Case:
-    """A case of an answer that has not the form of one."""
+    """A case of what is no JSON, or no answer by its own account."""
     return Case(fault, "malformed", says, lost)
+
+
+def odd(body: Any, says: str) -> Case:
+    """A case of JSON in which there is no text where it should be: it is kept all the same."""
+    return Case(say(body, "application/json"), "malformed", says, lost=0)
 
 
 WRONG = {
@@ -96,20 +101,24 @@ WRONG = {
         "answered 200 with an error: the model is confused",
         lost=0,
     ),
-    "no object": wrong(say([1, 2]), r"choices\[0\]"),
-    "null": wrong(say(b"null", "application/json"), r"choices\[0\]"),
-    "empty choices": wrong(say({"choices": []}), r"choices\[0\]"),
-    "null choices": wrong(say({"choices": None}), r"choices\[0\]"),
-    "a choice without a message": wrong(say({"choices": [CHOICE]}), r"message"),
-    "content that is a number": wrong(
-        say({"choices": [{**CHOICE, "message": {"content": 7}}]}), "content"
+}
+"""What is a failed row: asking again would bring the same, and may be paid for."""
+
+ODD = {
+    "no object": odd([1, 2], r"choices\[0\]"),
+    "null": odd(b"null", r"choices\[0\]"),
+    "empty choices": odd({"choices": []}, r"choices\[0\]"),
+    "null choices": odd({"choices": None}, r"choices\[0\]"),
+    "a choice without a message": odd({"choices": [CHOICE]}, r"message"),
+    "content that is a number": odd(
+        {"choices": [{**CHOICE, "message": {"content": 7}}]}, "content"
     ),
-    "no content": wrong(
-        say({"choices": [{**CHOICE, "message": {"content": None}}]}),
+    "no content": odd(
+        {"choices": [{**CHOICE, "message": {"content": None}}]},
         "no text in message.content .finish_reason stop.: it is an object with content",
     ),
 }
-"""What is a failed row: asking again would bring the same, and may be paid for."""
+"""What is a failed row, and an answer that was paid for."""
 
 
 def test_what_breaks_is_tried_again(bench: Bench) -> None:
@@ -129,10 +138,24 @@ def test_what_is_no_answer_fails_its_row(bench: Bench) -> None:
     assert ended.code == 1
     assert wrong_records(ended, WRONG, once="error", retryable=False) == {}
     count = len(WRONG)
-    ended.says(f"{2 * count} failed", "run the same command again to try these rows")
+    ended.says(f"{2 * count} failed", "--only-errors asks for these rows again")
     assert ended.requests["sent"] == 10 + 2 * count
     assert ended.requests["maybe_paid"] == sum(case.lost for case in WRONG.values())
     bench.mend(lacking=2 * count)
+
+
+def test_what_says_nothing_fails_its_row_and_is_kept(bench: Bench) -> None:
+    ended = meeting(bench, ODD)
+    assert ended.code == 1
+    assert wrong_records(ended, ODD, once="error", retryable=False) == {}
+    ended.says(f"{2 * len(ODD)} failed", "--only-errors asks for these rows again")
+    assert ended.requests["maybe_paid"] == 0
+    again = bench.run()
+    assert again.given == []
+    assert again.records == ended.records
+    bench.workspace.script([])
+    assert bench.run("--only-errors").code == 0
+    assert bench.project.bytes() == bench.calm(0)
 
 
 def test_the_status_of_a_record_is_that_of_the_answer(bench: Bench) -> None:
