@@ -189,7 +189,7 @@ def _finder(path: str | None, spec: EndpointSpec) -> Callable[[Json], Json] | No
     except jmespath.exceptions.JMESPathError as error:
         said = " ".join(str(error).split())
         problem = Problem(
-            where=spec.where, path=f"{spec.path}.text", message=f"is no JMESPath: {said}"
+            where=spec.mark("text"), path=f"{spec.path}.text", message=f"is no JMESPath: {said}"
         )
         raise SpecError([problem]) from error
 

@@ -88,6 +88,7 @@ class Endpoints:
             price=Price(**plain(price)) if price is not None else None,
             limits=self._own_limits((*path, "limits"), limits),
             where=node.place.mark,
+            marks={key: child.place.mark for key, child in entries(node).items()},
             path=dotted(path),
         )
 

@@ -101,7 +101,12 @@ class EndpointSpec:
     price: Price | None = None
     limits: Limits = field(default_factory=Limits)
     where: Mark = NOWHERE
+    marks: Mapping[str, Mark] = field(default_factory=dict)
     path: str = "endpoint"
+
+    def mark(self, option: str) -> Mark:
+        """Where the value of *option* is written."""
+        return self.marks.get(option, self.where)
 
 
 @frozen

@@ -352,3 +352,14 @@ def test_where_the_text_of_an_answer_is_can_be_corrected_for_nothing(project: Pr
         assert project.run("tickets.yaml", "--set", "endpoint.text=said.text").code == 0
     assert len(asked) == 10
     assert project.records()[0]["output"] == "TICKET NUMBER 0"
+
+
+def test_a_path_into_the_answer_that_is_none_is_told_where_it_stands(project: Project) -> None:
+    project.write(
+        "tickets.yaml",
+        "name: tickets\nsource: rows.jsonl\nprompt: a\nsink: out/tickets.jsonl\nendpoint:\n"
+        "  adapter: http\n  url: http://127.0.0.1:1/\n  body: {}\n  text: said[[\n",
+    )
+    said = project.run("validate", "tickets.yaml")
+    assert said.code == 2
+    assert "tickets.yaml:9:9: endpoint.text: is no JMESPath" in said.err
