@@ -184,7 +184,7 @@ def test_every_field_of_the_classes_is_in_the_schema() -> None:
     assert fields(model.Limits) <= set(DEFS["limits"]["properties"])
     assert fields(model.Price) == set(DEFS["price"]["properties"])
     assert fields(model.JournalSpec) == set(SCHEMA["properties"]["journal"]["properties"])
-    aside = {"options", "where", "path"}
+    aside = {"options", "where", "marks", "path"}
     assert fields(model.EndpointSpec) - aside == set(DEFS["endpoint_mapping"]["properties"])
     aside = {"input", "output", "path", "where", "places"}
     assert fields(model.StepSpec) - aside <= set(DEFS["step"]["properties"])
