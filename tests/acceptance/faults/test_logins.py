@@ -15,6 +15,11 @@ EXPIRED = {"error_code": "403", "message": "Invalid access token."}
 REFUSALS = {
     "401": fail(401, "empty"),
     "401 in HTML": fail(401, "html"),
+    "401 with a number for a code": say({"error_code": 401, "message": "who?"}, status=401),
+    "403 in plain words": say("Invalid Token", status=403),
+    "403 in HTML": say(
+        "<html><body><pre>Error 403 Invalid access token.</pre></body></html>", status=403
+    ),
     "403 that speaks of the token": say(EXPIRED, status=403),
 }
 
@@ -39,12 +44,12 @@ def service_principal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_refused_and_good_again(login: Bench) -> None:
     for number, refusal in enumerate(REFUSALS.values()):
-        refusal.at = 3 + 3 * number
+        refusal.at = 2 + 2 * number
     login.spec(concurrency=1)
     login.workspace.script(REFUSALS.values())
     ended = login.run()
     assert ended.code == 0
-    assert len(ended.given) == 13
+    assert len(ended.given) == 10 + len(REFUSALS)
     login.mend(lacking=0)
 
 
