@@ -265,6 +265,8 @@ def _is_edited(module: ModuleType) -> bool:
     spec = module.__spec__
     if spec is None or not spec.origin or not isinstance(spec.loader, _Loader):
         return False
+    if not spec.loader.digest:  # another thread is just about to read it
+        return False
     return not os.path.isfile(spec.origin) or _digest(_bytes(spec.origin)) != spec.loader.digest
 
 

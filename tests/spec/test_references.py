@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from dbrun.errors import SpecError
+from dbrun.spec import modules
 from dbrun.spec.model import Reference
 from dbrun.spec.references import Resolver, check_signature
 from dbrun.types import Mark
@@ -179,6 +181,23 @@ def test_an_edited_module_is_loaded_again(refer: Refer, project: Path) -> None:
     assert first.resolve(refer("functions:parse_label"))("A") == "a"
     file.write_text(FUNCTIONS.replace("lower", "upper"))
     assert Resolver().resolve(refer("functions:parse_label"))("a") == "A"
+
+
+def test_a_module_that_another_thread_is_just_importing_is_not_taken_away(
+    refer: Refer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is known from before its file is read."""
+    read = modules._Loader.get_data
+
+    def meanwhile(loader: Any, path: str) -> bytes:
+        monkeypatch.setattr(modules._Loader, "get_data", read)
+        other = threading.Thread(target=modules.forget_if_edited, args=[loader.name.split(".")[0]])
+        other.start()
+        other.join()
+        return read(loader, path)
+
+    monkeypatch.setattr(modules._Loader, "get_data", meanwhile)
+    assert Resolver().resolve(refer("functions:parse_label"))("A") == "a"
 
 
 def test_a_module_made_by_hand_counts_as_installed(
