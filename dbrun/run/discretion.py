@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from ..client.credentials import Secret, mask, say_again
-from ..errors import DbrunError
+from ..errors import DbrunError, Unanswered
 from ..spec.model import Spec
 from ..types import Json
 
@@ -36,6 +36,8 @@ class Discretion:
 
     def keep(self, error: _Error) -> _Error:
         """*error* without credentials; if there were any, without what it was raised from."""
+        if isinstance(error, Unanswered):  # our own words, perhaps for a million rows
+            return error
         said = error.message
         say_again(error, mask(said, self._secrets))
         for adapter in self._adapters:
