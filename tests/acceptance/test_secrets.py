@@ -112,7 +112,8 @@ def test_of_a_function_that_says_them(
     project.write("tickets.yaml", spec + more)
     project.write("loud.py", LOUDLY)
     assert project.run("tickets.yaml", "--debug").code == code
-    project.run("render", "tickets.yaml")
+    if known != "fetched":  # who only looks fetches nothing
+        project.run("render", "tickets.yaml")
     written = everything(project)
     assert value.encode() not in written
     assert b"raised ValueError: no: ***" in written
