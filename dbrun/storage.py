@@ -18,6 +18,9 @@ from contextlib import suppress
 
 REMOTE_ROOTS = ("/Volumes/", "/Workspace/", "/dbfs/")
 
+_PARTS = {"Volumes": 4, "Workspace": 1, "dbfs": 1}
+"""Remote root → how many parts of a path there must be somebody else's making."""
+
 _AWAY = "away"
 _PROBE = ".dbrun-probe"
 _TRIES = 3
@@ -47,6 +50,24 @@ def is_away(path: str, environ: Mapping[str, str] = os.environ) -> bool:
         return False
     disk = "/".join(parts[:3])
     return not os.path.ismount(disk) and not os.path.islink(disk)
+
+
+def nearest(path: str) -> str:
+    """*path*, or the nearest thing above it that exists."""
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path
+
+
+def lacking_root(path: str) -> str | None:
+    """The volume (or other root) that *path* lies on, by its name, if it is not there: nobody
+    makes those by making folders."""
+    path = os.path.abspath(path)
+    if not is_remote(path):
+        return None
+    parts = path.split(os.sep)
+    root = os.sep.join(parts[: _PARTS.get(parts[1], 1) + 1])
+    return None if os.path.lexists(root) else root
 
 
 def mirror_of(path: str, url: str) -> str:

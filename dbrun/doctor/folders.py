@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ..findings import FAIL, OK, WARN, Check, Finding
-from ..storage import is_remote, spool_folder, wants_whole_files
+from ..storage import is_remote, lacking_root, nearest, spool_folder, wants_whole_files
 
 _LITTLE = 200_000_000
 """Bytes: less free space than this is worth a warning."""
-
-_ROOTS = {"Volumes": 4, "Workspace": 1, "dbfs": 1}
-"""Remote root → how many parts of a path there must be somebody else's making."""
 
 _MENDS = {
     errno.EACCES: "ask for the permission to write there, or write elsewhere",
@@ -33,8 +30,8 @@ def folder_check(subject: str, folder: str) -> Check:
 
 
 def _folder(subject: str, folder: str) -> Iterator[Finding]:
-    there = _nearest(folder)
-    lacking = _lacking_root(folder, there)
+    there = nearest(folder)
+    lacking = lacking_root(folder)
     if lacking is not None:
         said, mend = f"there is no {lacking}", "check the path, and that this machine has Volumes"
         yield Finding(state=FAIL, subject=subject, said=said, mend=mend)
@@ -66,7 +63,7 @@ def _folder(subject: str, folder: str) -> Iterator[Finding]:
 
 
 def _spool(spool: str) -> Iterator[Finding]:
-    there = _nearest(spool)
+    there = nearest(spool)
     trouble = _try(there)
     if trouble is not None or is_remote(spool) or wants_whole_files(there):
         said = f"{spool} takes no appends" if trouble is None else f"{there} cannot be written"
@@ -103,20 +100,3 @@ def _try(folder: str) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-def _nearest(folder: str) -> str:
-    """*folder*, or the nearest thing above it that exists."""
-    while not os.path.lexists(folder) and os.path.dirname(folder) != folder:
-        folder = os.path.dirname(folder)
-    return folder
-
-
-def _lacking_root(folder: str, there: str) -> str | None:
-    """The volume (or other root) that *folder* lies on, if it is not there: nobody makes those
-    by making folders."""
-    parts = folder.split(os.sep)
-    if not is_remote(folder) or len(parts) < 2:
-        return None
-    root = os.sep.join(parts[: _ROOTS.get(parts[1], 1) + 1])
-    return root if not there.startswith(root) else None

@@ -20,7 +20,7 @@ from ..client.journal import Journal, SinkLock
 from ..errors import RunError, SinkError, UserError
 from ..files import file_digest
 from ..spec.model import Spec
-from ..storage import is_away, make_mirrors, mirror_of, mirrored
+from ..storage import is_away, lacking_root, make_mirrors, mirror_of, mirrored
 from .manifest import manifest_path
 from .opening import Surroundings
 from .options import RunOptions
@@ -123,11 +123,14 @@ def read_journal(path: str, around: Surroundings, mode: str = "replay") -> Journ
 
 
 def refuse_away(path: str, environ: Mapping[str, str]) -> None:
-    """Raises `RunError` if *path* is on a volume elsewhere, of nobody knows which workspace."""
+    """Raises `RunError` if *path* is on a volume elsewhere, of nobody knows which workspace, or on
+    storage of Databricks that is not here: a folder of that name would be a disk's own."""
     if is_away(path, environ):
         from ..client.volumes import refuse_unknown
 
         refuse_unknown(path, environ)
+    elif root := lacking_root(path):
+        raise RunError(f"{path}: there is no {root}", "check the path, and that it is mounted here")
 
 
 def brought(path: str, around: Surroundings) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acceptance.conftest import Project
 from fakes.server import Reply, as_json
 from fakes.volumes import VOLUME, FakeVolumes
 from fakes.workspace import FakeWorkspace, delay
@@ -323,3 +324,25 @@ def test_without_a_workspace_nothing_is_made(there: There, monkeypatch: pytest.M
     assert "is on a volume, which is not mounted here, and no workspace is known" in done.err
     assert not os.path.exists(VOLUME)
     assert there.project.run("validate", "tickets.yaml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [
+        ("/dbfs/tmp/x.jsonl", "/dbfs"),
+        ("/Workspace/Users/me/x.jsonl", "/Workspace"),
+        ("/Volumes/none-such/s/v/x.jsonl", "/Volumes/none-such/s/v"),
+    ],
+)
+@pytest.mark.parametrize("where", ["sink", "journal.path"])
+def test_storage_that_is_not_here_is_not_made(
+    path: str, root: str, where: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On compute of Databricks, too: some has no DBFS, and a volume may be mistyped."""
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
+    words = ["--set", "endpoint={adapter: python, function: 'json:dumps'}", "--set"]
+    other = f"--set=sink={project.folder}/x.jsonl"
+    done = project.run("tickets.yaml", *words, f"{where}={path}", *[other] * (where != "sink"))
+    assert done.code == 3
+    assert f"there is no {root}; check the path, and that it is mounted here" in done.err
+    assert not os.path.exists(root)
