@@ -81,6 +81,24 @@ def test_waiting_for_a_rate_limit_is_not_a_try(clock) -> None:
     assert caller._counters.requests()["retried"] == 0
 
 
+@pytest.mark.parametrize(("others", "longest"), [(True, 8), (False, 60)])
+def test_who_waits_while_others_get_through_looks_again_soon(
+    monkeypatch: pytest.MonkeyPatch, others: bool, longest: float
+) -> None:
+    class Shared(Ticking):
+        def sleep(self, seconds, stop=None):
+            if others:
+                caller._breaker.succeeded()
+            return super().sleep(seconds, stop)
+
+    clock = Shared()
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    caller = caller_of(Scripted(*[RateLimited("slow down", 429)] * 9), clock)
+    assert send(caller, "a") == "re:a"
+    assert clock.slept[:3] == [1, 2, 4]
+    assert max(clock.slept) == longest
+
+
 def test_a_refusal_is_not_tried_again(clock) -> None:
     adapter = Scripted(Rejected("no", 400))
     caller = caller_of(adapter, clock)
