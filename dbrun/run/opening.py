@@ -311,7 +311,7 @@ def _find(askers: list[tuple[EndpointSpec, Asker]], endpoint: EndpointSpec) -> A
 
 
 def _bare(endpoint: EndpointSpec) -> EndpointSpec:
-    return replace(endpoint, where=NOWHERE, path="")
+    return replace(endpoint, where=NOWHERE, marks={}, path="")
 
 
 def _most_connections(spec: Spec, registry: Registry) -> int:

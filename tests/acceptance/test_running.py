@@ -50,6 +50,20 @@ def test_new_and_edited_rows_alone_are_sent(project: Project, workspace: FakeWor
     assert "another text" in project.records()[4]["output"]
 
 
+def test_an_endpoint_written_twice_is_one_with_one_set_of_limits(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    endpoint = "{adapter: databricks, name: chat, task: chat, limits: {concurrency: 3}}"
+    steps = (
+        f"steps:\n  - {{name: one, endpoint: {endpoint}, prompt: '{{{{ text }}}}'}}\n"
+        f"  - {{name: two, prompt: 'Say {{{{ steps.one.output }}}}', endpoint: {endpoint}}}\n"
+    )
+    project.write("tickets.yaml", SPEC.replace('prompt: "Summarize: {{ text }}"\n', "") + steps)
+    assert project.run("tickets.yaml").code == 0
+    assert len(workspace.calls) == 20
+    assert len(project.manifest()["limits"]) == 1
+
+
 def test_failed_rows_exit_1_and_are_tried_again(project: Project, workspace: FakeWorkspace) -> None:
     project.rows(5, t2="[too-long]", t3="[guardrail]")
     said = project.run("tickets.yaml")
