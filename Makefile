@@ -121,6 +121,7 @@ $(VENV)/.bundle: $(VENV)/.venv pyproject.toml
 $(VENV)/.langchain: $(VENV)/.venv pyproject.toml
 	@echo "installing LangChain's classes into $(VENV)/langchain"
 	@$(PYTHON) -m venv $(VENV)/langchain
+	@$(VENV)/langchain/bin/python -m pip --quiet install --upgrade 'pip>=25' # older ones search for an hour
 	@$(VENV)/langchain/bin/python -m pip --quiet --disable-pip-version-check install \
 		databricks-langchain==0.21.0 langchain-community==0.4.1 mlflow==3.17.2 pytest pytest-timeout
 	@touch $@

@@ -7,20 +7,10 @@ from collections import OrderedDict, UserDict
 from typing import Any
 
 import pytest
+from fakes.json_values import JSON_VALUES
 from hypothesis import given
-from hypothesis import strategies as st
 
 from dbrun.values import DEEPEST, copied, is_too_deep, plain
-
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
 
 
 def containers(value: Any) -> list[int]:

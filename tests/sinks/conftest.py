@@ -13,15 +13,6 @@ from dbrun.spec.model import SinkSpec
 from dbrun.types import Failure, Record, StepResult, Usage
 
 LENIENT = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
 
 TEXTS = st.text(st.characters(exclude_characters="\0"))  # csv of Python 3.10 cannot read these
 

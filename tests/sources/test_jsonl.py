@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.json_values import JSON_VALUES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,15 +16,6 @@ Read = Callable[..., Any]
 Problem = Callable[..., str]
 
 LENIENT = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
 ROWS = st.lists(st.dictionaries(st.text(), JSON_VALUES, max_size=4), max_size=5)
 
 
