@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import zstandard
+from fakes.json_values import JSON_VALUES
 from hypothesis import given
 from hypothesis import strategies as st
-from sinks.conftest import FAILED, JSON_VALUES, KINDS, LENIENT, create, record, write
+from sinks.conftest import FAILED, KINDS, LENIENT, create, record, write
 
 from dbrun import files, storage
 from dbrun.errors import SinkError
