@@ -242,12 +242,9 @@ class LocalRun:
         ask_again: AskAgain,
         since: int,
     ) -> None:
+        send = self._mode != "replay"
         processor = make_processor(
-            self._spec,
-            parts,
-            images_folder=source.folder,
-            since=since,
-            send=self._mode != "replay",
+            self._spec, parts, images_folder=source.folder, since=since, send=send
         )
         executor: Executor[Item, Record] = Executor(
             processor.process,
@@ -270,7 +267,7 @@ class LocalRun:
         if not processor.calls_users:  # who could keep the loop from writing for long
             self._journal.gather()
         with self._under_way(executor, parts, source) as tick:
-            # In one thread a signal's handler is all that there is to tell of an interrupt.
+            # In one thread only a signal's handler can tell of an interrupt.
             if processor.calls_users or may_wait(sink) or not self._options.handle_signals:
                 for record in executor.run(tick):
                     take(record)
