@@ -101,6 +101,10 @@ def test_whatever_happens_nothing_is_lost_and_the_results_are_the_same(
     paid = Counter(soaked.keys_of(answers(soaked.workspace.given)))
     twice = paid.total() - len(paid)
     assert twice <= abandoned, "an answer was paid for again although it had arrived"
+    soaked.workspace.script([])
+    assert soaked.run("--quiet").code == 1
+    # Answers that say nothing are kept as all others are, and asked for again on demand only.
+    assert soaked.run("--quiet", "--only-errors").code == 1
     soaked.mend(code=1)
 
 
