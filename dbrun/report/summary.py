@@ -215,7 +215,7 @@ def _mend(errors: Mapping[str, int]) -> str:
     if "unanswered" in errors:
         return "run without --replay to ask for the answers that are missing"
     if not _ANSWERED.isdisjoint(errors):
-        return "--only-errors asks for these rows again; otherwise answers that came are read again"
+        return "--only-errors asks for these rows again; otherwise answers kept are read again"
     if set(errors) <= _NOT_OF_THE_MOMENT:
         return "as they are they fail again: mend the spec or the rows, then run the same command"
     return "run the same command again to try these rows again"

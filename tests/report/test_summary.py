@@ -124,7 +124,7 @@ def test_of_a_run_with_everything() -> None:
         "  failed    T-1: rejected: bad request\n"
         f"            T-2: invalid_output: {'x' * 159}…\n"
         '            in all 6 rejected, 1 invalid_output: see the records with "status":"error"\n'
-        "            --only-errors asks for these rows again; otherwise answers that came are"
+        "            --only-errors asks for these rows again; otherwise answers kept are"
         " read again\n"
         "  gates     success    0.99417  wanted at least 1  missed by 0.00583\n"
         "            truncated  0.1      wanted at most 0   missed by 0.1 (a warning)\n"
