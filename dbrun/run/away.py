@@ -26,6 +26,7 @@ from .opening import Surroundings
 from .options import RunOptions
 from .places import results_path
 from .result import Run
+from .sharing import sink_name
 
 
 def at_home(spec: Spec, environ: Mapping[str, str]) -> Spec:
@@ -64,8 +65,21 @@ def options_at_home(options: RunOptions, environ: Mapping[str, str]) -> RunOptio
     return replace(options, out=mirror_of(options.out, url)) if url else options
 
 
-def sink_lock(path: str, around: Surroundings, publish_every: float = 30.0) -> SinkLock:
-    """The right to write the journal at *path* and the sink that it is of.
+def sink_lock(spec: Spec, around: Surroundings) -> SinkLock:
+    """The right to write the sink of *spec*, and its journal beside runs of other sinks.
+
+    Raises:
+        RunError: the journal is on a volume, and no workspace is known.
+    """
+    journal = spec.journal
+    if mirrored(journal.path) is None:
+        refuse_away(journal.path, around.environ)
+        return SinkLock(journal.path, sink_name(spec), clock=around.clock)
+    return journal_lock(journal.path, around, journal.publish_every)
+
+
+def journal_lock(path: str, around: Surroundings, publish_every: float = 30.0) -> SinkLock:
+    """The right to write the journal at *path* alone.
 
     Raises:
         RunError: it is on a volume, and no workspace is known.

@@ -16,7 +16,7 @@ from ..adapters.base import Answer
 from ..client.journal import Journal
 from ..errors import EndpointError, Malformed, UserError
 from ..spec.model import Spec
-from .away import sink_lock
+from .away import journal_lock
 from .batch_lines import BatchAnswer, ForeignLine, is_key, read_answer
 from .line_files import kept_file, lines_of, refuse_missing
 from .opening import Surroundings
@@ -69,7 +69,7 @@ def import_answers(
     _check(spec, paths)
     with ExitStack() as stack:
         every = spec.journal.publish_every
-        stack.enter_context(sink_lock(spec.journal.path, around, every))
+        stack.enter_context(journal_lock(spec.journal.path, around, every))
         journal = stack.enter_context(
             Journal.open(
                 spec.journal.path,

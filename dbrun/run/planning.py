@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from itertools import islice
 
 from ..adapters.base import batch_url
-from ..canonical import digest
 from ..client.journal import Journal
 from ..errors import EndpointError, SpendCap
 from ..frozen import frozen
@@ -23,6 +22,7 @@ from .forecast import NOTHING, Demand, Range
 from .items import Selection
 from .opening import Surroundings
 from .pacing import Load, last_pace, seconds_for
+from .sharing import begin_generation
 from .survey import Asked, Survey, short_key, surveying
 from .tokens import most_tokens
 
@@ -66,7 +66,7 @@ def planning_journal(
     mode = "refresh" if fresh else spec.journal.mode
     with read_journal(spec.journal.path, around, mode) as journal:
         if mode == "refresh":
-            journal.begin_generation("fresh", digest(selection.to_json()))
+            begin_generation(journal, spec, "fresh", selection)
         yield journal
 
 

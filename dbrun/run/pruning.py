@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..client.journal import Journal
 from ..errors import SinkError, UserError
-from .away import read_journal, sink_lock
+from .away import journal_lock, read_journal
 from .opening import Surroundings
 from .survey import Watch, short_key, unwatched
 from .use import Count, Use, Users, find_use
@@ -56,7 +56,7 @@ def prune(
         with read_journal(path, around) as journal:
             use = find_use(users, journal, around, watch)
             return _judged(use, journal, force)
-    lock = sink_lock(path, around)
+    lock = journal_lock(path, around)
     with lock, Journal.open(path, clock=around.clock) as journal:
         use = find_use(users, journal, around, watch)
         pruned = _judged(use, journal, force)
@@ -133,7 +133,7 @@ def compact(path: str, around: Surroundings) -> Compacted:
         UserError: another run holds the journal.
         SinkError: the journal cannot be written.
     """
-    with sink_lock(path, around), Journal.open(path, clock=around.clock) as journal:
+    with journal_lock(path, around), Journal.open(path, clock=around.clock) as journal:
         files, size = journal.segments, journal.bytes_
         if not journal.compact() and files > 1:
             raise _not_folded(path)

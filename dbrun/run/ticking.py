@@ -30,6 +30,7 @@ def ticker(
         now = clock.now()
         if now - seen >= _SHOWN_EVERY:
             seen = now
+            journal.heed()
             observe(progress)
         if now - synced >= _SYNCED_EVERY:
             # A power cut loses a second of answers at the most; a killed process none.

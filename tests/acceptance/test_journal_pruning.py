@@ -183,7 +183,7 @@ def test_a_run_that_holds_the_sink_is_left_in_peace(
         holder.stdout.readline()
         said = project.run("journal", "tickets.yaml", *words)
         assert said.code == 2
-        assert "another run is writing this sink" in said.err
+        assert "another run is writing this journal" in said.err
         assert holder.stdin is not None
         holder.stdin.close()
     after = project.files(JOURNAL)

@@ -15,6 +15,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
+from ...clock import Clock
 from .disk import BINARY, reported, sync_file, sync_folder, write_all
 from .index import Spot
 from .lines import is_own, key_in, tidy
@@ -23,6 +24,7 @@ from .segment import COMPACTED, Segment, names
 from .store import Store
 
 _BLOCK = 1 << 20
+_LOOK, _LOOKS = 0.02, 1000  # seconds between looks whether another process has folded
 _LETS_RENAME_OPEN_FILES = os.name != "nt"
 
 
@@ -43,7 +45,7 @@ def compact(store: Store, keep: Callable[[str], bool] | None = None) -> bool:
             from .gather import gather
 
             return gather(store, publisher, keep)
-        beside = Beside.lock(os.path.join(store.folder, COMPACTED))
+        beside = Beside.lock(os.path.join(store.folder, COMPACTED), store.clock)
         if beside is None:
             return False
         try:
@@ -73,17 +75,23 @@ class Beside:
         self._fd: int | None = fd
 
     @classmethod
-    def lock(cls, target: str, path: str = "") -> Beside | None:
+    def lock(cls, target: str, clock: Clock, path: str = "") -> Beside | None:
         """The file that will be *target*, ours now, made at *path* (beside it unless given).
 
-        None if another process is folding, or locks are not to be had.
+        A process that is folding is waited for: it may have begun too early to take what this one
+        has written. None if it goes on for long, or if locks are not to be had.
         """
         path = path or target + ".partial"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
-        if try_lock(fd) is not True or not is_at(fd, path):
+        for _ in range(_LOOKS):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+            is_ours = try_lock(fd)
+            if is_ours and is_at(fd, path):
+                return cls(fd, path, target)
             os.close(fd)
-            return None
-        return cls(fd, path, target)
+            if is_ours is None:
+                break
+            clock.sleep(_LOOK)
+        return None
 
     def clear(self) -> None:
         """Drop what a process that was killed left in it."""

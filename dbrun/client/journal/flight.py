@@ -106,6 +106,7 @@ class Flights:
         self._under_way: dict[str, Flight] = {}
         self.landed = 0
         """How many calls have come to their end."""
+        self._leads_beyond: Callable[[str, Flight, int], bool] | None = None  # see `shared`
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -122,8 +123,13 @@ class Flights:
             if flight is not None:
                 return Claim(self, key, flight, leads=False)
             flight = self._under_way[key] = Flight()
-            if landed == self.landed:
+            leads = self._leads_beyond or self._leads
+            if landed == self.landed and self._leads_beyond is None:
                 return Claim(self, key, flight, leads=True)
+        return Claim(self, key, flight, leads(key, flight, since))
+
+    def _leads(self, key: str, flight: Flight, since: int) -> bool:
+        """Whether there is a call to make; if there is an answer, the flight has landed."""
         try:
             entry = self._lookup(key, since)
         except BaseException as error:
@@ -131,7 +137,7 @@ class Flights:
             raise
         if entry is not None:
             self.land(key, flight, entry)
-        return Claim(self, key, flight, leads=entry is None)
+        return entry is None
 
     def land(self, key: str, flight: Flight, outcome: Entry | BaseException) -> None:
         """Set the outcome of a flight, wake who waits for it, and let the next one start."""

@@ -64,7 +64,9 @@ def _gather(store: Store, publisher: Publisher, keep: Callable[[str], bool] | No
     if keep is None and not publisher.waits and len(before) < 2 and all(map(is_compacted, before)):
         return False
     target = os.path.join(store.folder, f"answers-{new_stem(before, store.clock)}.jsonl")
-    beside = _Spooled.lock(target, os.path.join(publisher.spool.make(), "answers.partial"))
+    beside = _Spooled.lock(
+        target, store.clock, os.path.join(publisher.spool.make(), "answers.partial")
+    )
     if beside is None:
         return False
     try:

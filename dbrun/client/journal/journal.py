@@ -19,6 +19,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     from .claims import Claims
+    from .shared import SharedFlights
 
 MODES = ("reuse", "refresh", "replay", "off")
 _NOTHING: Mapping[str, Json] = {}
@@ -55,6 +56,7 @@ class Journal:
         self._wrote = False
         self._synced = clock.now()
         self._flights = Flights(self.lookup)
+        self._shared: SharedFlights | None = None
 
     @classmethod
     def open(
@@ -160,15 +162,32 @@ class Journal:
         """
         return self._flights.claim(key, since, landed)
 
-    def share(self, claims: Claims) -> None:
+    def share(self, claims: Claims, *, among: bool = False) -> None:
         """Make calls together with the processes that share *claims* and write the same folder:
-        equal requests in flight in several of them share one call, too."""
+        equal requests in flight in several of them share one call, too.
+
+        *among* others that are about to come, there is no need to wait for them: `heed` does
+        else, and is to be called often.
+        """
         from .shared import SharedFlights
 
         store = self._store
-        self._flights = SharedFlights(
-            self.lookup, claims, store.catch_up, lambda: len(store.files.begun)
-        )
+        shared = SharedFlights(self.lookup, claims, store.catch_up, lambda: len(store.files.begun))
+        if among:
+            shared.share()
+        if shared.heed():
+            claims.await_others(self._clock)
+        self.refresh()  # what came before was told to nobody
+        self._flights = self._shared = shared
+
+    def heed(self) -> None:
+        """See whether others have come that are to be shared with."""
+        if self._shared is not None:
+            self._shared.heed()
+
+    def unshare(self) -> None:
+        """Nothing is asked any more, so that nobody need wait for `heed`."""
+        self._shared = None
 
     @property
     def written(self) -> list[str]:

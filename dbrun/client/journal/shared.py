@@ -21,8 +21,9 @@ _LOOK, _LOOK_LATER = 0.005, 0.05  # seconds between looks at a claim of another 
 class SharedFlights(Flights):
     """The calls under way in this process and in those that share *claims* with it.
 
-    *catch_up* takes in what the others have journalled, told whether there are new files of
-    theirs; *segments* tells how many this process has begun.
+    As long as there are no others nothing is claimed, which costs nothing; whoever comes waits
+    until this process has heeded it. *catch_up* takes in what the others have journalled, told
+    whether there are new files of theirs; *segments* tells how many this process has begun.
     """
 
     def __init__(
@@ -40,18 +41,27 @@ class SharedFlights(Flights):
         self._elsewhere: dict[Flight, tuple[str, int]] = {}
         self._looking = threading.Lock()
 
-    def claim(self, key: str, since: int = 0, landed: int | None = None) -> Claim:
-        """Lead the call for *key*, or join the one under way, wherever that is; never waits."""
+    def heed(self) -> bool:
+        """From now on claim what is asked for, also what is under way, if there are others by
+        now. Whether there are."""
+        if self._leads_beyond is None and self._claims.has_company():
+            self.share()
+        return self._leads_beyond is not None
+
+    def share(self) -> None:
+        """From now on claim what is asked for, also what is under way."""
         with self._lock:
-            flight = self._under_way.get(key)
-            if flight is not None:
-                return Claim(self, key, flight, leads=False)
-            flight = self._under_way[key] = Flight()
-        return Claim(self, key, flight, leads=self._leads(key, flight, since))
+            self._leads_beyond = self._leads_of_all
+            for key, flight in self._under_way.items():
+                if self._claims.take(key):
+                    self._claimed.add(flight)
+        self._claims.begin()
 
     def land(self, key: str, flight: Flight, outcome: Entry | BaseException) -> None:
         """As in one process, and other processes may claim the key again."""
         super().land(key, flight, outcome)
+        if self._leads_beyond is None:
+            return
         with self._looking:
             self._elsewhere.pop(flight, None)
             if flight not in self._claimed:
@@ -71,7 +81,7 @@ class SharedFlights(Flights):
         """
         patience = _LOOK
         while (led := self._elsewhere.get(flight)) is not None:
-            if self._leads(led[0], flight, led[1]):
+            if self._leads_of_all(led[0], flight, led[1]):
                 raise Vacant(Claim(self, led[0], flight, leads=True))
             if flight.outcome is not None or (stop is not None and stop.is_set()):
                 break
@@ -79,7 +89,7 @@ class SharedFlights(Flights):
             patience = min(2 * patience, _LOOK_LATER)
         return await super().await_landing(flight, stop)
 
-    def _leads(self, key: str, flight: Flight, since: int) -> bool:
+    def _leads_of_all(self, key: str, flight: Flight, since: int) -> bool:
         """Whether this process may make the call; if there is an answer, the flight has landed."""
         with self._looking:
             if flight in self._claimed:  # another thread of this process was faster

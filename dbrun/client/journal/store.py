@@ -108,17 +108,26 @@ class Store:
         Raises:
             SinkError: if the file that holds it cannot be read.
         """
+        prefix = int(key[:PREFIX_DIGITS], 16)
         with self.lock:
-            spots = self.index.find(int(key[:PREFIX_DIGITS], 16))
-        for spot in spots:
-            if spot.generation < since:
-                continue
-            found = decode(self.read(spot))
-            if found is None:
-                self.drop(spot, damaged=True)
-            elif found[0] == key:
-                return found[1]
-        return None
+            spots = self.index.find(prefix)
+        while True:
+            is_gone = False
+            for spot in spots:
+                if spot.generation < since:
+                    continue
+                line = self.read(spot)
+                found = decode(line)
+                if found is None:
+                    is_gone = is_gone or not line
+                    self.drop(spot, damaged=bool(line))
+                elif found[0] == key:
+                    return found[1]
+            if not is_gone:
+                return None
+            with self.lock:  # another run has folded the file, and the answer is in a new one
+                self.refresh()
+                spots = self.index.find(prefix)
 
     def append(self, key: str, generation: int, line: bytes) -> None:
         """Write *line* to this process's own segment (`flush` does, if it *gathers*) and index it.

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...canonical import digest
 from ...client.journal import Journal, SinkLock
 from ...context import may_wait
 from ...errors import EXIT_OK, EXIT_UNMET, DbrunError
@@ -33,6 +32,7 @@ from ..plugins import create_sink, create_source, function_digests
 from ..processing import make_processor
 from ..recording import Recorder
 from ..result import Run
+from ..sharing import begin_generation, sharing
 from ..signals import stopping_on_signals
 from ..spending import Purse, make_purse
 from ..tally import Tally
@@ -83,7 +83,7 @@ def conduct(
     mode = "replay" if options.replay else "refresh" if options.fresh else spec.journal.mode
     with ExitStack() as stack:
         options = options_at_home(options, around.environ)
-        lock = sink_lock(spec.journal.path, around, spec.journal.publish_every)
+        lock = sink_lock(spec, around)
         if mode != "replay":
             stack.enter_context(lock)
         else:
@@ -224,15 +224,11 @@ class LocalRun:
         check_affordable(plan, purse.cap, purse.spent)
 
     def _generation(self) -> int:
-        if self._mode == "refresh":
-            return self._journal.begin_generation("fresh", self._command())
-        if self._options.only_errors:
-            return self._journal.begin_generation("only-errors", self._command())
+        """That of the answers that will do: any, or those of this run and what it continues."""
+        kind = "fresh" if self._mode == "refresh" else "only-errors"
+        if kind == "fresh" or self._options.only_errors:
+            return begin_generation(self._journal, self._spec, kind, self._options.selection)
         return 0
-
-    def _command(self) -> str:
-        """What makes a command the same one, whose unfinished generation it continues."""
-        return digest(self._options.selection.to_json())
 
     def _drive(
         self,
@@ -266,7 +262,7 @@ class LocalRun:
         take = self._intake.into(sink.write)
         if not processor.calls_users:  # who could keep the loop from writing for long
             self._journal.gather()
-        with self._under_way(executor, parts, source) as tick:
+        with sharing(self._journal), self._under_way(executor, parts, source) as tick:
             # In one thread only a signal's handler can tell of an interrupt.
             if processor.calls_users or may_wait(sink) or not self._options.handle_signals:
                 for record in executor.run(tick):

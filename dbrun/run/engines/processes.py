@@ -91,7 +91,7 @@ class ProcessRun(LocalRun):
         registry = self._around.registry
         around = replace(self._around, environ=dict(self._around.environ))
         sink = sink_spec(self._spec, self._options, registry)
-        claims = create_claims() if self._mode in ("reuse", "refresh") else None
+        claims = create_claims(self._journal.path) if self._mode in ("reuse", "refresh") else None
         return [
             Assignment(
                 spec=divide_spec(self._spec, count, number, registry),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, cast
 
-from ...client.journal.claims import MOST
+from ...client.journal.claims import MOST, remove_claims
 from ...client.waiting import blocking
 from ...errors import DbrunError, Interrupted, RunError, UserError
 from ...types import Record
@@ -322,7 +321,8 @@ class Crew:
                     self._forget(one)
             for one in self._crew:
                 one.end()
-            self._remove_claims()
+            for claims in {assignment.claims for assignment in self._assignments}:
+                remove_claims(claims)
 
     def _hear_out(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -331,8 +331,3 @@ class Crew:
             if left <= 0 or self._is_abandoned:
                 return
             self._hear(min(left, _TICK))
-
-    def _remove_claims(self) -> None:
-        for path in {assignment.claims for assignment in self._assignments} - {None}:
-            with suppress(OSError):
-                os.unlink(cast(str, path))

@@ -9,11 +9,11 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 from ...client.journal import Journal
-from ...client.journal.claims import Claims
+from ...client.journal.claims import Claims, remove_claims
 from ...errors import EXIT_INCOMPLETE, DbrunError, SinkError, UserError
 from ...sinks.base import encode_line
 from ...types import Record
@@ -94,9 +94,8 @@ class Worker:
                 )
             )
             if task.claims is not None:
-                claims = Claims(task.claims, task.number)
-                stack.callback(claims.close)
-                journal.share(claims)
+                claims = stack.enter_context(closing(Claims(task.claims)))
+                journal.share(claims, among=True)
             parts = stack.enter_context(
                 opened(
                     spec,
@@ -158,9 +157,7 @@ class Worker:
         if not self._is_over:
             # Whoever deals is gone, by a kill for instance. What was answered is journalled;
             # the same command asks for the rest, and must not find us at it, too.
-            if self._task.claims is not None:
-                with suppress(OSError):
-                    os.unlink(self._task.claims)
+            remove_claims(self._task.claims)
             os._exit(EXIT_INCOMPLETE)
 
     def _tell(self, done: Sequence[tuple[int, Record]], askers: Sequence[Asker]) -> None:

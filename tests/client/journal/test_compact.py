@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -242,7 +243,8 @@ class TestOthers:
         journal.finish()
         assert [opened().lookup(key(name)) is not None for name in (1, 2, 3)] == [True] * 3
 
-    def test_two_do_not_fold_at_once(self, opened, key, answer, folder):
+    def test_two_do_not_fold_at_once(self, opened, key, answer, folder, monkeypatch):
+        monkeypatch.setattr(compact, "_LOOKS", 3)
         journal = opened()
         fill(journal, key, answer, range(3))
         path = os.path.join(folder, "answers.jsonl.partial")
@@ -254,6 +256,28 @@ class TestOthers:
             assert content(folder, "answers.jsonl.partial") == b"half"
         assert journal.compact()
         assert os.listdir(folder) == ["answers.jsonl"]
+
+    def test_one_waits_for_another_that_folds(self, opened, key, answer, folder, monkeypatch):
+        """Who folds may have looked before the last answers were written."""
+        first, last = opened(), opened()
+        fill(first, key, answer, range(3))
+        fill(last, key, answer, range(3, 6))
+        put_in_place = compact.Beside.put_in_place
+        waiting = []
+
+        def meanwhile(self, *args):
+            monkeypatch.undo()
+            waiting.append(pool.submit(last.compact))
+            with pytest.raises(TimeoutError):
+                waiting[0].result(0.1)
+            put_in_place(self, *args)
+
+        monkeypatch.setattr(compact.Beside, "put_in_place", meanwhile)
+        with ThreadPoolExecutor() as pool:
+            assert first.compact()
+            assert waiting[0].result(10)
+        assert os.listdir(folder) == ["answers.jsonl"]
+        assert opened().entries == 6
 
     def test_a_segment_that_comes_to_life_is_not_removed(
         self, opened, key, answer, folder, monkeypatch
@@ -276,7 +300,7 @@ class TestOthers:
         assert sorted(os.listdir(folder)) == [os.path.basename(born), "answers.jsonl"]
 
     def test_without_locks_nothing_is_folded(self, opened, key, answer, folder, monkeypatch):
-        def refuse(fd):
+        def refuse(fd, shared):
             raise OSError(95, "Operation not supported")
 
         monkeypatch.setattr(lock, "_lock", refuse)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from dbrun.client.journal import Journal, gather, pieces
+from dbrun.client.journal import Journal, compact, gather, pieces
 from dbrun.client.journal.pieces import extent_of
 from dbrun.errors import SinkError
 
@@ -181,6 +181,7 @@ def test_dropping_that_fails_is_trouble(publishing, volume, key, answer, monkeyp
 
 
 def test_one_process_of_a_machine_folds_at_a_time(publishing, volume, key, answer, monkeypatch):
+    monkeypatch.setattr(compact, "_LOOKS", 3)
     with publishing() as journal:
         fill(journal, key, answer, range(4))
     one, other = publishing(), publishing()
