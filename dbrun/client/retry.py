@@ -49,9 +49,15 @@ class RetryPolicy:
         return isinstance(error, RateLimited)
 
     def delay(
-        self, error: EndpointError, tries: int, elapsed: float, random: Callable[[], float]
+        self,
+        error: EndpointError,
+        tries: int,
+        elapsed: float,
+        random: Callable[[], float],
+        longest: float = math.inf,
     ) -> float | None:
-        """Seconds to wait before asking again, or None to give up.
+        """Seconds to wait before asking again, or None to give up; *longest* at the most, unless
+        *error* says how long.
 
         *tries* counts the failures of this request so far, this one included; where
         `is_waited_for` it counts the waits, which are no tries and which `attempts` does not bound.
@@ -69,7 +75,7 @@ class RetryPolicy:
             wait = min(max(0.0, asked), LONGEST_WAIT) + random() * self.base
             return wait if wait <= left else None
         # Full jitter: any moment up to the step, so that a crowd spreads out evenly.
-        step = min(self.cap, self.base * 2.0 ** min(max(tries, 1) - 1, 60))
+        step = min(self.cap, longest, self.base * 2.0 ** min(max(tries, 1) - 1, 60))
         return min(random() * step, left)
 
     def is_too_late(self, error: EndpointError, elapsed: float) -> bool:

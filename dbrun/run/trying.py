@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 Calling = Callable[[Sequence[Json], float], Coroutine[Wait[Any], Any, Sequence[Any]]]
 """One call for bodies, within seconds, as a coroutine."""
 
-_SOON = 4
-"""Waits after which a request's next one, of up to 8 s, is no longer doubled while others get
+_SOON = 4.0
+"""Seconds that a request which is held back by a rate limit waits at the most while others get
 through: what is left at the end of a run must not sleep for a minute beside an idle endpoint."""
 
 _WAIT_LONGER = "run the same command again when it has room; limits.retry_for waits longer"
@@ -130,7 +130,6 @@ class Caller:
         started = self._clock.now()
         turn = next(self._turns)
         tries = waits = 0
-        refused_at = started
         while True:
             tokens = self.tokens.before(bodies) if self.tokens else None
             money = await self._reserve(bodies) if self._purse is not None else 0.0
@@ -161,11 +160,10 @@ class Caller:
                 self._note_failure(error)
                 if isinstance(error, Refused):
                     self._judge(error, turn)
-                failures = waits if waited_for else tries
-                if waited_for and not self._breaker.nothing_since(refused_at):
-                    failures = min(failures, _SOON)
-                refused_at = self._clock.now()
-                delay = self._policy.delay(error, failures, elapsed, random.random)
+                failures, longest = tries, math.inf
+                if waited_for:  # no longer than there has been no answer for anybody
+                    failures, longest = waits, max(_SOON, self._breaker.idle())
+                delay = self._policy.delay(error, failures, elapsed, random.random, longest)
                 if len(bodies) > 1 and error.status == 500:
                     delay = None  # one bad row fails a whole batch: split it, do not repeat it
                 log_failure(self._adapter, bodies, error, self._clock.now() - sent_at, delay)

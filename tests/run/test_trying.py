@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from fakes.scripted import Scripted, Ticking
@@ -81,22 +82,37 @@ def test_waiting_for_a_rate_limit_is_not_a_try(clock) -> None:
     assert caller._counters.requests()["retried"] == 0
 
 
-@pytest.mark.parametrize(("others", "longest"), [(True, 8), (False, 60)])
-def test_who_waits_while_others_get_through_looks_again_soon(
-    monkeypatch: pytest.MonkeyPatch, others: bool, longest: float
+@pytest.mark.parametrize(
+    ("answered", "waits"),
+    [
+        pytest.param(lambda time: True, [1, 2, 4, 4, 4, 4, 4, 4, 4], id="others get through"),
+        pytest.param(lambda time: False, [1, 2, 4, 8, 16, 32, 60, 60, 60], id="nobody ever did"),
+        pytest.param(
+            lambda time: time == 0, [1, 2, 4, 7, 14, 28, 56, 60, 60], id="nobody does any more"
+        ),
+        pytest.param(
+            lambda time: time in (0, 7), [1, 2, 4, 4, 4, 8, 16, 32, 60], id="somebody did meanwhile"
+        ),
+    ],
+)
+def test_nobody_waits_longer_than_there_was_no_answer_for_anybody(
+    monkeypatch: pytest.MonkeyPatch, answered: Callable[[float], bool], waits: list[float]
 ) -> None:
     class Shared(Ticking):
         def sleep(self, seconds, stop=None):
-            if others:
+            woken = super().sleep(seconds, stop)
+            if answered(self.now() - started):
                 caller._breaker.succeeded()
-            return super().sleep(seconds, stop)
+            return woken
 
     clock = Shared()
+    started = clock.now()
     monkeypatch.setattr("random.random", lambda: 1.0)
     caller = caller_of(Scripted(*[RateLimited("slow down", 429)] * 9), clock)
+    if answered(0.0):
+        caller._breaker.succeeded()
     assert send(caller, "a") == "re:a"
-    assert clock.slept[:3] == [1, 2, 4]
-    assert max(clock.slept) == longest
+    assert clock.slept == waits
 
 
 def test_a_refusal_is_not_tried_again(clock) -> None:
