@@ -104,7 +104,7 @@ _NO_MODEL = (
     r"\bmodel\b\W{0,3}[\w./:@-]*\W{0,3}(does not exist|not found|is not available)"
 )
 _SWITCHED_OFF = (
-    r"(?i)rate limit of 0\b|temporarily disabled due to|"
+    r"(?i)rate limit (of|is|(is |was )?set to) 0\b(?!\.\d)|temporarily disabled due to|"
     r"cluster\b.{0,80}\b(is not running|not in a usable state|is terminated|does not exist)"
 )
 _STARTING = (

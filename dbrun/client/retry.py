@@ -94,7 +94,8 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._since: float | None = None
-        self._last_success = float("-inf")
+        self.last_success = float("-inf")
+        """When an answer came last, by the clock."""
         self._refused: set[int] = set()
         self.was_reached = False
         """Whether the endpoint ever answered, with what answer ever."""
@@ -102,7 +103,7 @@ class Breaker:
     def succeeded(self) -> None:
         """An answer came."""
         self.was_reached = True
-        self._last_success = self._clock.now()
+        self.last_success = self._clock.now()
         if self._since is not None:
             with self._lock:
                 self._since = None
@@ -140,7 +141,7 @@ class Breaker:
         Raises:
             RunError: nothing ever succeeded, and that is not for what the rows say.
         """
-        if error.verdict is None or self._last_success > -math.inf:
+        if error.verdict is None or self.last_success > -math.inf:
             return
         with self._lock:
             self._refused.add(turn)
@@ -152,11 +153,11 @@ class Breaker:
 
     def idle(self) -> float:
         """Seconds since the last success; infinity if there was none."""
-        return self._clock.now() - self._last_success
+        return self._clock.now() - self.last_success
 
     def nothing_since(self, moment: float) -> bool:
         """Whether requests failed and none has succeeded since *moment* (of the clock's `now`)."""
-        return self._since is not None and self._last_success < moment
+        return self._since is not None and self.last_success < moment
 
 
 def parse_retry_after(headers: Mapping[str, str], body: Json, now: datetime) -> float | None:

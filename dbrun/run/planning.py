@@ -105,9 +105,9 @@ def check_affordable(plan: Plan, cap: float, spent: float) -> None:
     if plan.cost is not None and plan.cost.low > (cap - spent) * (1 + 1e-9):
         before = f", of which {spent:.6g} are spent" if spent else ""
         raise SpendCap(
-            f"limits.max_cost does not suffice: the run would cost {plan.cost.low:.4g} "
-            f"{plan.currency} at the least, {plan.cost.expected:.4g} probably, and may cost "
-            f"{cap:g}{before}; nothing was sent",
+            f"limits.max_cost does not suffice: it is {cap:g} {plan.currency}{before}, and the run "
+            f"would cost {plan.cost.low:.4g} more at the least, {plan.cost.expected:.4g} probably; "
+            "nothing was sent",
             "raise limits.max_cost, or take fewer rows with --limit",
         )
 

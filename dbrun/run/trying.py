@@ -172,7 +172,7 @@ class Caller:
                     return error
                 if error.asked:
                     self._counters.count_again(waited_for, error.maybe_paid)
-                if await Pause(self._clock, delay, self._halt):
+                if await self._wait(delay, waited_for and error.retry_after is None):
                     raise Interrupted("stopped while waiting to try again") from error
             except BaseException as ended:
                 is_lost = isinstance(ended, GeneratorExit)  # given up while it was under way
@@ -186,6 +186,18 @@ class Caller:
                 latency = self._clock.now() - sent_at
                 log_answers(self._adapter, bodies, answers, latency)
                 return Sent(bodies, answers, latency, tries + waits, tokens, money)
+
+    async def _wait(self, seconds: float, is_guess: bool) -> bool:
+        """Wait before the next try; True if the run was halted. Where it *is_guess* how long, it
+        is long enough once others get through."""
+        began = self._clock.now()
+        while is_guess and seconds > _SOON:
+            if await Pause(self._clock, _SOON, self._halt):
+                return True
+            if self._breaker.last_success >= began:
+                return False
+            seconds -= _SOON
+        return await Pause(self._clock, seconds, self._halt)
 
     def settle(self, sent: Sent, told: Sequence[Usage | None]) -> None:
         """Give back what *sent* held; it used what the endpoint *told*."""
