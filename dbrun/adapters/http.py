@@ -12,7 +12,7 @@ from ..client.retry import parse_retry_after
 from ..client.transport import HttpRequest, HttpResponse
 from ..client.waiting import Aside, blocking
 from ..context import Context
-from ..errors import DbrunError, EndpointError, Malformed, Refused, Rejected, RunError
+from ..errors import DbrunError, EndpointError, Refused, Rejected, RunError, Unavailable
 from ..findings import Check
 from ..spec.model import Concurrency, EndpointSpec
 from ..spec.prompts import Text
@@ -20,7 +20,7 @@ from ..types import Json, Response
 from .base import Answer, AnswerStream, Request
 from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
-from .payload import dumps, loads, one_line
+from .payload import dumps, is_cut_short, loads, one_line
 from .senders import exchange_of, make_transport, secret_reader
 from .urls import inserted
 from .wires.base import Wire, malformed
@@ -298,7 +298,7 @@ class HttpAdapter:
                 return False
         return bool(body.get("error")) or "error_code" in body
 
-    def _no_json(self, response: HttpResponse, asked: Json) -> Malformed:
+    def _no_json(self, response: HttpResponse, asked: Json) -> EndpointError:
         status = response.status
         kind = response.headers.get("content-type", "").partition(";")[0]
         if kind == "text/event-stream":
@@ -312,6 +312,9 @@ class HttpAdapter:
             said = f"the endpoint answered with {kind}, not in UTF-8, in place of JSON"
             return malformed(said, status)
         said = read(status, response.body).message
+        if is_cut_short(response.body):
+            message = f"the endpoint's answer was cut short within its JSON: {said}"
+            return Unavailable(message, status, maybe_paid=True)
         return malformed(f"the endpoint answered with {kind} in place of JSON: {said}", status)
 
     def masked(self, error: _Error) -> _Error:

@@ -37,6 +37,8 @@ _write_plain = encoder(allow_nan=False, plain_only=True)
 _read = reader(json.JSONDecoder(parse_float=_float, parse_constant=_constant).decode)
 _read_odd = json.JSONDecoder(parse_float=_float_or_null, parse_constant=lambda _: None).decode
 
+_WORDS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
+
 
 def dumps(body: Json) -> bytes:
     """*body* as compact UTF-8.
@@ -67,6 +69,23 @@ def loads(raw: bytes) -> tuple[Json, bool]:
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and is_too_deep(value):
         raise RecursionError("it is nested too deep")
     return value, exact
+
+
+def is_cut_short(raw: bytes) -> bool:
+    """Whether *raw*, which is no JSON, is the beginning of an object or a list."""
+    text = raw.removeprefix(BOM_UTF8).strip().decode("utf-8", "ignore")
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        rest = text[error.pos :]
+        if error.msg.startswith(("Unterminated string", "Invalid \\uXXXX")):
+            return error.msg[0] == "U" or len(rest) < len(r"\u0000")
+        return not rest.strip(".eE+-") or any(word.startswith(rest) for word in _WORDS)
+    except (ValueError, RecursionError):  # a number of thousands of digits; too deep to tell
+        return False
+    return False
 
 
 def one_line(raw: bytes) -> JsonText | None:

@@ -170,7 +170,7 @@ def test_a_lone_surrogate_travels_as_its_escape(open_adapter: Open) -> None:
         (response("<title>Sign In</title>", kind="text/html; charset=x"), "text/html in place"),
         (response("<title>Sign In</title>", kind="text/html"), "Sign In"),
         (response("hello", kind="text/plain"), "text/plain in place of JSON: hello"),
-        (response('{"choices": ['), "broken application/json in place of JSON"),
+        (response('{"choices": oh'), "broken application/json in place of JSON"),
         (response(b"\xff\xfe\xfa{}"), "not in UTF-8, in place of JSON"),
         (response("[" * 200_000), "nested too deep"),
         (response("data: {}\n\n", kind="text/event-stream"), "it was not asked to"),
@@ -182,6 +182,13 @@ def test_an_answer_that_is_none_is_malformed(open_adapter: Open, reply: Any, sai
     with pytest.raises(Malformed, match=said) as caught:
         ask(adapter)
     assert caught.value.status == reply.status
+
+
+def test_an_answer_that_ends_too_soon_is_cut_short(open_adapter: Open) -> None:
+    adapter, _ = chat(open_adapter, response('{"choices": ['))
+    with pytest.raises(Unavailable, match="cut short within its JSON") as caught:
+        ask(adapter)
+    assert caught.value.maybe_paid
 
 
 def test_an_error_with_status_200_is_what_its_code_says(open_adapter: Open) -> None:

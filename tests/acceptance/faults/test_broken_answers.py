@@ -47,6 +47,7 @@ BROKEN = {
     "closed before the answer": Case(cut(NOWHERE), "unavailable", "closed before an answer"),
     "closed within the head": Case(cut(-30), "unavailable", "closed within the head"),
     "closed within the body": Case(cut(20), "unavailable", "closed within the body"),
+    "JSON that ends too soon": Case(Fault(trimmed=60), "unavailable", "cut short within its JSON"),
     "silence": Case(stall(30), "timeout", "no whole answer .* within 1 s"),
     "silence within the head": Case(stall(30, -30), "timeout", "no whole answer .* within 1 s"),
     "silence within the body": Case(stall(30, 20), "timeout", "no whole answer .* within 1 s"),
@@ -82,7 +83,6 @@ def odd(body: Any, says: str) -> Case:
 
 WRONG = {
     "an empty body": wrong(say(b""), "200 with an empty body"),
-    "truncated JSON": wrong(Fault(trimmed=60), "in place of JSON"),
     "no JSON": wrong(say("choices: none", "application/json"), "in place of JSON"),
     "no UTF-8": wrong(say(b'{"choices": "\xff\xfe"}'), "in place of JSON"),
     "JSON that is nested too deep": wrong(say(b"[" * 200_000 + b"]" * 200_000), "nested too deep"),
