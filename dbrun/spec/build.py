@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..registry import Registry
-from ..types import Json
+from ..types import Json, Mark
 from .build_endpoint import Endpoints, build_limits
 from .build_job import build_job
 from .build_score import build_scores
@@ -20,7 +20,7 @@ from .build_source import build_source
 from .build_step import build_steps
 from .build_test import build_tests
 from .model import EngineSpec, Gate, JournalSpec, MlflowSpec, SinkSpec, Spec, StepSpec
-from .nodes import Node, Path, entries, plain
+from .nodes import Node, Path, Place, entries, plain
 from .site import Site, value_of
 
 
@@ -84,17 +84,22 @@ def _check_prices(
     """What a run spends can be bounded only where all that it buys has a price."""
     if bounds is None or site.sound((*path, key), bounds.get(key)) is None:
         return
-    cap = bounds.value[key]
-    path = (*path, key)
-    unpriced = [step.endpoint for step in steps if step.endpoint.price is None]
+    path, endpoints = (*path, key), [step.endpoint for step in steps]
+    unpriced = [endpoint for endpoint in endpoints if endpoint.price is None]
     if unpriced:
         message = f"'{unpriced[0].path}' has no price, so what is spent there is not known"
         hint = "write price: {input_per_million: …, output_per_million: …} at the endpoint"
-        site.findings.add(cap.place, path, message, hint)
-    currencies = {step.endpoint.price.currency for step in steps if step.endpoint.price}
-    if len(currencies) > 1:
-        message = f"the endpoints' prices are in {' and '.join(sorted(currencies))}"
-        site.findings.add(cap.place, path, message, "give all prices in one currency")
+        site.findings.add(_written(unpriced[0].where), path, message, hint)
+    priced = {one.price.currency: one for one in reversed(endpoints) if one.price is not None}
+    if len(priced) > 1:
+        message = f"the endpoints' prices are in {' and '.join(sorted(priced))}"
+        where = next(iter(priced.values())).mark("price")
+        site.findings.add(_written(where), path, message, "give all prices in one currency")
+
+
+def _written(mark: Mark) -> Place:
+    """The place of *mark*: what is amiss is put right there, not where the bound is."""
+    return Place(file=mark.file, folder="", line=mark.line, column=mark.column)
 
 
 def _journal(site: Site, node: Node | None, sink: SinkSpec | None) -> JournalSpec:

@@ -44,16 +44,19 @@ def overlay(base: Node | None, over: Node, path: Path = ()) -> Node | None:
 
 def _overlay_mapping(base: Node | None, over: Node, path: Path) -> Node:
     kept: dict[str, Node] = {}
+    written = over
     if base is not None and isinstance(base.value, dict) and not _kind_changes(base, over):
         rivals = _rivals(over, _from_root(path))
         kept = {name: node for name, node in base.value.items() if name not in rivals}
+        if not over.at.line:  # an option adds to what is written in the file, and stays there
+            written = base
     for name, node in over.value.items():
         found = overlay(kept.get(name), node, (*path, name))
         if found is None:
             kept.pop(name, None)
         else:
             kept[name] = found
-    return over.with_value(kept)
+    return written.with_value(kept)
 
 
 def _overlay_steps(base: Node | None, over: Node, path: Path) -> Node:

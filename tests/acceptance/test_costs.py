@@ -85,9 +85,11 @@ def test_a_continuation_counts_what_was_spent_before_it(
 
 
 def test_what_is_not_priced_cannot_be_capped(project: Project, workspace: FakeWorkspace) -> None:
-    said = project.run("tickets.yaml", "--set", "limits.max_cost=1")
-    assert said.code == 2
-    assert "has no price" in said.err
+    for option in (["--max-cost", "1"], ["--set", "limits.max_cost=1"]):
+        said = project.run("tickets.yaml", *option)
+        assert said.code == 2
+        assert said.err.startswith("tickets.yaml:")  # where the price is to be written
+        assert "limits.max_cost: 'endpoint' has no price" in said.err
     assert not workspace.calls
 
 

@@ -158,6 +158,16 @@ def test_settings_that_cannot_be(override: str, said: str, tmp_path: Path) -> No
     assert found[0].startswith(said)
 
 
+@pytest.mark.parametrize("override", ["params.z=1", "params={z: 1}", "steps.s.stop=a"])
+def test_a_mapping_stays_where_the_file_has_it(override: str, tmp_path: Path) -> None:
+    """So that what it lacks is not said of the setting that adds to it."""
+    text = "params: {a: 0}\nsteps:\n  - {name: s}\n"
+    root = merge(tmp_path, {"x.yaml": text}, overrides=[override])[0].root
+    steps = root.value["steps"]
+    for node, line in ((root, 1), (root.value["params"], 1), (steps.value[0], 3)):
+        assert (node.at.file, node.at.line) == (str(tmp_path / "x.yaml"), line)
+
+
 VARS = "vars: {text: a, none: null, whole: 1, ratio: 0.5, flag: true, list: [1], map: {a: 1}}\n"
 
 
