@@ -9,10 +9,11 @@ The rules, after those of Inspect AI:
   quarter more calls a second than the best round before. One round would do, were
   the latencies of models not so uneven. From then on a round adds a twentieth, one at least.
 - A rate limit or a timeout cuts the limit by a fifth, once an episode: what follows within 15 s
-  (or within the `Retry-After`, if that is longer) was sent before the cut could show.
-- Within the episode clean rounds bring it back to a twentieth below where the trouble began, and
-  no further: so it stays near what the server takes instead of far below it. Clean rounds after
-  the episode probe beyond.
+  (or within the `Retry-After`, if that is longer) was sent before the cut could show. What is
+  known to have been sent after a `Retry-After` was over begins an episode of its own.
+- For 15 s after a cut, or ten times the `Retry-After`, clean rounds bring it back to a twentieth
+  below where the trouble began, and no further: so it stays near what the server takes instead of
+  far below it, and waits that probing costs stay rare. Later clean rounds probe beyond.
 - Faults of the server begin the round anew, which pauses growth; a success after a retry and a
   refused request are neutral.
 """
@@ -24,6 +25,10 @@ from ..spec.model import Concurrency
 EPISODE = 15.0
 """Seconds after a cut in which further trouble is part of the same episode."""
 
+_PROBE_AFTER = 10
+"""Times the `Retry-After`: so that waits for probing take a tenth of the time at the most."""
+
+_LONGEST_CARE = 600.0
 _FOLLOWS = 1 / 4
 _TWENTIETH = 20
 _KEPT = 1000
@@ -49,6 +54,7 @@ class Adaptive:
         self._here = 0.0  # the same at this limit
         self._rounds = 0  # rounds at this limit
         self._episode_ends = now
+        self._probes_from = now  # by clean rounds, beyond where the last episode began
         self._ceiling = self._high  # the limit at which the last episode began
         self._begin(now)
 
@@ -71,15 +77,26 @@ class Adaptive:
         """The server failed."""
         self._begin(now)
 
-    def overloaded(self, now: float, retry_after: float, reason: str) -> None:
-        """The server asked to slow down, or did not answer in time."""
+    def overloaded(self, now: float, retry_after: float, reason: str, is_new: bool = False) -> None:
+        """The server asked to slow down, or did not answer in time; *is_new* if that is
+        its answer to what was sent after the last cut, whenever that was."""
         self._begin(now)
-        if now >= self._episode_ends:
+        if is_new or now >= self._episode_ends:
             self._slow_start = False
             self._ceiling = self.limit
             self._set(min(self.limit - 1, self.limit * 4 // 5), now, reason)
             self._episode_ends = now + EPISODE
+            care = min(retry_after * _PROBE_AFTER, _LONGEST_CARE)
+            self._probes_from = now + max(EPISODE, care)
         self._episode_ends = max(self._episode_ends, now + retry_after)
+
+    def absolved(self, now: float, reason: str) -> None:
+        """The server asked to slow down, but not for how many calls were in flight: what was
+        cut for that may grow again. *reason* says what is done about it."""
+        self._begin(now)
+        self._probes_from = now
+        self._ceiling = self._high
+        self._note(now, reason)
 
     def _begin(self, now: float) -> None:
         self._clean = 0
@@ -89,7 +106,7 @@ class Adaptive:
     def _grow(self, now: float) -> None:
         if not self._slow_start:
             more = self.limit + max(1, self.limit // _TWENTIETH)
-            if now < self._episode_ends:
+            if now < self._probes_from:
                 below = self._ceiling - max(1, self._ceiling // _TWENTIETH)
                 more = min(more, max(below, self.limit))
             self._set(more, now, "clean round")

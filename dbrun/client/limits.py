@@ -1,6 +1,6 @@
 """Who may send now: concurrency, rates and `Retry-After` of one endpoint, shared by all calls.
 
-The decisions are arithmetic on (state, event, now) in `Limiter.try_acquire` and `release`;
+The decisions are arithmetic on (state, event, now) in `Limiter.take` and `release`;
 `acquire` adds the waiting. Those who wait stand in line, each at a gate of their own, so that a
 free slot wakes one of them and not all. Only the first in line watches the clock.
 """
@@ -17,6 +17,7 @@ from ..clock import Clock
 from ..spec.model import Concurrency, Limits
 from .adaptive import Adaptive
 from .rates import HOUR, MINUTE, SECOND, Bucket
+from .spacing import Spacing, Turn
 from .waiting import Gate, Pause
 
 LOOK_UP = 0.5
@@ -53,6 +54,7 @@ class Limiter:
         self._lock = threading.Lock()
         self._line: deque[_Waiter] = deque()
         self._adaptive = Adaptive(concurrency, now)
+        self._spacing = Spacing(now)
         self._in_flight = 0
         self._not_before = now
         self._held = 0.0
@@ -117,56 +119,50 @@ class Limiter:
             "history": self.history,
         }
 
-    def try_acquire(self, tokens: tuple[int, int] | None = None) -> float:
-        """Take a slot, a call of every rate and the estimated *tokens*; 0.0 if that went well.
-
-        Else nothing is taken, and the answer is the seconds after which it is worth another try:
-        infinity while all slots are taken.
-        """
+    def wait(self, tokens: tuple[int, int] | None = None) -> float:
+        """Seconds after which it is worth a try to send a call of so many tokens; 0 for now,
+        infinity while all slots are taken."""
         with self._lock:
-            now = self._clock.now()
-            wait = self._wait(now, tokens)
-            if wait == 0:
-                self._take(now, tokens)
-            return wait
+            return self._wait(self._clock.now(), tokens)
 
-    def take(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
-        """`acquire` where nobody needs to wait, which is the usual case; else False."""
+    def take(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> Turn | None:
+        """`acquire` where nobody needs to wait, which is the usual case; else None."""
         if self._line or stop.is_set():
-            return False
+            return None
         with self._lock:
             now = self._clock.now()
             if self._line or self._wait(now, tokens):
-                return False
-            self._take(now, tokens)
-            return True
+                return None
+            return self._take(now, tokens)
 
-    async def acquire(self, stop: threading.Event, tokens: tuple[int, int] | None = None) -> bool:
-        """Wait for a slot, all rates and any `Retry-After`; False if *stop* was set.
+    async def acquire(
+        self, stop: threading.Event, tokens: tuple[int, int] | None = None
+    ) -> Turn | None:
+        """Wait for a slot, all rates and any `Retry-After`; None if *stop* was set.
 
         *tokens* is the estimate of (input, output) tokens; it is corrected by `release`.
         """
         if stop.is_set():
-            return False
+            return None
         with self._lock:
             if not self._line:
                 now = self._clock.now()
                 if self._wait(now, tokens) == 0:
-                    self._take(now, tokens)
-                    return True
+                    return self._take(now, tokens)
             waiter = _Waiter(tokens)
             self._line.append(waiter)
         return await self._wait_in_line(waiter, stop)
 
     def release(
         self,
+        turn: Turn,
         outcome: Outcome,
         *,
         retry_after: float | None = None,
         estimate: tuple[int, int] | None = None,
         tokens: tuple[int, int] | None = None,
     ) -> None:
-        """Give the slot back and say what became of the call.
+        """Give the slot of *turn* back and say what became of the call.
 
         *retry_after* holds everybody back for so many seconds; *estimate* is what `acquire` was
         told, *tokens* the (input, output) tokens that the endpoint counted, where it tells. A
@@ -179,8 +175,9 @@ class Limiter:
                 self._correct(now, outcome, estimate or (0, 0), tokens)
             if outcome is Outcome.success:
                 self._adaptive.succeeded(now)
+                self._spacing.succeeded(turn)
             elif outcome is Outcome.rate_limited or outcome is Outcome.timed_out:
-                self._adaptive.overloaded(now, retry_after or 0.0, _REASONS[outcome])
+                self._overloaded(now, turn, retry_after or 0.0, _REASONS[outcome])
             elif outcome is Outcome.fault:
                 self._adaptive.faulted(now)
             if retry_after:
@@ -193,6 +190,7 @@ class Limiter:
         if self._in_flight >= self._adaptive.limit:
             return math.inf
         wait = max(0.0, self._not_before - now)
+        wait = max(wait, self._spacing.wait(now))
         for bucket in self._calls:
             wait = max(wait, bucket.wait(now))
         if tokens is not None:
@@ -200,7 +198,7 @@ class Limiter:
                 wait = max(wait, bucket.wait(now, _counted(tokens, counted)))
         return wait
 
-    def _take(self, now: float, tokens: tuple[int, int] | None) -> None:
+    def _take(self, now: float, tokens: tuple[int, int] | None) -> Turn:
         self._in_flight += 1
         if self._in_flight >= self._adaptive.limit:
             self._adaptive.reached()
@@ -209,6 +207,17 @@ class Limiter:
         if tokens is not None:
             for bucket, counted in self._tokens:
                 bucket.take(now, _counted(tokens, counted))
+        return self._spacing.take(now, self._in_flight)
+
+    def _overloaded(self, now: float, turn: Turn, retry_after: float, reason: str) -> None:
+        """Slow down: start fewer calls a second, or have fewer in flight."""
+        # What was sent before the last wait was over was sent before a cut could show.
+        is_new = retry_after > 0 and turn[0] >= self._not_before
+        if is_new and self._spacing.refused(turn, retry_after):
+            pace = self._spacing.rate(now)
+            self._adaptive.absolved(now, f"spaced out to {pace:.3g} calls a second")
+        else:
+            self._adaptive.overloaded(now, retry_after, reason, is_new)
 
     def _correct(
         self,
@@ -241,11 +250,10 @@ class Limiter:
                 first.gate.open()  # now that it is the first, it has to watch the clock
                 break
             self._line.popleft()
-            self._take(now, first.tokens)
-            first.granted = True
+            first.turn = self._take(now, first.tokens)
             first.gate.open()
 
-    async def _wait_in_line(self, waiter: _Waiter, stop: threading.Event) -> bool:
+    async def _wait_in_line(self, waiter: _Waiter, stop: threading.Event) -> Turn | None:
         try:
             while True:
                 with self._lock:
@@ -253,10 +261,10 @@ class Limiter:
                     waiter.asleep = False
                     if stop.is_set():
                         self._leave(waiter, now)
-                        return False
+                        return None
                     self._serve(now)
-                    if waiter.granted:
-                        return True
+                    if waiter.turn is not None:
+                        return waiter.turn
                     wait = self._wait(now, waiter.tokens) if self._line[0] is waiter else math.inf
                     waiter.asleep = wait < math.inf
                     if waiter.asleep and self._tokens and self._in_flight:
@@ -270,7 +278,7 @@ class Limiter:
 
     def _leave(self, waiter: _Waiter, now: float) -> None:
         """Give up waiting, and what may have been granted at the last moment."""
-        if waiter.granted:
+        if waiter.turn is not None:
             self._in_flight -= 1
         else:
             self._line.remove(waiter)
@@ -287,10 +295,10 @@ def _counted(tokens: tuple[int, int], which: tuple[int, int]) -> int:
 class _Waiter:
     """Somebody in line: a gate to sleep at, and what they wait for."""
 
-    __slots__ = ("asleep", "gate", "granted", "tokens")
+    __slots__ = ("asleep", "gate", "tokens", "turn")
 
     def __init__(self, tokens: tuple[int, int] | None) -> None:
         self.tokens = tokens
-        self.granted = False
+        self.turn: Turn | None = None
         self.asleep = False
         self.gate = Gate(LOOK_UP)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..adapters.base import Adapter, Answer
     from ..client.limits import Limiter
     from ..client.retry import Breaker, RetryPolicy
+    from ..client.spacing import Turn
     from ..spec.model import Price
 
 Calling = Callable[[Sequence[Json], float], Coroutine[Wait[Any], Any, Sequence[Any]]]
@@ -55,10 +56,11 @@ _WAIT_LONGER = "run the same command again when it has room; limits.retry_for wa
 class Sent:
     """A call that was answered, and what it holds until it is settled.
 
-    *failures* counts the tries before it, *tokens* and *money* are what was set aside for it.
+    *failures* counts the tries before it, *slot* is its turn by the limiter, *tokens* and *money*
+    are what was set aside for it.
     """
 
-    __slots__ = ("answers", "bodies", "failures", "latency", "money", "outcome", "tokens")
+    __slots__ = ("answers", "bodies", "failures", "latency", "money", "outcome", "slot", "tokens")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Sent:
         answers: Sequence[Any],
         latency: float,
         failures: int,
+        slot: Turn,
         tokens: tuple[int, int] | None,
         money: float,
     ) -> None:
@@ -73,6 +76,7 @@ class Sent:
         self.answers = answers
         self.latency = latency
         self.failures = failures
+        self.slot = slot
         self.tokens = tokens
         self.money = money
         self.outcome = Outcome.success_after_retry if failures else Outcome.success
@@ -134,9 +138,10 @@ class Caller:
             tokens = self.tokens.before(bodies) if self.tokens else None
             money = await self._reserve(bodies) if self._purse is not None else 0.0
             try:
-                if not self.limiter.take(self._halt, tokens) and not await self.limiter.acquire(
-                    self._halt, tokens
-                ):
+                slot = self.limiter.take(self._halt, tokens)
+                if slot is None:
+                    slot = await self.limiter.acquire(self._halt, tokens)
+                if slot is None:
                     raise Interrupted("stopped before this request was sent")
             except BaseException:
                 self._pay(money, 0.0)
@@ -149,7 +154,7 @@ class Caller:
                     self._count_refused()
             except EndpointError as error:
                 self.limiter.release(
-                    outcome_of(error), retry_after=error.retry_after, estimate=tokens
+                    slot, outcome_of(error), retry_after=error.retry_after, estimate=tokens
                 )
                 # What may have been served is taken for served: a cap must hold.
                 self._pay(money, money if error.maybe_paid else 0.0)
@@ -179,13 +184,13 @@ class Caller:
                 if is_lost:
                     self._counters.count_sent("abandoned")
                     self._counters.count_lost(True)
-                self.limiter.release(Outcome.refused, estimate=tokens)
+                self.limiter.release(slot, Outcome.refused, estimate=tokens)
                 self._pay(money, money if is_lost else 0.0)
                 raise
             else:
                 latency = self._clock.now() - sent_at
                 log_answers(self._adapter, bodies, answers, latency)
-                return Sent(bodies, answers, latency, tries + waits, tokens, money)
+                return Sent(bodies, answers, latency, tries + waits, slot, tokens, money)
 
     async def _wait(self, seconds: float, is_guess: bool) -> bool:
         """Wait before the next try; True if the run was halted. Where it *is_guess* how long, it
@@ -202,7 +207,7 @@ class Caller:
     def settle(self, sent: Sent, told: Sequence[Usage | None]) -> None:
         """Give back what *sent* held; it used what the endpoint *told*."""
         used = None if self.tokens is None else self.tokens.after(told, sent.bodies)
-        self.limiter.release(sent.outcome, estimate=sent.tokens, tokens=used)
+        self.limiter.release(sent.slot, sent.outcome, estimate=sent.tokens, tokens=used)
         self._breaker.succeeded()
         self._counters.count_sent(200)
         if self._purse is not None:
@@ -213,7 +218,9 @@ class Caller:
 
     def fail(self, sent: Sent, error: EndpointError) -> None:
         """Give back what *sent* held: its answer ended with an *error* after it had begun."""
-        self.limiter.release(outcome_of(error), retry_after=error.retry_after, estimate=sent.tokens)
+        self.limiter.release(
+            sent.slot, outcome_of(error), retry_after=error.retry_after, estimate=sent.tokens
+        )
         self._pay(sent.money, sent.money)
         self._note_failure(error)
 

@@ -42,24 +42,25 @@ def test_slots_are_given_back() -> None:
     stop = threading.Event()
 
     async def work() -> None:
-        assert await limiter.acquire(stop)
+        turn = await limiter.acquire(stop)
+        assert turn is not None
         try:
             await Gate(LONG)
         finally:
-            limiter.release(Outcome.refused)
+            limiter.release(turn, Outcome.refused)
 
     abandoned(*[work] * 6, until=lambda: len(limiter._line) == 4)
     assert limiter.in_flight == 0
     assert not limiter._line
-    assert limiter.try_acquire() == 0
+    assert limiter.wait() == 0
 
 
 def test_a_place_in_line_is_given_up_to_the_next() -> None:
     """One is closed who waits for the clock as the first in line: the next takes over."""
     limiter = Limiter(Limits(requests_per_second=20), Concurrency.fixed(8), CLOCK)
     stop = threading.Event()
-    while limiter.try_acquire() == 0:
-        limiter.release(Outcome.success)
+    while turn := limiter.take(stop):
+        limiter.release(turn, Outcome.success)
     first = limiter.acquire(stop)
     first.send(None)
     second = limiter.acquire(stop)
@@ -68,7 +69,7 @@ def test_a_place_in_line_is_given_up_to_the_next() -> None:
     assert len(limiter._line) == 1
 
     async def work() -> bool:
-        return await rest
+        return await rest is not None
 
     rest = limiter.acquire(stop)
     second.close()

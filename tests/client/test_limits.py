@@ -20,17 +20,27 @@ def limiter_of(clock: Clock, calls: int = 100, **rates: float) -> Limiter:
 
 
 def acquire(limiter: Limiter, stop: threading.Event, tokens=None) -> bool:
-    return blocking(limiter.acquire(stop, tokens))
+    return blocking(limiter.acquire(stop, tokens)) is not None
+
+
+def try_acquire(limiter: Limiter, tokens=None) -> float:
+    """The seconds to wait; 0 if a slot was taken."""
+    return 0.0 if limiter.take(threading.Event(), tokens) else limiter.wait(tokens)
+
+
+def release(limiter: Limiter, outcome: Outcome, **told) -> None:
+    """Give back a slot, whichever: one that was taken at the start."""
+    limiter.release((limiter.started, 0, 1), outcome, **told)
 
 
 def admitted(limiter: Limiter, clock: Hand, seconds: float, tokens=None) -> int:
     """How many get through in so many seconds, each released at once."""
     end, count = clock.time + seconds, 0
     while True:
-        wait = limiter.try_acquire(tokens)
+        wait = try_acquire(limiter, tokens)
         if wait == 0:
             count += 1
-            limiter.release(Outcome.success)
+            release(limiter, Outcome.success)
         elif clock.time + wait < end:
             clock.time += wait
         else:
@@ -41,13 +51,13 @@ def admitted(limiter: Limiter, clock: Hand, seconds: float, tokens=None) -> int:
 def test_slots():
     clock = Hand()
     limiter = limiter_of(clock, 2)
-    assert limiter.try_acquire() == 0
-    assert limiter.try_acquire() == 0
-    assert limiter.try_acquire() == math.inf
+    assert try_acquire(limiter) == 0
+    assert try_acquire(limiter) == 0
+    assert try_acquire(limiter) == math.inf
     assert limiter.in_flight == 2
-    limiter.release(Outcome.success)
+    release(limiter, Outcome.success)
     assert limiter.in_flight == 1
-    assert limiter.try_acquire() == 0
+    assert try_acquire(limiter) == 0
 
 
 @pytest.mark.parametrize(
@@ -87,8 +97,8 @@ def test_tokens_are_counted_by_kind(rates, calls):
 def test_a_request_beyond_all_tokens_passes_alone():
     clock = Hand()
     limiter = limiter_of(clock, tokens_per_minute=600)
-    assert limiter.try_acquire((5000, 0)) == 0
-    assert 480 < limiter.try_acquire((1, 0)) < 520
+    assert try_acquire(limiter, (5000, 0)) == 0
+    assert 480 < try_acquire(limiter, (1, 0)) < 520
 
 
 @pytest.mark.parametrize(
@@ -108,38 +118,38 @@ def test_a_request_beyond_all_tokens_passes_alone():
 def test_estimates_are_corrected_afterwards(outcome, used, wait):
     clock = Hand()
     limiter = limiter_of(clock, tokens_per_minute=6000)
-    assert limiter.try_acquire((100, 100)) == 0
-    limiter.release(outcome, estimate=(100, 100), tokens=used)
-    assert limiter.try_acquire((100, 0)) == pytest.approx(wait, abs=0.02)
+    assert try_acquire(limiter, (100, 100)) == 0
+    release(limiter, outcome, estimate=(100, 100), tokens=used)
+    assert try_acquire(limiter, (100, 0)) == pytest.approx(wait, abs=0.02)
 
 
 def test_calls_without_estimate_pass():
     clock = Hand()
     limiter = limiter_of(clock, tokens_per_minute=60)
-    assert limiter.try_acquire() == 0
-    limiter.release(Outcome.success, tokens=(30, 30))
-    assert limiter.try_acquire((1, 0)) > 50
+    assert try_acquire(limiter) == 0
+    release(limiter, Outcome.success, tokens=(30, 30))
+    assert try_acquire(limiter, (1, 0)) > 50
 
 
 def test_retry_after_holds_everybody():
     clock = Hand()
     limiter = limiter_of(clock, 10)
     for _ in range(3):
-        assert limiter.try_acquire() == 0
+        assert try_acquire(limiter) == 0
     assert (limiter.held_for, limiter.waited) == (0, 0)
-    limiter.release(Outcome.rate_limited, retry_after=20)
-    assert limiter.try_acquire() == 20
+    release(limiter, Outcome.rate_limited, retry_after=20)
+    assert try_acquire(limiter) == 20
     clock.time += 5
-    limiter.release(Outcome.rate_limited, retry_after=10)  # ends before the first
+    release(limiter, Outcome.rate_limited, retry_after=10)  # ends before the first
     assert (limiter.held_for, limiter.waited) == (15, 5)
-    limiter.release(Outcome.rate_limited, retry_after=30)
+    release(limiter, Outcome.rate_limited, retry_after=30)
     assert (limiter.held_for, limiter.waited) == (30, 5)
     clock.time += 30
     assert (limiter.held_for, limiter.waited) == (0, 35)
-    assert limiter.try_acquire() == 0
+    assert try_acquire(limiter) == 0
     clock.time += 100
     assert limiter.waited == 35
-    limiter.release(Outcome.rate_limited, retry_after=1)
+    release(limiter, Outcome.rate_limited, retry_after=1)
     clock.time += 1
     assert limiter.waited == 36
 
@@ -147,9 +157,9 @@ def test_retry_after_holds_everybody():
 def test_no_retry_after_holds_nobody():
     clock = Hand()
     limiter = limiter_of(clock, 10)
-    limiter.try_acquire()
-    limiter.release(Outcome.rate_limited)
-    assert limiter.try_acquire() == 0
+    try_acquire(limiter)
+    release(limiter, Outcome.rate_limited)
+    assert try_acquire(limiter) == 0
 
 
 def test_what_outcomes_do_to_the_limit():
@@ -159,9 +169,9 @@ def test_what_outcomes_do_to_the_limit():
         limiter = Limiter(Limits(), Concurrency(start=4, low=1, high=64), clock)
         for _ in range(2):
             for _ in range(4):
-                limiter.try_acquire()
+                try_acquire(limiter)
             for _ in range(4):
-                limiter.release(outcome)
+                release(limiter, outcome)
         return limiter.limit
 
     assert {outcome: limits_after(outcome) for outcome in Outcome} == {
@@ -178,19 +188,19 @@ def test_the_limit_grows_only_if_it_is_reached():
     limiter = Limiter(Limits(), Concurrency(start=4, low=1, high=64), Hand())
     for _ in range(100):
         for _ in range(3):
-            limiter.try_acquire()
+            try_acquire(limiter)
         for _ in range(3):
-            limiter.release(Outcome.success)
+            release(limiter, Outcome.success)
     assert limiter.limit == 4
 
 
 def test_the_snapshot_is_data():
     clock = Hand()
     limiter = Limiter(Limits(), Concurrency(start=4, low=1, high=64), clock)
-    limiter.try_acquire()
+    try_acquire(limiter)
     clock.time += 2.5
-    limiter.release(Outcome.rate_limited, retry_after=7)
-    limiter.try_acquire()
+    release(limiter, Outcome.rate_limited, retry_after=7)
+    try_acquire(limiter)
     assert limiter.snapshot() == {
         "limit": 3,
         "in_flight": 0,
@@ -209,7 +219,7 @@ def test_a_clock_that_is_a_number_is_slept_on():
     began = clock.time
     for _ in range(7):
         assert acquire(limiter, threading.Event())
-        limiter.release(Outcome.success)
+        release(limiter, Outcome.success)
     assert clock.time - began == pytest.approx(60)
 
 
@@ -245,7 +255,7 @@ def test_stop_wakes_all_who_wait(rates):
     stop = threading.Event()
     assert acquire(limiter, stop, (10, 10))
     if rates:
-        limiter.release(Outcome.success)
+        release(limiter, Outcome.success)
     results: list[bool] = []
     threads = start(8, lambda: results.append(acquire(limiter, stop, (10, 10))))
     wait_until(lambda: len(limiter._line) == 8)
@@ -283,7 +293,7 @@ def test_a_freed_slot_lets_one_through_in_order(unhurried):
     threads = [queue(number) for number in range(5)]
     for number in range(5):
         assert order == list(range(number))
-        limiter.release(Outcome.success)
+        release(limiter, Outcome.success)
         threads[number].join(5)
     assert order == [0, 1, 2, 3, 4]
 
@@ -292,7 +302,7 @@ def test_the_end_of_a_hold_lets_all_through(unhurried):
     limiter = Limiter(Limits(), Concurrency.fixed(8), Clock())
     stop = threading.Event()
     acquire(limiter, stop)
-    limiter.release(Outcome.rate_limited, retry_after=0.1)
+    release(limiter, Outcome.rate_limited, retry_after=0.1)
     results: list[bool] = []
     for thread in start(8, lambda: results.append(acquire(limiter, stop))):
         thread.join(5)
@@ -334,7 +344,7 @@ def test_tokens_given_back_let_the_first_in_line_through(unhurried):
     results: list[bool] = []
     first = start(1, lambda: results.append(acquire(limiter, stop, (5, 0))))
     wait_until(lambda: limiter._line and limiter._line[0].asleep)
-    limiter.release(Outcome.success, estimate=(5000, 0), tokens=(1, 0))
+    release(limiter, Outcome.success, estimate=(5000, 0), tokens=(1, 0))
     first[0].join(5)
     assert results == [True]
 
@@ -350,7 +360,7 @@ def test_one_who_gives_up_does_not_hold_up_the_next():
     wait_until(lambda: len(limiter._line) == 2)
     stop.set()
     first[0].join(5)
-    limiter.release(Outcome.success)
+    release(limiter, Outcome.success)
     second[0].join(5)
     assert results == ["first False", "second True"]
 
@@ -371,7 +381,7 @@ def test_many_threads_neither_exceed_the_limit_nor_lose_a_slot(unhurried):
             with lock:
                 inside -= 1
                 done += 1
-            limiter.release(Outcome.success)
+            release(limiter, Outcome.success)
 
     for thread in start(20, work):
         thread.join(30)
@@ -387,12 +397,12 @@ def test_a_limit_that_grows_lets_those_in_line_through(unhurried):
     results: list[bool] = []
     threads = start(8, lambda: results.append(acquire(limiter, stop)))
     wait_until(lambda: len(limiter._line) == 8)
-    limiter.release(Outcome.success)  # a clean round of one: the limit is 2
+    release(limiter, Outcome.success)  # a clean round of one: the limit is 2
     wait_until(lambda: len(results) == 2)
     assert limiter.in_flight == 2
     stop.set()
     for _ in range(2):
-        limiter.release(Outcome.refused)
+        release(limiter, Outcome.refused)
     for thread in threads:
         thread.join(5)
     assert results.count(True) == 2

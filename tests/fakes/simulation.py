@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from dbrun.client.limits import Limiter, Outcome
 from dbrun.client.retry import RetryPolicy
+from dbrun.client.spacing import Turn
 from dbrun.clock import Clock
 from dbrun.errors import EndpointError, RateLimited, TimedOut, Unavailable
 
@@ -29,9 +30,10 @@ class Hand(Clock):
 
 
 class Server:
-    """Answers after some *latency* seconds; above *cap* calls at once, or *rate* calls a second,
-    with a rate limit; a share *faults* of calls with a fault. *serial* seconds of each call are
-    work of which only one is done at a time."""
+    """Answers after some *latency* seconds; above *cap* calls at once, or *rate* calls a second
+    (whose bucket holds *burst*, a second's worth unless given), with a rate limit; a share
+    *faults* of calls with a fault. *serial* seconds of each call are work of which only one is
+    done at a time."""
 
     def __init__(
         self,
@@ -39,15 +41,17 @@ class Server:
         latency: float = 1.0,
         cap: float = float("inf"),
         rate: float = float("inf"),
+        burst: float | None = None,
         retry_after: float | None = None,
         serial: float = 0.0,
         faults: float = 0.0,
         seed: int = 1,
     ) -> None:
         self.latency, self.cap, self.rate, self.retry_after = latency, cap, rate, retry_after
+        self.burst = burst
         self.serial, self.faults = serial, faults
         self.active = 0
-        self._level = rate
+        self._level = burst or rate
         self._at = 1000.0
         self._free_at = 0.0
         self.random = random.Random(seed)
@@ -55,7 +59,7 @@ class Server:
     def call(self, now: float) -> tuple[float, EndpointError | None]:
         """When the answer comes, and what is wrong with it."""
         self.active += 1
-        self._level = min(self.rate, self._level + (now - self._at) * self.rate)
+        self._level = min(self.burst or self.rate, self._level + (now - self._at) * self.rate)
         self._at = now
         if self.active > self.cap or self._level < 1:
             return now + 0.05, RateLimited("slow down", 429, self.retry_after)
@@ -80,6 +84,7 @@ class Simulation:
         self.limited: list[float] = []
         self._order = itertools.count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._stop = threading.Event()  # which nobody sets
         self._line = [0] * workers  # the failures so far of each request that waits
         self._policy = RetryPolicy(retry_for=1e9)
         self._look_at = float("inf")
@@ -114,8 +119,9 @@ class Simulation:
     def _admit(self) -> None:
         now = self.clock.time
         while self._line:
-            wait = self.limiter.try_acquire()
-            if wait > 0:
+            turn = self.limiter.take(self._stop)
+            if turn is None:
+                wait = self.limiter.wait()
                 if wait < float("inf") and not now < self._look_at <= now + wait:
                     self._look_at = now + wait
                     self._at(self._look_at, lambda: None)
@@ -123,20 +129,25 @@ class Simulation:
             failures = self._line.pop(0)
             self.sent.append(now)
             moment, error = self.server.call(now)
-            self._at(moment, lambda failures=failures, error=error: self._answer(failures, error))
+            self._at(
+                moment,
+                lambda failures=failures, error=error, turn=turn: self._answer(
+                    turn, failures, error
+                ),
+            )
 
-    def _answer(self, failures: int, error: EndpointError | None) -> None:
+    def _answer(self, turn: Turn, failures: int, error: EndpointError | None) -> None:
         self.server.active -= 1
         now = self.clock.time
         if error is None:
             self.done.append(now)
             outcome = Outcome.success_after_retry if failures else Outcome.success
-            self.limiter.release(outcome)
+            self.limiter.release(turn, outcome)
             self._line.append(0)
             return
         if isinstance(error, RateLimited):
             self.limited.append(now)
-        self.limiter.release(_OUTCOMES[type(error)], retry_after=error.retry_after)
+        self.limiter.release(turn, _OUTCOMES[type(error)], retry_after=error.retry_after)
         wait = self._policy.delay(error, min(failures + 1, 5), 0.0, self.server.random.random)
         assert wait is not None
         self._at(now + wait, lambda: self._line.append(failures + 1))

@@ -1,0 +1,132 @@
+"""The pace at which calls start, where an endpoint turns calls away for their rate.
+
+A limit on calls in flight cannot keep to a rate by itself: what a `Retry-After` held back starts
+all at once when it is over, a server whose token bucket holds few turns most of that away, and
+everybody waits again. So where a call is refused although as many were in flight before without
+trouble, calls are spaced out from then on:
+
+- The first pace lies between what the endpoint took since the refusal before, waiting
+  included (it takes more, for its bucket may have run over meanwhile), and what it took while
+  calls were sent (it takes less, for its bucket was full). It doubles every four seconds until
+  the next refusal, which ends this search.
+- A refusal for the rate takes a tenth off, one that ends the search a fifth, one that
+  comes sooner than the wait before it a half. It never falls below what the endpoint did take.
+- In between it grows so slowly that the waits which probing costs stay below a tenth of the time;
+  after a long time without a refusal faster, for the endpoint may take more by now.
+
+Arithmetic on (state, event, now); times and waits are seconds, rates calls a second. Checked
+against made-up servers in `tests/client/test_spacing.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+Turn = tuple[float, int, int]
+"""A call that was let through: when, as the how-manieth, and how many were in flight with it."""
+
+_LONG = 20.0
+"""Seconds between refusals that are worth a wait of one second; for longer waits so many times
+more, `_LONGEST` at the most. What grows is as much slower."""
+
+_LONGEST = 600.0
+
+_SEARCHING = math.log(2) / 4
+_PROBING = 0.004
+_HASTENING = 0.05
+"""Growth a second: during the search, after it, and after a long time without a refusal."""
+
+_MOST_GROWN = 30.0
+_BEYOND = 1.5
+"""A pace that is so many times what was sent was not tried, and is not known to be too fast."""
+
+_LATE = 0.005
+"""Seconds that somebody who waited may wake up late."""
+
+
+class Spacing:
+    """When the next call may start. Not thread-safe by itself."""
+
+    def __init__(self, now: float) -> None:
+        self._count = 0
+        self._next = now
+        self._rate = math.inf  # when calls went on after the last refusal
+        self._is_searching = False
+        self._waited = 0.0
+        self._long = _LONG
+        self._refused: float | None = None  # when the last call that was refused had started
+        self._resumed: tuple[float, int] | None = None  # the first call after that
+        self._proven = 0  # as many were in flight without trouble
+
+    @property
+    def is_on(self) -> bool:
+        """Whether calls are spaced out."""
+        return self._rate < math.inf
+
+    def rate(self, now: float) -> float:
+        """The calls that may start in a second; infinity if they are not spaced out."""
+        if not self.is_on or self._resumed is None:
+            return self._rate
+        passed = max(0.0, now - self._resumed[0])
+        if self._is_searching:
+            grown = passed * _SEARCHING
+        else:
+            grown = passed * _PROBING + max(0.0, passed - self._long) * _HASTENING
+        return self._rate * math.exp(min(grown * _LONG / self._long, _MOST_GROWN))
+
+    def wait(self, now: float) -> float:
+        """Seconds until a call may start."""
+        return max(0.0, self._next - now) if self.is_on else 0.0
+
+    def take(self, now: float, in_flight: int) -> Turn:
+        """A call starts, and so many are *in_flight* with it."""
+        turn = (now, self._count, in_flight)
+        self._count += 1
+        if self._resumed is None:
+            self._resumed = turn[:2]
+        if self.is_on:
+            gap = 1 / self.rate(now)
+            # Who wakes up late makes up for that, but for no more: it would be a burst.
+            self._next = max(self._next, now - min(gap, _LATE)) + gap
+        return turn
+
+    def succeeded(self, turn: Turn) -> None:
+        """The call of *turn* was answered."""
+        if turn[2] > self._proven and (self._refused is None or turn[0] > self._refused):
+            self._proven = turn[2]
+
+    def refused(self, turn: Turn, retry_after: float) -> bool:
+        """The call of *turn* was refused, the first of those that started after the last wait,
+        and everybody waits for *retry_after* now.
+
+        Whether that was for the rate of calls rather than for how many were in flight.
+        """
+        started, number, in_flight = turn
+        is_for_rate = in_flight <= self._proven and self._refused is not None
+        if is_for_rate or self.is_on:
+            self._correct(started, number, is_for_rate)
+        self._proven = min(self._proven, in_flight - 1)
+        self._refused, self._resumed = started, None
+        self._next = started
+        self._waited = retry_after
+        self._long = min(_LONG * max(1.0, retry_after), _LONGEST)
+        return is_for_rate
+
+    def _correct(self, started: float, number: int, is_for_rate: bool) -> None:
+        """Set the pace to go on with after a refusal."""
+        assert self._refused is not None
+        begun, first = self._resumed or (started, number)
+        taken = max(1, number - first)
+        passed = max(started - begun, 1e-3)
+        took = taken / max(started - self._refused, 1e-3)
+        sent = taken / passed
+        if not self.is_on:
+            self._rate, self._is_searching = math.sqrt(took * sent), True
+            return
+        rate = min(self.rate(started), sent * _BEYOND)
+        if is_for_rate and passed < self._waited:
+            rate *= 0.5
+        elif is_for_rate:
+            rate *= 0.8 if self._is_searching else 0.9
+            self._is_searching = False
+        self._rate = max(took, rate)
