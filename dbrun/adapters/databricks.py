@@ -290,6 +290,7 @@ def login_of(spec: EndpointSpec) -> Login:
         profile=options.get("profile"),
         token=options.get("token"),
         path=spec.path,
+        named_at=spec.at("token"),
     )
 
 

@@ -77,7 +77,7 @@ class HttpAdapter:
         self._fixed = dict(fixed or {})
         self._wanted_batch = batch_size
         self._declared = Headers(
-            spec.headers, spec.path, context.environ, secret_reader(self.transport, context)
+            spec.headers, spec.at, context.environ, secret_reader(self.transport, context)
         )
         self._headers: Mapping[str, str] | None = None
         # Of the last request: what `auth` gave, our own headers, both together, and the

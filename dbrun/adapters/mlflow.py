@@ -90,7 +90,7 @@ class MlflowAdapter(HttpAdapter):
             url=url,
             spec=spec,
             context=context,
-            auth=bearer(options.get("token"), f"{spec.path}.token", sender, context),
+            auth=bearer("token", spec, sender, context),
             place=Place(
                 url=url,
                 missing=f"check {spec.path}.url",

@@ -77,7 +77,7 @@ class OpenAIAdapter(HttpAdapter):
             url=url,
             spec=spec,
             context=context,
-            auth=bearer(options.get("api_key"), f"{spec.path}.api_key", sender, context),
+            auth=bearer("api_key", spec, sender, context),
             place=Place(
                 url=url,
                 missing=f"check {spec.path}.base_url and {spec.path}.model",

@@ -36,20 +36,20 @@ def make_transport(spec: EndpointSpec, context: Context) -> Sender:
     )
 
 
-def bearer(
-    credential: Mapping[str, Json] | None, path: str, sender: Sender, context: Context
-) -> Auth:
+def bearer(option: str, spec: EndpointSpec, sender: Sender, context: Context) -> Auth:
     """The `Auth` of a credential option: `{env: NAME}`, `{secret: scope/key}`, or none."""
+    credential: Mapping[str, Json] | None = spec.options.get(option)
     if credential is None:
         return NoAuth()
     read_secret = secret_reader(sender, context)
 
     def fetch() -> Token:
-        return Token(secret=read_credential(credential, path, context.environ, read_secret))
+        place = spec.at(option)
+        return Token(secret=read_credential(credential, place, context.environ, read_secret))
 
-    return TokenAuth(fetch, path, context.clock)
+    return TokenAuth(fetch, f"{spec.path}.{option}", context.clock)
 
 
 def secret_reader(sender: Sender, context: Context) -> SecretReader:
     """A reader of Databricks secrets with the credentials of the environment."""
-    return Workspace(Login(), sender, context.environ, context.clock).read_secret
+    return Workspace(Login(path=""), sender, context.environ, context.clock).read_secret

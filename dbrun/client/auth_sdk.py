@@ -20,13 +20,15 @@ class SdkAuth:
     """The unified chain of databricks-sdk: profiles, Azure, CLI, notebook and job identity.
 
     Making its `Config` asks the network, so it is made once, with the first request; it hands
-    out current headers for each. *settings* are `Config`'s own arguments.
+    out current headers for each. *settings* are `Config`'s own arguments, *path* is the place of
+    the options in which a spec could name a profile, if there is one.
     """
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], path: str = "endpoint") -> None:
         self.generation = 0
         self.source = "databricks-sdk"
         self._settings: dict[str, Any] = dict(settings)
+        self._path = path
         self._lock = threading.Lock()
         self._config: Any = None
         self._headers: Mapping[str, str] = _NOTHING
@@ -53,7 +55,7 @@ class SdkAuth:
             if self._seen and _is_passing(error):
                 said = f"databricks-sdk cannot renew the login: {_reason(error)}"
                 raise Unavailable(said) from error
-            raise _no_login(error, config.host) from error
+            raise _no_login(error, self._path, config.host) from error
         if headers != self._headers:  # whoever makes requests of them keeps what it made
             for value in headers.values():
                 secret = value.rpartition(" ")[2]
@@ -100,7 +102,7 @@ class SdkAuth:
         try:
             config = Config(**self._settings, http_timeout_seconds=30, retry_timeout_seconds=30)
         except Exception as error:
-            raise _no_login(error, wanted) from error
+            raise _no_login(error, self._path, wanted) from error
         # On a cluster it takes the notebook's host and token, whatever host it was told.
         if wanted and base_url(config.host or "", "databricks-sdk's host") != base_url(wanted):
             raise AuthError(
@@ -128,13 +130,14 @@ def _reason(error: Exception) -> str:
     return mask(" ".join(reason.split())[:300])
 
 
-def _no_login(error: Exception, host: str | None = None) -> AuthError:
+def _no_login(error: Exception, path: str, host: str | None = None) -> AuthError:
     reason = _reason(error)
     if "cannot configure default credentials" in reason:
         reason = "nothing is set, and there is no login of a CLI, cloud or notebook"
     if "Invalid URL 'None'" in reason:  # what it makes of a host that does not say
         reason = "the workspace does not tell where it gives OAuth tokens"
-    mend = "set DATABRICKS_HOST and DATABRICKS_TOKEN, or endpoint.profile, or log in with the CLI"
+    profile = f", or {path}.profile" if path else ""
+    mend = f"set DATABRICKS_HOST and DATABRICKS_TOKEN{profile}, or log in with the CLI"
     if "more than one authorization method" in reason:
         mend = "name the one to use in DATABRICKS_AUTH_TYPE, or as auth_type in the profile"
     where = f" for {host}" if host else ""

@@ -45,10 +45,12 @@ SecretReader = Callable[[str, str], str]
 def read_credential(
     reference: Mapping[str, Json], path: str, environ: Mapping[str, str], read_secret: SecretReader
 ) -> Secret:
-    """The value that `{env: NAME}` or `{secret: scope/key}` names; *path* is the option's.
+    """The value that `{env: NAME}` or `{secret: scope/key}` names; *path* is the option's, with
+    its place in the file where there is one.
 
     Raises:
         AuthError: if it is not there, or can be no part of a header.
+        DbrunError: what *read_secret* raises, said of this secret.
     """
     if "env" in reference:
         name = str(reference["env"])
@@ -61,8 +63,24 @@ def read_credential(
             raise AuthError(
                 f"{path}: names no credential", "write {env: NAME} or {secret: scope/key}"
             )
-        value, source = read_secret(scope, key), f"secret {scope}/{key}"
+        source = f"secret {scope}/{key}"
+        try:
+            value = read_secret(scope, key)
+        except DbrunError as error:
+            _say_of(source, path, error)
+            raise
     return checked(value, f"{path}: {source}")
+
+
+def _say_of(secret: str, path: str, error: DbrunError) -> None:
+    """Have *error* say where *secret* was wanted, and which it is."""
+    if error.message.startswith(secret):
+        say_again(error, f"{path}: {error.message}")
+        return
+    # Who wants a secret need not know that it takes a login, and to where.
+    say_again(error, f"{path}: {secret} cannot be read: {error.message}")
+    if isinstance(error, AuthError) and error.hint:
+        error.hint += "; outside Databricks write {env: NAME} in its place"
 
 
 def checked(value: str, source: str) -> Secret:
@@ -78,17 +96,20 @@ def checked(value: str, source: str) -> Secret:
 
 
 class Headers:
-    """The `headers` option: literal values, and credentials that are read at first use."""
+    """The `headers` option: literal values, and credentials that are read at first use.
+
+    *place_of* tells how messages name the place of `headers.NAME`.
+    """
 
     def __init__(
         self,
         declared: Mapping[str, Json],
-        path: str,
+        place_of: Callable[[str], str],
         environ: Mapping[str, str],
         read_secret: SecretReader,
     ) -> None:
         self._declared = declared
-        self._path = path
+        self._place_of = place_of
         self._environ = environ
         self._read_secret = read_secret
         self.secrets: list[Secret] = []
@@ -100,8 +121,8 @@ class Headers:
     def _value(self, name: str, value: Json) -> str:
         if not isinstance(value, Mapping):
             return str(value)
-        path = f"{self._path}.headers.{name}"
-        secret = read_credential(value, path, self._environ, self._read_secret)
+        place = self._place_of(f"headers.{name}")
+        secret = read_credential(value, place, self._environ, self._read_secret)
         self.secrets.append(secret)
         return str(value.get("prefix", "")) + secret.reveal()
 

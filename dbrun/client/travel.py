@@ -110,7 +110,7 @@ class _Packer:
         self, reference: Mapping[str, Json], name: str, login: Login
     ) -> Mapping[str, Json]:
         """*reference* as workers can follow it; as *login* secrets are read."""
-        path = f"{self._endpoint.path}.{name}"
+        path = self._endpoint.at(name)
         if "env" in reference:
             found = read_credential(reference, path, self._around, _no_secrets)
             self.environ[str(reference["env"])] = found.reveal()

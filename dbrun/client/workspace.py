@@ -52,12 +52,13 @@ _ISSUERS = (*_ID_TOKENS, "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN")
 @frozen
 class Login:
     """What a spec names of a workspace, each or none; *path* is the place of the options, if a
-    spec can name anything."""
+    spec can name anything, and *named_at* the place of the token, as messages name it."""
 
     host: str | None = None
     profile: str | None = None
     token: Mapping[str, Json] | None = None
     path: str = "endpoint"
+    named_at: str = "endpoint.token"
 
 
 class Workspace:
@@ -120,7 +121,7 @@ class Workspace:
             return self.known_url
         self._check_profile()
         with self._lock:
-            self._sdk = self._sdk or SdkAuth({})
+            self._sdk = self._sdk or SdkAuth({}, self._login.path)
             host = self._sdk.host
         if not host:
             named = f" or {self._login.path}.host" if self._login.path else ""
@@ -238,7 +239,7 @@ class Workspace:
             return self._of_profile(*found, url)
         if pinned:
             profile = {"profile": found[0]} if found and is_its_host else {}
-            return SdkAuth({**profile, "host": url, "auth_type": pinned})
+            return SdkAuth({**profile, "host": url, "auth_type": pinned}, self._login.path)
         notebook = notebook_login()
         if notebook and base_url(notebook[0]) == url:
             return TokenAuth(notebook_tokens(notebook[1]), "the notebook's login", self._clock)
@@ -247,7 +248,7 @@ class Workspace:
                 "DATABRICKS_CLIENT_ID is set without DATABRICKS_CLIENT_SECRET",
                 "set both, or neither",
             )
-        return self._sdk or SdkAuth({"host": url})
+        return self._sdk or SdkAuth({"host": url}, self._login.path)
 
     def _check_profile(self) -> None:
         """Raises `UserError` if the environment names a profile that is not there."""
@@ -275,22 +276,23 @@ class Workspace:
         named = environ.get("DATABRICKS_CONFIG_PROFILE")
         found = default_profile(environ) if named and not secret else None
         if found and found[1].get("host") and _host_of(*found) != url:
+            mend = f"as {path}.profile, or " if path else ""
             raise AuthError(
                 f"profile {found[0]} belongs to {_host_of(*found)} and is not used for {url}",
-                f"name a profile of that host as {path}.profile, or in DATABRICKS_CONFIG_PROFILE",
+                f"name a profile of that host {mend}in DATABRICKS_CONFIG_PROFILE",
             )
 
     def _named_token(self, reference: Mapping[str, Json]) -> Auth:
-        path = f"{self._login.path}.token"
+        place = self._login.named_at
         # A secret that is the token itself is read with what else there is for this host.
         plain = Login(host=self._login.host, profile=self._login.profile, path=self._login.path)
         other = Workspace(plain, self._sender, self._environ, self._clock)
 
         def fetch() -> Token:
-            secret = read_credential(reference, path, self._environ, other.read_secret)
+            secret = read_credential(reference, place, self._environ, other.read_secret)
             return Token(secret=secret)
 
-        return TokenAuth(fetch, path, self._clock)
+        return TokenAuth(fetch, f"{self._login.path}.token", self._clock)
 
     def _of_profile(self, name: str, profile: Profile, url: str) -> Auth:
         if _host_of(name, profile) != url:
@@ -304,7 +306,7 @@ class Workspace:
         if {"client_id", "client_secret"} <= profile.keys() and kind in (None, "oauth-m2m"):
             return self._principal(url, profile["client_id"], profile["client_secret"])
         if kind:
-            return SdkAuth({"profile": name, "host": url, "auth_type": kind})
+            return SdkAuth({"profile": name, "host": url, "auth_type": kind}, self._login.path)
         # To databricks-sdk the environment comes before the profile, whatever its host.
         for variable, key in _ENV_SECRETS.items():
             if self._environ.get(variable) and key not in profile:
@@ -313,7 +315,7 @@ class Workspace:
                     "use that instead",
                     f"unset {variable}, or give the profile an auth_type",
                 )
-        return SdkAuth({"profile": name, "host": url})
+        return SdkAuth({"profile": name, "host": url}, self._login.path)
 
     def _fixed(self, token: str, source: str) -> Auth:
         secret = checked(token, source)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..registry import Registry
+from ..types import Mark
 from . import hints
 from .model import Concurrency, EndpointSpec, Limits, Price
 from .nodes import Node, Path, dotted, entries, plain
@@ -88,7 +89,7 @@ class Endpoints:
             price=Price(**plain(price)) if price is not None else None,
             limits=self._own_limits((*path, "limits"), limits),
             where=node.place.mark,
-            marks={key: child.place.mark for key, child in entries(node).items()},
+            marks=_marks(node),
             path=dotted(path),
         )
 
@@ -101,6 +102,15 @@ class Endpoints:
             hint = "write max_cost under the spec's own limits"
             self._site.findings.add(cap.place, (*path, "max_cost"), message, hint)
         return made
+
+
+def _marks(node: Node) -> dict[str, Mark]:
+    """The places of the options, and those of the headers as `headers.NAME`."""
+    headers = entries(node.get("headers"))
+    return {
+        **{key: child.place.mark for key, child in entries(node).items()},
+        **{f"headers.{key}": child.place.mark for key, child in headers.items()},
+    }
 
 
 def _verify(site: Site, node: Node | None) -> bool | str:

@@ -108,6 +108,12 @@ class EndpointSpec:
         """Where the value of *option* is written."""
         return self.marks.get(option, self.where)
 
+    def at(self, option: str) -> str:
+        """Where *option* is written and what it is called, as messages begin; of what no file
+        says, just what it is called."""
+        where, name = self.mark(option), f"{self.path}.{option}"
+        return name if where == NOWHERE else f"{where}: {name}"
+
 
 @frozen
 class StepSpec:

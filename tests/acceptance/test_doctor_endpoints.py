@@ -144,7 +144,10 @@ def test_an_openai_server_that_will_not_tell(
         ("adapter: openai, model: m, base_url: 'URL'", ["fail  server: cannot connect"]),
         (
             "adapter: openai, model: m, base_url: 'URL', api_key: {env: NOT_SET}",
-            ["fail  server: cannot connect", "fail  credentials: endpoint.api_key: environment"],
+            [
+                "fail  server: cannot connect",
+                "fail  credentials: tickets.yaml:5:80: endpoint.api_key: environment",
+            ],
         ),
         ("adapter: mlflow, url: 'URL'", ["fail  server: cannot connect"]),
         ("adapter: http, url: 'URL', body: {}, text: a", ["fail  server: cannot connect"]),

@@ -32,6 +32,50 @@ def test_missing_credentials_exit_3(project: Project) -> None:
     assert "Traceback" not in said.err
 
 
+LOGIN = "set DATABRICKS_HOST and DATABRICKS_TOKEN{}, or log in with the CLI"
+ELSEWHERE = "; outside Databricks write {env: NAME} in its place"
+OPENAI = '{adapter: openai, base_url: "http://127.0.0.1:9/v1", OPTION}'
+WORKSPACE = '{adapter: databricks, name: chat, task: chat, host: "http://127.0.0.1:9", OPTION}'
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "option", "said", "mend"),
+    [
+        (OPENAI, "api_key: {env: NO_SUCH}", "environment variable NO_SUCH is not set", "export it"),
+        (OPENAI, "api_key: {secret: team/key}", "secret team/key", LOGIN.format("") + ELSEWHERE),
+        (
+            OPENAI,
+            "headers: {X-Gate: {secret: team/key}}",
+            "secret team/key",
+            LOGIN.format("") + ELSEWHERE,
+        ),
+        (
+            WORKSPACE,
+            "token: {secret: team/key}",
+            "secret team/key",
+            LOGIN.format(", or endpoint.profile") + ELSEWHERE,
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("default")  # what databricks-sdk warns of is its own affair
+def test_a_credential_that_is_not_there_is_told_with_its_place(
+    project: Project, endpoint: str, option: str, said: str, mend: str
+) -> None:
+    written = "endpoint: " + endpoint.replace("OPTION", option)
+    project.write(
+        "tickets.yaml",
+        SPEC.replace("endpoint: {adapter: databricks, name: chat, task: chat}", written),
+    )
+    ended = project.run("tickets.yaml")
+    assert ended.code == 3
+    name = option.partition(": {")[0]
+    column = written.rindex("{") + 1
+    inner = ".X-Gate" if name == "headers" else ""
+    assert f"tickets.yaml:3:{column}: endpoint.{name}{inner}: {said}" in ended.err
+    assert mend in ended.err
+    assert ended.err.count("NO_SUCH" if "NO_SUCH" in said else said) == 1
+
+
 def test_missing_rows_exit_3(project: Project, workspace: FakeWorkspace) -> None:
     (project.folder / "rows.jsonl").unlink()
     said = project.run("tickets.yaml")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.client.credentials import Headers, Secret, mask, read_credential
-from dbrun.errors import AuthError
+from dbrun.errors import AuthError, DbrunError, Unavailable
 
 PERSONAL = "dapi" + "0123456789abcdef" * 2
 WEB = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0abc.c2lnbmF0dXJl"
@@ -63,11 +63,32 @@ def test_what_is_no_credential_is_told(
     assert "schlüssel" not in str(caught.value)
 
 
+LOGIN = "; outside Databricks write {env: NAME} in its place"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AuthError("no login", "log in"), f"secret s/k cannot be read: no login; log in{LOGIN}"),
+        (AuthError("secret s/k is not text", "set it anew"), "secret s/k is not text; set it anew"),
+        (Unavailable("cannot connect", 503), "secret s/k cannot be read: cannot connect"),
+    ],
+)
+def test_who_wanted_a_secret_that_cannot_be_read_is_told(error: DbrunError, said: str) -> None:
+    def read(scope: str, key: str) -> str:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        read_credential({"secret": "s/k"}, "x.yaml:3:9: endpoint.token", {}, read)
+    assert str(caught.value) == f"x.yaml:3:9: endpoint.token: {said}"
+    assert str(pickle.loads(pickle.dumps(caught.value))).startswith("x.yaml:3:9: endpoint.token: ")
+
+
 def test_headers_are_read_when_they_are_needed() -> None:
     environ: dict[str, str] = {}
     declared: dict[str, Any] = {"X-A": "plain", "X-B": {"env": "B", "prefix": "Key "}}
-    headers = Headers(declared, "endpoint", environ, no_secrets)
-    with pytest.raises(AuthError, match=r"endpoint\.headers\.X-B: environment variable B"):
+    headers = Headers(declared, lambda name: f"x.yaml:3:9: {name}", environ, no_secrets)
+    with pytest.raises(AuthError, match=r"^x.yaml:3:9: headers\.X-B: environment variable B"):
         headers.resolve()
     environ["B"] = "hunter22"
     assert headers.resolve() == {"X-A": "plain", "X-B": "Key hunter22"}
