@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, ClassVar
 
@@ -14,6 +16,8 @@ from ..types import Json
 from .file import PATH, FileSource, Rows, decoded
 
 _LONGEST_FIELD = 2**31 - 1
+_AS_IT_WAS = "surrogateescape"
+_UNCLOSED = "unexpected end of data"
 
 
 class CsvSource(FileSource):
@@ -96,16 +100,31 @@ class CsvSource(FileSource):
 
 
 def _lines(stream: IO[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(stream, 1):
-        text = decoded(line, f"{name}:{number}")
-        yield text.removeprefix("\ufeff") if number == 1 else text
+    """The lines of *stream*, each with its end as it is: also that of old spreadsheets, a lone
+    carriage return."""
+    # What is no UTF-8 is kept as it was, so that it is told of the line that it stands in.
+    text = io.TextIOWrapper(stream, encoding="utf-8", errors=_AS_IT_WAS, newline="")
+    try:
+        for number, line in enumerate(text, 1):
+            if not line.isascii():
+                decoded(line.encode("utf-8", _AS_IT_WAS), f"{name}:{number}")
+            yield line.removeprefix("\ufeff") if number == 1 else line
+    finally:
+        with contextlib.suppress(ValueError):  # it is closed already
+            text.detach()  # the stream is closed by whoever has opened it
 
 
 def _next(reader: Any, name: str) -> list[str] | None:
+    begun = reader.line_num + 1
     try:
         fields: list[str] | None = next(reader, None)
     except csv.Error as error:
         said = str(error)
+        if said == _UNCLOSED:
+            raise SourceError(
+                f"{name}:{begun}: not CSV: a quote is opened in this row and never closed",
+                "close it, or double it if it belongs to the text",
+            ) from error
         raise SourceError(
             f"{name}:{reader.line_num}: not CSV: {said[:1].lower()}{said[1:]}",
             "quote fields that hold quotes or line breaks, and double the quotes in them",
