@@ -24,6 +24,7 @@ def shown(name: str, plan: Plan, cap: float | None = None, spent: float = 0.0) -
     each = plan.records // max(plan.rows, 1)
     lines = [
         f"{name}: {rows_of(plan.records, each)}{failing if plan.failing else ''}",
+        *_failures(name, plan),
         f"  {'':10}{'low':>{_COLUMN}}{'expected':>{_COLUMN}}{'high':>{_COLUMN}}",
         _line("to send", plan.send, lambda value: f"{value:,.0f}"),
         f"  {'to reuse':10}{plan.reuse:>{_COLUMN},}",
@@ -51,6 +52,7 @@ def described(
         "rows": plan.rows,
         "records": plan.records,
         "failing": plan.failing,
+        "first_failing": plan.first_failing,
         "requests": {"send": plan.send.to_json(), "reuse": plan.reuse},
         "tokens": {"input": plan.input.to_json(), "output": plan.output.to_json()},
         "cost": None if plan.cost is None else {"currency": plan.currency, **plan.cost.to_json()},
@@ -58,6 +60,15 @@ def described(
         "learnt_from": plan.learnt,
         "max_cost": None if cap is None else {"cap": cap, "spent": round(spent, 9)},
     }
+
+
+def _failures(name: str, plan: Plan) -> list[str]:
+    if plan.first_failing is None:
+        return []
+    first = f"  {'failed':10}{' '.join(plan.first_failing.split())}"
+    more = plan.failing - 1
+    rest = f"  {'':10}and {counted(more, 'other')}: dbrun render {name} tells of each"
+    return [first, rest] if more else [first]
 
 
 def _remarks(plan: Plan) -> list[str]:

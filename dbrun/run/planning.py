@@ -36,13 +36,15 @@ class Plan:
     An answer that is asked for twice is sent for once and reused once. *input* and *output* are
     the tokens of the requests to send, *cost* what they cost in *currency* (None without a
     price), *seconds* how long that takes (None where no earlier run tells, and no rate does).
-    *failing* are rows on which a template or a transform fails, *learnt* the answers from which
-    lengths were learnt; *is_old* tells that these were answers to other requests.
+    *failing* are rows on which a template or a transform fails, and *first_failing* is the first
+    of them with what failed and where. *learnt* are the answers from which lengths were learnt;
+    *is_old* tells that these were answers to other requests.
     """
 
     rows: int
     records: int
     failing: int
+    first_failing: str | None
     send: Range
     reuse: int
     input: Range
@@ -167,6 +169,7 @@ def _summed(spec: Spec, survey: Survey, found: Sequence[_Found], mode: str) -> P
         rows=survey.rows // spec.each,
         records=survey.rows,
         failing=survey.unrendered.count,
+        first_failing=next(iter(survey.unrendered.named), None),
         send=send,
         reuse=sum(step.demand.answered + shares_answers * step.demand.equal for step in found),
         input=inputs,

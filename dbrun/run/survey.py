@@ -213,7 +213,8 @@ def _asks_in_turn(parts: Opened) -> bool:
 
 
 def _said(row: str, failure: Failure) -> str:
-    return f"row {row}: {failure.kind}: {failure.message}"
+    where = f" ({failure.where})" if failure.where else ""
+    return f"row {row}: {failure.kind}: {failure.message}{where}"
 
 
 def is_read_again(spec: Spec) -> bool:

@@ -23,7 +23,7 @@ PLAN = Draft202012Validator(
         "type": "object",
         "additionalProperties": False,
         "required": [
-            *["spec", "rows", "records", "failing", "requests", "tokens"],
+            *["spec", "rows", "records", "failing", "first_failing", "requests", "tokens"],
             *["cost", "seconds", "learnt_from", "max_cost"],
         ],
         "properties": {
@@ -31,6 +31,7 @@ PLAN = Draft202012Validator(
             "rows": {"type": "integer"},
             "records": {"type": "integer"},
             "failing": {"type": "integer"},
+            "first_failing": {"type": ["string", "null"]},
             "requests": {"properties": {"send": RANGE, "reuse": {"type": "integer"}}},
             "tokens": {"properties": {"input": RANGE, "output": RANGE}},
             "cost": {"anyOf": [COST, {"type": "null"}]},
@@ -110,6 +111,27 @@ def test_rows_without_a_request_are_told_and_not_counted(project: Project) -> No
         rows.write_text(rows.read_text() + '{"id":"T-x","text":"short"}\n')
         plan = check_against_run(project, made)
         assert (plan["rows"], plan["failing"]) == (11, 1)
+        first = "row T-x: render: the list of 1 has no item 2 (tickets.yaml:4:37)"
+        assert plan["first_failing"] == first
+        lines = project.run("plan", "tickets.yaml").out.splitlines()
+        assert lines[1] == f"  failed    {first}"
+        assert "dbrun render" not in lines[2]
+        rows.write_text(rows.read_text() + '{"id":"T-y","text":"short"}\n{"id":"T-z","text":""}\n')
+        lines = project.run("plan", "tickets.yaml").out.splitlines()
+        assert lines[1] == f"  failed    {first}"
+        assert lines[2] == "            and 2 others: dbrun render tickets.yaml tells of each"
+
+
+def test_a_transform_that_fails_is_told_with_its_place(project: Project) -> None:
+    with shop() as made:
+        sell(project, made, rows=3)
+        project.write("mine.py", "def refuse(**request):\n    raise ValueError('not\\nthis')\n")
+        spec = project.folder / "tickets.yaml"
+        spec.write_text(spec.read_text() + "transforms: {input: 'mine:refuse'}\n")
+        said = project.run("plan", "tickets.yaml").out
+        assert "  failed    row T-0: transform: mine:refuse raised ValueError: not this (" in said
+        assert "mine.py:2)" in said.splitlines()[1]
+        assert plan_of(project)["failing"] == 3
 
 
 STEPS = """\
