@@ -19,7 +19,7 @@ from typing import Any, cast
 from ..client.journal import Journal
 from ..errors import EXIT_OK, SinkError, SourceError
 from ..files import file_digest
-from ..sources.base import Source, present
+from ..sources.base import Source, as_read, present
 from ..spec.model import Spec, StepSpec
 from ..storage import is_remote, mirrored
 from ..types import Json, Mark
@@ -73,13 +73,13 @@ class Ground:
             return None
         return cls(_sha256(recipe), source, journal, spec.sink.path)
 
-    def keep(self, replies: int, read: str | None) -> None:
+    def keep(self, replies: int, results: str | None) -> None:
         """Note what the results that were just put in place stand on.
 
-        *replies* is how many requests were answered for them, *read* the digest of what the
-        source was read as.
+        *replies* is how many requests were answered for them, *results* the SHA-256 of their
+        bytes, None if it is not known.
         """
-        made_of = self._made_of(read)
+        made_of = self._made_of(as_read(self._source), results)
         if made_of is not None:
             with suppress(SinkError):  # it only spares time
                 self._journal.settle(self._name, {"made_of": made_of, "replies": replies})
@@ -90,21 +90,29 @@ class Ground:
         kept = self._journal.settled(self._name)
         if not isinstance(kept, Mapping) or os.path.exists(_unfinished(self._results)):
             return None
+        if not os.path.exists(self._results):  # seen before much is read for its digest
+            return None
         if kept.get("made_of") != self._made_of() or type(kept.get("replies")) is not int:
             return None
         manifest = read_manifest(manifest_path(self._results))
         return (manifest, cast(int, kept["replies"])) if manifest is not None else None
 
-    def _made_of(self, read: str | None = None) -> str | None:
-        """A digest of everything; None if a part of it is not there, or if the source is not what
-        was *read*."""
+    def _made_of(
+        self, rows: tuple[tuple[str, ...], str] | None = None, results: str | None = None
+    ) -> str | None:
+        """A digest of everything; None if a part of it is not there.
+
+        *rows* is what the source was read as, *results* the digest of the results: both are read
+        anew unless they are known.
+        """
         try:
-            rows = present(self._source)
+            rows = rows or present(self._source)
             answers = self._journal.whole_file()
-            if rows is None or answers is None or (read is not None and rows[1] != read):
+            if rows is None or answers is None:
                 return None
-            files = (answers, self._results, manifest_path(self._results))
-            return _sha256(json.dumps([self._recipe, rows, [file_digest(one) for one in files]]))
+            results = results or file_digest(self._results)
+            digests = [file_digest(answers), results, file_digest(manifest_path(self._results))]
+            return _sha256(json.dumps([self._recipe, rows, digests]))
         except (OSError, SourceError, SinkError):
             return None  # whoever needs them will say what is the matter
 

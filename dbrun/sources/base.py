@@ -58,3 +58,10 @@ def present(source: Source) -> tuple[tuple[str, ...], str] | None:
     """
     tell = getattr(source, "present", None)
     return tell() if tell is not None else None
+
+
+def as_read(source: Source) -> tuple[tuple[str, ...], str] | None:
+    """What `present` would have told of what the rows of *source* were read from; None if that
+    is not known, or before all are read. A source of files says it, by a method `as_read()`."""
+    tell = getattr(source, "as_read", None)
+    return tell() if tell is not None else None

@@ -60,7 +60,7 @@ class FileSource(ABC):
     def __init__(self, options: Mapping[str, Any], context: Context) -> None:
         self._path: str = options["path"]
         self._root = context.project
-        self._digest: str | None = None
+        self._read: tuple[tuple[str, ...], str] | None = None
         self._began = False
         self._place = place_of(self._path, context)
 
@@ -88,9 +88,10 @@ class FileSource(ABC):
     def rows(self) -> Rows:
         """The rows of all files, in order. Raises `SourceError` naming file and line."""
         digest = hashlib.sha256()
-        for path in self.files():
+        paths = self.files()
+        for path in paths:
             yield from self.read_file(path, digest)
-        self._digest = digest.hexdigest()
+        self._read = tuple(paths), digest.hexdigest()
 
     @abstractmethod
     def read_file(self, path: str, digest: hashlib._Hash) -> Rows:
@@ -106,7 +107,11 @@ class FileSource(ABC):
 
     def digest(self) -> str | None:
         """The SHA-256 of the files' bytes, one file after the other; None before all are read."""
-        return self._digest
+        return self._read[1] if self._read is not None else None
+
+    def as_read(self) -> tuple[tuple[str, ...], str] | None:
+        """What `present` would have told while the rows were read; None before all are read."""
+        return None if self.may_wait else self._read
 
     def present(self) -> tuple[tuple[str, ...], str] | None:
         """The files that there are now, and what `digest` would be of them; None of what can be

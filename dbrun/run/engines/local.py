@@ -172,7 +172,7 @@ class LocalRun:
                 self._drive(parts, source, sink, ask_again, since)
                 run = self._finish(recorder, parts, source, sink, path)
                 if ground is not None and is_clean(run):
-                    ground.keep(self._counters.replies, source.digest())
+                    ground.keep(self._counters.replies, sink.digest)
                 return run
             except DbrunError as error:
                 recorder.stop(error, self._tally, self._counters, parts)
