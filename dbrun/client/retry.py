@@ -19,6 +19,9 @@ from ..types import Json
 LONGEST_WAIT = 86_400.0
 """Seconds: no answer of a server makes us wait longer than a day."""
 
+WARMUP = 600.0
+"""Seconds that an endpoint which is starting is waited for, unless a spec says how long."""
+
 # Patterns as texts: compiled when the first server asks to wait, which most never do.
 _DURATION = (
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?!s))?"
@@ -33,12 +36,13 @@ _MOMENT, _MOMENT_MS = 1e9, 1e12
 @frozen
 class RetryPolicy:
     """*attempts*: tries for one request, first included. *retry_for*: seconds for one request,
-    waiting included. *warmup*: seconds for which an endpoint that is starting is waited for.
+    waiting included. *warmup*: seconds for which an endpoint that is starting is waited for,
+    which `retry_for` does not shorten.
     *base*, *cap*: the first and the longest step of the backoff, in seconds."""
 
     attempts: int = 6
     retry_for: float = 1800.0
-    warmup: float = 600.0
+    warmup: float = WARMUP
     base: float = 1.0
     cap: float = 60.0
 
@@ -64,7 +68,7 @@ class RetryPolicy:
         *elapsed* is how long the request has been in the works, *random* gives a number from 0
         to below 1.
         """
-        left = self.retry_for - elapsed
+        left = self._left(error, elapsed)
         if not error.retryable or left <= 0:
             return None
         if tries >= self.attempts and not self.is_waited_for(error, elapsed):
@@ -80,20 +84,27 @@ class RetryPolicy:
 
     def is_too_late(self, error: EndpointError, elapsed: float) -> bool:
         """Whether it is for lack of time, not of tries, that *error* is not tried again."""
-        left = self.retry_for - elapsed
+        left = self._left(error, elapsed)
         return error.retryable and (left <= 0 or (error.retry_after or 0.0) + self.base > left)
+
+    def _left(self, error: EndpointError, elapsed: float) -> float:
+        """Seconds that there are left for a request."""
+        starts = isinstance(error, Warming) and elapsed < self.warmup
+        return (self.warmup if starts else self.retry_for) - elapsed
 
 
 class Breaker:
     """Notices that an endpoint is down: nothing succeeded for *retry_for* seconds while requests
-    failed retryably, the time counted from the first failure after the last success; or that it
-    refuses whoever asks. Thread-safe."""
+    failed retryably, the time counted from the first failure after the last success, or for
+    *warmup* seconds in which it was starting; or that it refuses whoever asks. Thread-safe."""
 
-    def __init__(self, retry_for: float, clock: Clock) -> None:
+    def __init__(self, retry_for: float, clock: Clock, warmup: float = 0.0) -> None:
         self._retry_for = retry_for
+        self._warmup = warmup
         self._clock = clock
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._starting_since: float | None = None
         self.last_success = float("-inf")
         """When an answer came last, by the clock."""
         self._refused: set[int] = set()
@@ -104,9 +115,9 @@ class Breaker:
         """An answer came."""
         self.was_reached = True
         self.last_success = self._clock.now()
-        if self._since is not None:
+        if self._since is not None or self._starting_since is not None:
             with self._lock:
-                self._since = None
+                self._since = self._starting_since = None
 
     def failed(self, error: EndpointError) -> None:
         """A request failed; what was refused for its own sake says nothing about the endpoint.
@@ -120,15 +131,20 @@ class Breaker:
             return
         now = self._clock.now()
         with self._lock:
-            if self._since is None:
-                self._since = now
-            since = self._since
+            if isinstance(error, Warming):
+                self._starting_since = self._starting_since or now
+                self._since = self._starting_since
+                if now - self._since < self._warmup:
+                    self._since = None  # other failures count from when it has started
+                    return
+            self._since = since = self._since or now
         if now - since >= self._retry_for:
             status = f"status {error.status}: " if error.status is not None else ""
+            longer = "warmup" if isinstance(error, Warming) else "retry_for"
             raise EndpointDown(
                 f"no answer for {_spoken(now - since)}, last: {status}{error.message}",
                 "look at the endpoint, then run the same command to continue; "
-                "limits.retry_for waits longer",
+                f"limits.{longer} waits longer",
             )
 
     def refused(self, error: Refused, turn: int, under_way: int) -> None:
@@ -157,7 +173,8 @@ class Breaker:
 
     def nothing_since(self, moment: float) -> bool:
         """Whether requests failed and none has succeeded since *moment* (of the clock's `now`)."""
-        return self._since is not None and self.last_success < moment
+        failed = self._since is not None or self._starting_since is not None
+        return failed and self.last_success < moment
 
 
 def parse_retry_after(headers: Mapping[str, str], body: Json, now: datetime) -> float | None:

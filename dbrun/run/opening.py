@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..adapters.base import Adapter
 from ..client.journal import Journal, Keys
 from ..client.limits import Limiter
-from ..client.retry import Breaker, RetryPolicy
+from ..client.retry import WARMUP, Breaker, RetryPolicy
 from ..clock import Clock
 from ..context import Context, Memory
 from ..errors import DbrunError, SpecError
@@ -227,13 +227,12 @@ def make_asker(
     )
     counts_tokens = any(limit is not None for limit in counted)
     spends = purse is not None and endpoint.price is not None
+    warmup = min(WARMUP, limits.retry_for) if limits.warmup is None else limits.warmup
     caller = Caller(
         adapter,
         limiter=Limiter(limits, limits.concurrency or adapter.concurrency, clock),
-        policy=RetryPolicy(
-            attempts=limits.attempts, retry_for=limits.retry_for, warmup=limits.warmup
-        ),
-        breaker=Breaker(limits.retry_for, clock),
+        policy=RetryPolicy(attempts=limits.attempts, retry_for=limits.retry_for, warmup=warmup),
+        breaker=Breaker(limits.retry_for, clock, warmup),
         counters=counters,
         clock=clock,
         timeout=limits.timeout,

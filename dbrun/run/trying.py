@@ -51,6 +51,7 @@ _SOON = 4.0
 through: what is left at the end of a run must not sleep for a minute beside an idle endpoint."""
 
 _WAIT_LONGER = "run the same command again when it has room; limits.retry_for waits longer"
+_START_LONGER = "run the same command again when it has started; limits.warmup waits longer"
 
 
 class Sent:
@@ -131,7 +132,7 @@ class Caller:
             RunError: no request can succeed.
             Interrupted: the run was halted before there was an answer.
         """
-        started = self._clock.now()
+        started = since = self._clock.now()
         turn = next(self._turns)
         tries = waits = 0
         while True:
@@ -158,7 +159,8 @@ class Caller:
                 )
                 # What may have been served is taken for served: a cap must hold.
                 self._pay(money, money if error.maybe_paid else 0.0)
-                elapsed = self._clock.now() - started
+                starts = isinstance(error, Warming)
+                elapsed = self._clock.now() - (started if starts else since)
                 waited_for = self._policy.is_waited_for(error, elapsed)
                 waits += waited_for
                 tries += not waited_for
@@ -179,6 +181,8 @@ class Caller:
                     self._counters.count_again(waited_for, error.maybe_paid)
                 if await self._wait(delay, waited_for and error.retry_after is None):
                     raise Interrupted("stopped while waiting to try again") from error
+                if starts:  # the time for other failures begins when it has started
+                    since = self._clock.now()
             except BaseException as ended:
                 is_lost = isinstance(ended, GeneratorExit)  # given up while it was under way
                 if is_lost:
@@ -283,8 +287,9 @@ class Caller:
                 "check its address and that it is running, then run the same command again",
             ) from error
         if isinstance(error, (RateLimited, Warming)) and self._breaker.nothing_since(started):
+            hint = _START_LONGER if isinstance(error, Warming) else _WAIT_LONGER
             raise EndpointDown(
-                f"the endpoint only ever asked to wait: {error.message}", _WAIT_LONGER
+                f"the endpoint only ever asked to wait: {error.message}", hint
             ) from error
         if isinstance(error, RateLimited) and (error.retry_after or 0.0) > self._policy.retry_for:
             raise EndpointDown(

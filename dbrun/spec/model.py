@@ -66,7 +66,7 @@ class Limits:
     attempts: int = 6
     retry_for: float = 1800.0
     timeout: float = 600.0
-    warmup: float = 600.0
+    warmup: float | None = None
     window: int = 10_000
     processes: int = 1
     max_failures: float | None = None

@@ -67,7 +67,8 @@ def limited(retry_after: float | None = None) -> RateLimited:
         (limited(-5), 1, 0, 0.5),
         (limited(1e9), 1, 0, None),
         # An endpoint that is starting is waited for, up to `warmup`; then each is a try.
-        (Warming("x", 503), 40, 49, 30),
+        (Warming("x", 503), 40, 19, 30),
+        (Warming("x", 503), 40, 49, 1),
         (Warming("x", 503), 40, 50, None),
         (Warming("x", 503), 2, 50, 1),
     ],
@@ -76,6 +77,14 @@ def test_delay(error: EndpointError, tries: int, elapsed: float, delay: float | 
     policy = RetryPolicy(attempts=6, retry_for=100, warmup=50)
     told = policy.delay(error, tries, elapsed, lambda: HALF)
     assert told == pytest.approx(delay) if delay is not None else told is None
+
+
+def test_a_start_may_take_longer_than_one_request():
+    policy = RetryPolicy(retry_for=10, warmup=50)
+    assert policy.delay(Warming("x", 503), 40, 15, lambda: HALF) == 30
+    assert not policy.is_too_late(Warming("x", 503), 15)
+    assert policy.delay(Unavailable("x", 503), 1, 15, lambda: HALF) is None
+    assert policy.delay(Warming("x", 503), 1, 50, lambda: HALF) is None
 
 
 def test_one_attempt_is_no_second_one():
@@ -233,6 +242,28 @@ def test_an_endpoint_is_down_when_nothing_succeeded_for_long_enough():
     assert "same command" in caught.value.hint
     with pytest.raises(EndpointDown, match="last: no route"):
         breaker.failed(Unreachable("no route"))
+
+
+def test_while_it_starts_it_is_not_down():
+    clock = Hand()
+    breaker = Breaker(10, clock, 50)
+    for _ in range(5):
+        breaker.failed(Warming("loading", 503))
+        clock.time += 9.9
+    clock.time += 9.9
+    breaker.failed(Unavailable("x", 503))  # it has started: now failures count
+    clock.time += 9.9
+    breaker.failed(Unavailable("x", 503))
+    clock.time += 0.1
+    with pytest.raises(EndpointDown, match=r"no answer for 10 s.*retry_for"):
+        breaker.failed(Unavailable("x", 503))
+    breaker.succeeded()
+    breaker.failed(Warming("loading", 503))
+    clock.time += 50
+    with pytest.raises(
+        EndpointDown, match=r"no answer for 50 s, last: status 503: loading; .*warmup"
+    ):
+        breaker.failed(Warming("loading", 503))
 
 
 def test_a_success_begins_anew():

@@ -129,6 +129,30 @@ def test_the_next_run_finds_them_as_they_are_now(folder: Path) -> None:
     assert [run().unchanged, run().unchanged] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("rows/1.jsonl", '{"id": "a", "text": "changed"}'),
+        ("rows/3.jsonl", '{"id": "d", "text": "more"}'),
+        ("rows/3.jsonl", ""),
+    ],
+    ids=["a row", "another row", "an empty file"],
+)
+def test_rows_that_change_while_they_are_worked_on_are_looked_at_again(
+    folder: Path, file: str, text: str
+) -> None:
+    """Results stand on the rows as they were read, not as they were left."""
+    meddling = f"""\
+def answer(prompt):
+    with open({file!r}, "w") as rows:
+        rows.write({text!r})
+    return prompt
+"""
+    write("model.py", meddling)
+    assert [record["id"] for record in run().results] == ["a", "b", "c"]
+    assert [run().unchanged, run().unchanged] == [False, True]
+
+
 @pytest.mark.parametrize("options", [{"limit": 2}, {"fresh": True}, {"only_errors": True}])
 def test_whoever_asks_for_something_gets_it(folder: Path, options: dict[str, Any]) -> None:
     run()

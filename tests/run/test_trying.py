@@ -150,6 +150,19 @@ def test_a_starting_endpoint_is_waited_for_as_long_as_warmup(clock) -> None:
         send(caller, "b")
 
 
+def test_the_time_for_failures_begins_when_it_has_started(clock) -> None:
+    starts = [Warming("loading", 503)] * 30
+    adapter = Scripted(*starts, *[Unavailable("down", 503)] * 2)
+    caller = caller_of(adapter, clock, retry_for=20, warmup=3600)
+    caller._breaker = Breaker(20, clock, 3600)
+    assert send(caller, "a") == "re:a"
+    assert clock.time - 1000 > 100
+    caller = caller_of(Scripted(*starts * 9), clock, retry_for=20, warmup=30)
+    with pytest.raises(EndpointDown) as caught:
+        send(caller, "b")
+    assert "limits.warmup waits longer" in caught.value.hint
+
+
 def test_a_rate_limit_longer_than_the_budget_is_the_endpoints_fault(clock) -> None:
     adapter = Scripted(RateLimited("come back tomorrow", 429, 9999.0))
     with pytest.raises(EndpointDown, match="come back tomorrow"):
