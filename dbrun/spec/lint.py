@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -31,6 +32,7 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
         _lint_schema(node.get("response_schema"), (*path, "response_schema"), step, findings)
         if shared:
             _lint_temperature(node.get("params"), (*path, "params"), findings)
+    _lint_sharing(resolved.get("journal"), spec, findings)
     _lint_sink(written, findings)
     _lint_ending(resolved.get("sink"), spec.sink, findings)
     _lint_schedule(written, findings)
@@ -141,6 +143,21 @@ def _lint_schema(node: Node | None, path: Path, step: StepSpec, findings: Findin
 def _sharing_is_unsaid(root: Node) -> bool:
     journal = root.get("journal")
     return journal is None or journal.get("share") is None
+
+
+def _lint_sharing(journal: Node | None, spec: Spec, findings: Findings) -> None:
+    """`share: false` tells rows apart by their ids, and the hashes of equal rows are equal."""
+    share = journal.get("share") if journal is not None else None
+    if share is None or share.value is not False or spec.source.id is not None:
+        return
+    if spec.source.kind == "text":  # every row has a path of its own
+        return
+    rows = spec.source.options.get("rows")
+    if rows is not None and len({json.dumps(row, sort_keys=True) for row in rows}) == len(rows):
+        return
+    message = "equal rows share answers all the same: without source.id a row's id is its hash"
+    hint = "write source.id, the column that tells rows apart"
+    findings.add(share.place, ("journal", "share"), message, hint)
 
 
 def _lint_temperature(params: Node | None, path: Path, findings: Findings) -> None:

@@ -42,7 +42,7 @@ def warnings(text: str, folder: Path) -> list[str]:
         ("stop: ''", "5:7: stop: an empty stop string stops nothing"),
         ("params: {temperature: 0}", None),
         ("params: {temperature: 0.1}", "5:23: params.temperature: equal requests share one answer"),
-        ("params: {temperature: 1}\njournal: {share: false}", None),
+        ("params: {temperature: 1}\njournal: {share: false}", "6:18: journal.share: equal rows"),
         ("params: {temperature: 1}\njournal: {share: true}", None),
         ("params: {temperature: 1}\njournal: {mode: off}", "5:23: params.temperature: equal"),
         ('sink: "${D}.jsonl"', "5:7: sink: the journal lies beside a sink whose path changes"),
@@ -68,6 +68,27 @@ def test_of_the_spec(more: str, said: str | None, tmp_path: Path) -> None:
     found = warnings(SMALL + more + "\n", tmp_path)
     assert len(found) == (said is not None)
     assert said is None or found[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("source", "share", "warned"),
+    [
+        ("rows.jsonl", "false", True),
+        ("{path: rows.csv}", "false", True),
+        ("rows.jsonl", "true", False),
+        ("{path: rows.jsonl, id: a}", "false", False),
+        ("{path: 'x/*.txt', format: text}", "false", False),
+        ("{rows: [{a: 1}, {a: 2}]}", "false", False),
+        ("{rows: [{a: 1}, {a: 2}, {a: 1}]}", "false", True),
+        ("{rows: [{a: 1}, {a: 1}], id: a}", "false", False),
+    ],
+)
+def test_rows_without_an_id_share_although_they_should_not(
+    source: str, share: str, warned: bool, tmp_path: Path
+) -> None:
+    spec = SMALL.replace("rows.jsonl", source) + f"journal: {{share: {share}}}\n"
+    said = "5:18: journal.share: equal rows share answers all the same: without source.id a row's "
+    assert warnings(spec, tmp_path) == ([said + "id is its hash"] if warned else [])
 
 
 SCHEDULE = "schedule: {quartz_cron_expression: '0 0 3 * * ?', timezone_id: UTC}"
