@@ -7,16 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import UserError
-from ..spec.hints import PARAMS, for_name
+from ..spec.hints import PARAMS, for_name, for_option
 from ..spec.model import Concurrency, Limits, Reference
 
 CREDENTIALS = ("token", "api_key")
 _LEAVE_OUT = "leave it out"
 _ELSEWHERE: Mapping[str, str] = {
-    "endpoint_name": "write name",
-    "model": "write name",
-    "endpoint": "write name",
-    "api_token": "write token",
     "databricks_uri": "write profile, or host and token",
     "target_uri": "write profile, or host and token",
     "workspace_client": "write profile, or host and token",
@@ -40,8 +36,9 @@ def meant_by(name: str, known: Iterable[str]) -> str:
     """What to write in place of the keyword *name*, where an adapter has the options *known*."""
     if name in PARAMS:
         return f"write params={{'{name}': …}}"
-    said = _ELSEWHERE.get(name)
-    return said if said is not None else for_name(name, known)
+    names = frozenset(known)
+    said = _ELSEWHERE.get(name) or for_option(name, names)
+    return said if said is not None else for_name(name, names)
 
 
 def literals(

@@ -65,17 +65,44 @@ _ANYWHERE: Mapping[str, str] = {
     **{name: f"write params.{name}" for name in PARAMS},
 }
 
+_WHICH: Mapping[str, str] = {
+    "name": "write name",
+    "cluster_id": "write cluster_id",
+    "model": "write model",
+    "function": "write function",
+    "body": "write it into body",
+    "url": "leave it out: url says which model it is",
+}
+"""Adapters' options that say which model to ask → what to write for another's. As in the mappings
+below, of several options the first one that an adapter has is meant."""
+
+_ADDRESS: Mapping[str, str] = {
+    "base_url": "write base_url",
+    "url": "write url",
+    "host": "write host",
+}
+_KEY: Mapping[str, str] = {
+    "token": "write token",
+    "api_key": "write api_key",
+    "body": 'write headers: {Authorization: {env: NAME, prefix: "Bearer "}}',
+}
+
+_OF_ADAPTERS: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(("name", "endpoint_name", "served_model"), _WHICH),
+    **dict.fromkeys(("model", "model_name", "model_id", "deployment", "deployment_name"), _WHICH),
+    **dict.fromkeys(("url", "base_url", "api_base", "openai_api_base", "endpoint_url"), _ADDRESS),
+    **dict.fromkeys(("host", "uri", "address", "server", "workspace_url"), _ADDRESS),
+    "endpoint": {"name": "write name", **_ADDRESS},
+    **dict.fromkeys(("token", "api_key", "api_token", "openai_api_key", "access_token"), _KEY),
+}
+"""Options of some adapters, and what they are called elsewhere → what other adapters have."""
+
 _IN_ENDPOINT: Mapping[str, str] = {
-    "endpoint_name": "write name",
-    "endpoint": "write name",
-    "model": "write name",
     "type": "write adapter",
     "provider": "write adapter",
     "cluster_driver_port": "write port",
-    "api_token": "write token",
-    "api_base": "write base_url",
-    "url": "write base_url",
-    "base_url": "write url",
+    "prompt": "write prompt at the top of the spec, or in the step",
+    "messages": "write messages at the top of the spec, or in the step",
     "databricks_uri": "write profile",
     "target_uri": "write profile",
     "workspace_client": "write profile",
@@ -84,8 +111,6 @@ _IN_ENDPOINT: Mapping[str, str] = {
     "concurrency": "write limits.concurrency",
     "stop": "write stop at the top of the spec, or in the step",
     "params": "write params at the top of the spec, or in the step",
-    "api_key": "write token",
-    "token": "write api_key",
 }
 
 _IN_JOB: Mapping[str, str] = {
@@ -131,6 +156,13 @@ def for_unknown(path: Path, key: str, known: Iterable[str], *, elsewhere: str = 
     return f"it takes {', '.join(names)}" if names else ""
 
 
+def for_option(key: str, names: Iterable[str]) -> str | None:
+    """What an adapter whose options are called *names* has in place of another one's *key*."""
+    known = frozenset(names)
+    meant = _OF_ADAPTERS.get(key, {})
+    return next((said for name, said in meant.items() if name in known), None)
+
+
 def for_name(name: str, known: Iterable[str], *, none: str = "") -> str:
     """The hint for an unknown *name* of something that the spec or a person has named."""
     names = sorted(known)
@@ -146,6 +178,8 @@ def _directed(path: Path, key: str, names: list[str]) -> str | None:
     if not path:
         return _ANYWHERE.get(key)
     if place == "endpoint" or path[-2:-1] == ("endpoints",):
+        if (meant := for_option(key, names)) is not None:
+            return meant
         said = _IN_ENDPOINT.get(key)
         target = (said or "").removeprefix("write ")
         # Of two adapters' spellings of one thing, only the one that this adapter has is meant.

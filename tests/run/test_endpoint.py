@@ -156,6 +156,7 @@ def test_trouble_that_concerns_every_prompt(workspace) -> None:
         ({"endpoint_name": "chat"}, "has no option 'endpoint_name'; write name"),
         ({"api_token": "x"}, "has no option 'api_token'; write token"),
         ({"model": "x"}, "has no option 'model'; write name"),
+        ({"base_url": "x"}, "has no option 'base_url'; write host"),
         ({"n": 2}, "has no option 'n'; write params={'n': …}"),
         ({"max_retries": 2}, "has no option 'max_retries'; write limits={'attempts': …}"),
         ({"nme": "chat"}, "databricks has no option 'nme'; did you mean 'name'?"),

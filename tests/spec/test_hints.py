@@ -15,7 +15,12 @@ TOP = SCHEMA["properties"]
 DATABRICKS = SCHEMA["$defs"]["adapter_databricks"]["properties"]
 PROXY = SCHEMA["$defs"]["adapter_databricks-proxy"]["properties"]
 OPENAI = SCHEMA["$defs"]["adapter_openai"]["properties"]
+MLFLOW = SCHEMA["$defs"]["adapter_mlflow"]["properties"]
+HTTP = SCHEMA["$defs"]["adapter_http"]["properties"]
+LOCAL = SCHEMA["$defs"]["adapter_local"]["properties"]
+PYTHON = SCHEMA["$defs"]["adapter_python"]["properties"]
 STEP = SCHEMA["$defs"]["step"]["properties"]
+BEARER = 'write headers: {Authorization: {env: NAME, prefix: "Bearer "}}'
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,49 @@ STEP = SCHEMA["$defs"]["step"]["properties"]
 )
 def test_of_keys(path: Path, key: str, known: dict[str, object], hint: str) -> None:
     assert for_unknown(path, key, known) == hint
+
+
+@pytest.mark.parametrize(
+    ("key", "known", "hint"),
+    [
+        ("name", OPENAI, "write model"),
+        ("name", LOCAL, "write model"),
+        ("name", PROXY, "write cluster_id"),
+        ("name", PYTHON, "write function"),
+        ("name", HTTP, "write it into body"),
+        ("name", MLFLOW, "leave it out: url says which model it is"),
+        ("endpoint_name", OPENAI, "write model"),
+        ("model", DATABRICKS, "write name"),
+        ("model", HTTP, "write it into body"),
+        ("model_name", DATABRICKS, "write name"),
+        ("deployment", OPENAI, "write model"),
+        ("endpoint", DATABRICKS, "write name"),
+        ("endpoint", OPENAI, "write base_url"),
+        ("endpoint", MLFLOW, "write url"),
+        ("endpoint", HTTP, "write url"),
+        ("url", OPENAI, "write base_url"),
+        ("url", DATABRICKS, "write host"),
+        ("base_url", MLFLOW, "write url"),
+        ("base_url", HTTP, "write url"),
+        ("base_url", PROXY, "write host"),
+        ("host", OPENAI, "write base_url"),
+        ("host", MLFLOW, "write url"),
+        ("api_key", DATABRICKS, "write token"),
+        ("api_key", MLFLOW, "write token"),
+        ("api_key", HTTP, BEARER),
+        ("token", OPENAI, "write api_key"),
+        ("prompt", OPENAI, "write prompt at the top of the spec, or in the step"),
+        # There is nothing of the kind in these.
+        ("base_url", LOCAL, "it belongs to another"),
+        ("token", PYTHON, "it belongs to another"),
+        ("cluster_id", DATABRICKS, "it belongs to another"),
+    ],
+)
+def test_of_what_another_adapter_calls_otherwise(
+    key: str, known: dict[str, object], hint: str
+) -> None:
+    for path in (("endpoint",), ("endpoints", "a"), ("steps", "a", "endpoint")):
+        assert for_unknown(path, key, known, elsewhere="it belongs to another") == hint
 
 
 def test_what_is_known_elsewhere_goes_before_a_likeness() -> None:
