@@ -12,6 +12,7 @@ from . import hints
 from .build_score import is_gate_of_the_run
 from .dynamic import lint_references
 from .formats import STANDARD_INPUT, format_of
+from .lint_params import lint_params
 from .model import EndpointSpec, ScoreSpec, SinkSpec, SourceSpec, Spec, StepSpec
 from .nodes import Findings, Node, Path, entries, item_part
 from .prompts import Text
@@ -30,8 +31,11 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
     for (path, node), step in zip(_steps(resolved), spec.steps, strict=True):
         _lint_stop(node.get("stop"), (*path, "stop"), step, findings)
         _lint_schema(node.get("response_schema"), (*path, "response_schema"), step, findings)
+        lint_params(node.get("params"), (*path, "params"), step.endpoint, findings)
         if shared:
             _lint_temperature(node.get("params"), (*path, "params"), findings)
+    for path, node, judge in _judges(resolved, spec):
+        lint_params(node.get("params"), (*path, "params"), judge.endpoint, findings)
     _lint_sharing(resolved.get("journal"), spec, findings)
     _lint_sink(written, findings)
     _lint_ending(resolved.get("sink"), spec.sink, findings)
@@ -99,6 +103,14 @@ def _steps(root: Node) -> Iterator[tuple[Path, Node]]:
         return
     for index, node in enumerate(steps.value):
         yield ("steps", item_part(node, index)), node
+
+
+def _judges(root: Node, spec: Spec) -> Iterator[tuple[Path, Node, StepSpec]]:
+    scores = root.get("scores")
+    nodes = scores.value if scores is not None else []
+    for index, (node, score) in enumerate(zip(nodes, spec.scores, strict=True)):
+        if score.step is not None:
+            yield ("scores", index), node, score.step
 
 
 def _lint_stop(node: Node | None, path: Path, step: StepSpec, findings: Findings) -> None:

@@ -70,6 +70,70 @@ def test_of_the_spec(more: str, said: str | None, tmp_path: Path) -> None:
     assert said is None or found[0].startswith(said)
 
 
+CHAT = "{adapter: openai, base_url: 'http://a'}"
+SENT = "which is sent as it is"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "param", "said"),
+    [
+        (CHAT, "max_tokens: five", f"endpoints want a whole number, found 'five', {SENT}"),
+        (CHAT, "max_tokens: 8.5", f"endpoints want a whole number, found 8.5, {SENT}"),
+        (CHAT, "temperature: '0'", f"endpoints want a number, found '0', {SENT}"),
+        (CHAT, "top_p: true", f"endpoints want a number, found true, {SENT}"),
+        (CHAT, "n: [1]", f"endpoints want a whole number, found a list, {SENT}"),
+        (CHAT, "max_tokens: '${D}'", "endpoints want a whole number, found the value of ${D}, "),
+        (CHAT, "max_tokens: 8.0", None),
+        (CHAT, "max_tokens: '${TOP:-64}'", None),
+        (CHAT, "temperature: 0", None),
+        (CHAT, "tool_choice: five", None),
+        (CHAT, "max_token: five", None),
+        ("{adapter: local}", "seed: x", "endpoints want a whole number, found 'x', "),
+        ("{adapter: databricks, name: a}", "seed: x", "endpoints want a whole number, found"),
+        ("{adapter: databricks, name: a, task: model}", "seed: x", None),
+        ("{adapter: mlflow, url: 'http://a'}", "seed: x", None),
+        ("{adapter: mlflow, url: 'http://a', task: chat}", "seed: x", "endpoints want a whole"),
+        ("{adapter: python, function: 'a:b'}", "seed: x", None),
+        ("{adapter: http, url: 'http://a', body: {}}", "seed: x", None),
+    ],
+)
+def test_words_where_numbers_belong(
+    endpoint: str, param: str, said: str | None, tmp_path: Path
+) -> None:
+    asked = f"endpoint: {endpoint}\n%sprompt: a\n%sparams: {{{param}}}\n"
+    name = param.partition(":")[0]
+    for indent, path, before in (
+        ("", "params", ""),
+        ("    ", "steps.s.params", "steps:\n  - name: s\n    "),
+        (
+            "    ",
+            "scores[0].params",
+            f"prompt: a\nendpoint: {endpoint}\nscores:\n  - type: judge\n    ",
+        ),
+    ):
+        spec = f"name: x\nsource: rows.jsonl\n{before}{asked % (indent, indent)}"
+        found = warnings(spec, tmp_path)
+        assert len(found) == (said is not None)
+        assert said is None or f": {path}.{name}: {said}" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("param", "hint"),
+    [
+        ("max_tokens: '64'", "write 64 without quotes"),
+        ("temperature: ' 0.5'", "write 0.5 without quotes"),
+        ("temperature: '.inf'", "write a number"),
+        ("max_tokens: '${D}'", "write a number"),
+        ("max_tokens: ''", "write a number"),
+    ],
+)
+def test_how_a_number_is_written(param: str, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(SMALL + f"params: {{{param}}}\n")
+    loaded = load_spec(str(path), registry=Registry(entry_points=False), environ={"D": "x"})
+    assert [one.hint for one in loaded.warnings] == [hint]
+
+
 @pytest.mark.parametrize(
     ("source", "share", "warned"),
     [
