@@ -186,7 +186,7 @@ def test_a_second_machine_is_refused(
         first.kill()
         first.communicate()
     assert second.code == 2
-    assert f"{JOURNAL}: another run is writing this sink (process " in second.err
+    assert f"{JOURNAL}: another run is writing this journal (process " in second.err
 
 
 def test_an_interrupted_run_brings_its_answers_there(there: There) -> None:

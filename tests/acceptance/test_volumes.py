@@ -324,7 +324,7 @@ def test_a_second_run_is_refused_and_told_who_is_at_it(
     there.project.end(process)
     for said in (here, elsewhere):
         assert said.code == 2
-        assert f"another run is writing this sink (process {process.pid} on " in said.err
+        assert f"another run is writing this journal (process {process.pid} on " in said.err
     assert "waiting up to" not in here.err
     assert "waiting up to 1 s for a sign of life" in elsewhere.err
 

@@ -1,10 +1,10 @@
-"""The right to write a sink where there are no locks: a file that its holder writes ever again.
+"""The right to write a journal without locks: a file that its holder writes ever again.
 
 Each run has a file of its own, `lock-<token>.json`, in the journal's folder, and writes it anew
 every few seconds. Whoever finds another's watches it: if it changes, its writer lives and the
-sink is refused; if it stays as it is for long enough, its writer is lost and the file is removed.
-Runs on one machine need not wait: each also holds an OS lock in the spool on local disk, which
-tells at once whether it lives.
+journal is refused; if it stays as it is for long enough, its writer is lost and the file is
+removed. Runs on one machine need not wait: each also holds an OS lock in the spool on local disk,
+which tells at once whether it lives.
 
 A run announces itself only when there is nobody else, and looks again afterwards. Of two that
 begin at the same moment at least one sees the other; whoever does steps back and tries again.
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """One run's claim on the sink whose journal is *folder*."""
+    """One run's claim on the journal in *folder*, whatever its sink."""
 
     def __init__(self, folder: str, clock: Clock) -> None:
         self._folder = folder
@@ -57,7 +57,7 @@ class Heartbeat:
         self._usurper = ""
 
     def acquire(self) -> None:
-        """Announce this run once nobody else writes the sink.
+        """Announce this run once nobody else writes the journal.
 
         Raises:
             SinkInUse: another run does; says which.
@@ -82,18 +82,18 @@ class Heartbeat:
         raise self._refusal("")
 
     def check(self) -> None:
-        """Raises `SinkError` if another run took this one for lost and writes the sink now."""
+        """Raises `SinkError` if another run took this one for lost and writes the journal now."""
         if self._thread is not None and not self._usurper:
             self._beat()
         if self._usurper:
             raise SinkError(
                 f"{self._folder}: this run was not heard of for {PATIENCE:g} s, and another one "
-                f"writes the sink now{self._usurper}",
+                f"writes the journal now{self._usurper}",
                 "run the same command again when that has ended; answers are kept",
             )
 
     def release(self) -> None:
-        """Give the sink back."""
+        """Give the journal back."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -190,7 +190,7 @@ class Heartbeat:
         """Whether the run's file changes while it is watched."""
         first = self._read(token)
         _log.warning(
-            "%s: another run may be writing this sink%s; waiting up to %g s for a sign of life",
+            "%s: another run may be writing this journal%s; waiting up to %g s for a sign of life",
             self._folder,
             _named(first),
             PATIENCE,
@@ -237,7 +237,7 @@ class Heartbeat:
 
     def _refusal(self, who: str) -> SinkInUse:
         return SinkInUse(
-            f"{self._folder}: another run is writing this sink{who}",
+            f"{self._folder}: another run is writing this journal{who}",
             "wait for it or stop it; a run with a journal.path of its own can go beside it",
         )
 

@@ -1,4 +1,4 @@
-"""One run a sink where there are no locks: signs of life, and what is done without them."""
+"""One run a journal where there are no locks: signs of life, and what is done without them."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_a_run_that_is_not_heard_of_any_more_is_outlasted(volume, slept, caplog)
         assert len(claims(volume)) == 1
     assert PATIENCE <= slept.seconds < PATIENCE + 2
     assert caplog.messages == [
-        f"{volume}: another run may be writing this sink (process 7 on lost since "
+        f"{volume}: another run may be writing this journal (process 7 on lost since "
         "2026-03-21T09:00:00+00:00); waiting up to 90 s for a sign of life"
     ]
 
@@ -120,7 +120,7 @@ def test_a_run_that_gives_a_sign_of_life_is_left_alone(volume, slept, at):
             stranger(volume, beats=4)
 
     slept.meanwhile = beat
-    with pytest.raises(SinkInUse, match=r"another run is writing this sink \(process 7 on lost"):
+    with pytest.raises(SinkInUse, match=r"another run is writing this journal \(process 7 on lost"):
         SinkLock(str(volume), clock=slept).acquire()
     assert slept.seconds < at + 2
     assert claims(volume) == [path.name]
@@ -143,7 +143,7 @@ def test_a_torn_file_is_one_like_any(volume, slept, torn):
     slept.seconds = 0
     stranger(volume).write_text(torn)
     slept.meanwhile = lambda seconds: stranger(volume)
-    with pytest.raises(SinkInUse, match=r"another run is writing this sink \(process 7"):
+    with pytest.raises(SinkInUse, match=r"another run is writing this journal \(process 7"):
         SinkLock(str(volume), clock=slept).acquire()
 
 
@@ -187,7 +187,8 @@ def test_a_run_that_was_taken_for_lost_says_so_at_its_end(volume, slept):
         (ours,) = claims(volume)
         (volume / ours).unlink()
         stranger(volume)
-        with pytest.raises(SinkError, match=r"another one writes the sink now \(process 7") as lost:
+        said = r"another one writes the journal now \(process 7"
+        with pytest.raises(SinkError, match=said) as lost:
             lock.check()
         assert lost.value.exit_code == 3
         with pytest.raises(SinkError):
