@@ -11,7 +11,17 @@ from ..sources.base import Source
 from ..spec.model import SourceSpec, Spec
 from ..spec.templates import scope
 from ..types import Json, Row
-from .items import AskAgain, Item, RowTransform, Selection, expand, filter_rows, identify, select
+from .items import (
+    NOBODY,
+    AskAgain,
+    Item,
+    RowTransform,
+    Selection,
+    expand,
+    filter_rows,
+    identify,
+    select,
+)
 from .opening import Opened
 from .transforms import Rows
 
@@ -22,11 +32,11 @@ def feed(
     source: Source,
     *,
     selection: Selection = Selection(),  # noqa: B008 - frozen
-    ask_again: AskAgain = frozenset(),
+    ask_again: AskAgain = NOBODY,
 ) -> Iterator[Item]:
     """The items that *selection* takes of *source*, in order; *source* is read as they are taken.
 
-    *ask_again* are ids of items whose journalled answers are not to be taken.
+    *ask_again* are items whose journalled answers are not to be taken.
 
     Raises:
         SourceError: the rows cannot be read, or have not the id that they should have.
@@ -74,7 +84,7 @@ def expanded(
     parts: Opened,
     *,
     repeats: int,
-    ask_again: AskAgain = frozenset(),
+    ask_again: AskAgain = NOBODY,
 ) -> Iterator[Item]:
     """The items of *rows*: for each outcome of the row transform one for each variant, then one
     for each repeat."""

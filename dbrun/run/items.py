@@ -17,8 +17,11 @@ RowTransform = Callable[
 ]
 
 
-AskAgain: TypeAlias = "frozenset[tuple[str, str | None]]"
-"""Ids of items, with their variants, whose journalled answers are not to be taken."""
+AskAgain: TypeAlias = "Mapping[tuple[str, str | None, int | None], frozenset[str]]"
+"""Items by id, variant and repeat whose journalled answers are not to be taken → the keys of
+those that are, for records that are ok rest on them."""
+
+NOBODY: AskAgain = {}
 
 
 @frozen
@@ -26,7 +29,8 @@ class Item:
     """What makes one record: a row after `transforms.row`, times variant, times repeat.
 
     *failure* is what went wrong before the item could be processed; *dropped* that the row
-    transform dropped it; *ask_again* that its journalled answers are not to be taken.
+    transform dropped it; *ask_again* that its journalled answers are not to be taken, but those
+    to the keys in it.
     """
 
     id: str
@@ -36,7 +40,12 @@ class Item:
     variant: str | None = None
     failure: Failure | None = None
     dropped: bool = False
-    ask_again: bool = False
+    ask_again: frozenset[str] | None = None
+
+    def since(self, key: str, generation: int) -> int:
+        """From which generation on answers to *key* will do: from *generation* if it is to be
+        asked again, else from the first."""
+        return generation if self.ask_again is not None and key not in self.ask_again else 0
 
 
 @frozen
@@ -137,36 +146,36 @@ def expand(
     transform: RowTransform | None,
     *,
     repeats: int = 1,
-    ask_again: AskAgain = frozenset(),
+    ask_again: AskAgain = NOBODY,
     variants: Sequence[str | None] = (None,),
 ) -> Iterator[Item]:
     """Items in order: each row through the row transform, each outcome for each of the
     *variants*, and each of these *repeats* times.
 
     A row that the transform drops is an item too (its record says `filtered`); so is one on
-    which it fails. *ask_again* are ids of
-    items, with their variants, whose journalled answers are not to be taken.
+    which it fails. *ask_again* are items whose journalled answers are not to be taken.
     """
     if transform is None and repeats == 1 and len(variants) == 1:  # the usual case
         (variant,) = variants
         for index, row in enumerate(rows):
-            again = (row.id, variant) in ask_again
+            again = ask_again.get((row.id, variant, None))
             yield Item(id=row.id, index=index, values=row.values, variant=variant, ask_again=again)
         return
     index = 0
     for row in rows:
         for item_id, values, failure, dropped in _outcomes(row, transform):
             for variant in variants:
-                for repeat in range(1, repeats + 1):
+                for number in range(1, repeats + 1):
+                    repeat = number if repeats > 1 else None
                     yield Item(
                         id=item_id,
                         index=index,
                         values=values,
-                        repeat=repeat if repeats > 1 else None,
+                        repeat=repeat,
                         variant=variant,
                         failure=failure,
                         dropped=dropped,
-                        ask_again=(item_id, variant) in ask_again,
+                        ask_again=ask_again.get((item_id, variant, repeat)),
                     )
                     index += 1
 

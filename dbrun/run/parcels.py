@@ -27,8 +27,8 @@ def packed(item: Item) -> bytes:
         said["failure"] = {name: getattr(failure, name) for name in _FAILURE}
     if item.dropped:
         said["dropped"] = True
-    if item.ask_again:
-        said["ask_again"] = True
+    if item.ask_again is not None:
+        said["ask_again"] = sorted(item.ask_again)
     return _encode(said)
 
 
@@ -36,6 +36,8 @@ def unpacked(line: bytes | str) -> Item:
     """The item that `packed` made *line* of."""
     said: dict[str, Any] = json.loads(line)
     failure = said.pop("failure", None)
+    if "ask_again" in said:
+        said["ask_again"] = frozenset(said["ask_again"])
     return Item(**said, failure=Failure(**failure) if failure is not None else None)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from ..errors import UserError
 from ..files import open_in, spool_path
@@ -14,11 +17,14 @@ from ..spec.formats import format_of
 from ..spec.model import SinkSpec, Spec
 from ..storage import clear_spool
 from ..types import Json
+from .items import AskAgain
 from .manifest import EXTENSIONS, manifest_path, part_path
 from .options import RunOptions
 
 _ONE_FILE = frozenset({"jsonl", "csv", "parquet"})
 """Sinks that make a file of their path; others may make a folder."""
+
+_KEY = re.compile(rb'"key":"([0-9a-f]{64})"')
 
 
 def results_path(spec: Spec, options: RunOptions) -> str | None:
@@ -97,8 +103,10 @@ def spooled_partial(path: str | None) -> str | None:
     return spooled if os.path.exists(spooled) else None
 
 
-def failed_ids(spec: Spec) -> frozenset[tuple[str, str | None]]:
-    """The ids of the records on disk whose status is `error`, with their variants.
+def failed_items(spec: Spec) -> AskAgain:
+    """The items whose records on disk have the status `error`, each with the keys of those of its
+    requests whose answers stay: an earlier step had them, and a record that is ok has them, too.
+    Another answer would change that record.
 
     Raises:
         UserError: there are no results to look at, or they are not JSON Lines.
@@ -108,15 +116,38 @@ def failed_ids(spec: Spec) -> frozenset[tuple[str, str | None]]:
         raise UserError("--only-errors reads results as JSON Lines", "set sink.format to jsonl")
     if not os.path.exists(path):
         raise UserError(f"--only-errors: there are no results at {path}", "run without it first")
-    failed = set()
+    failed: dict[tuple[str, str | None, int | None], frozenset[str]] = {}
     with open_in(path) as stream:
         for number, line in enumerate(stream, start=1):
             # Parsing is worth it for few lines only; a row may well hold the same words.
             if b'"status":"error"' in line:
                 record = _parsed(line, f"{path}:{number}")
                 if record.get("status") == "error":
-                    failed.add((record["id"], record.get("variant")))
-    return frozenset(failed)
+                    item = (record["id"], record.get("variant"), record.get("repeat"))
+                    failed[item] = _earlier(record)
+    shared = _in_use(path, frozenset().union(*failed.values()))
+    return {item: keys & shared for item, keys in failed.items()}
+
+
+def _earlier(record: Mapping[str, Any]) -> frozenset[str]:
+    """The keys of the steps that *record* got through before it failed."""
+    steps = record.get("steps") or {}
+    return frozenset(step["key"] for step in steps.values() if "key" in step)
+
+
+def _in_use(path: str, keys: frozenset[str]) -> frozenset[str]:
+    """Those of *keys* that records which are ok have, too."""
+    sought = set(keys)
+    if not sought:
+        return keys
+    with open_in(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            found = sought.intersection(map(bytes.decode, _KEY.findall(line)))
+            if found and _parsed(line, f"{path}:{number}").get("status") == "ok":
+                sought -= found
+                if not sought:
+                    break
+    return keys - sought
 
 
 def _parsed(line: bytes, where: str) -> dict[str, Json]:

@@ -143,7 +143,7 @@ class Processor:
                 f"the request cannot be sent as JSON: {_unsendable(body, error)}"
             ) from error
         # A row that failed last time takes answers of this generation only.
-        since = self._since if story.item.ask_again else 0
+        since = story.item.since(key, self._since)
         question = Question(body=body, key=key, since=since, send=self._send)
         return Asking(story=story, fields=fields, sent=sent, question=question)
 

@@ -125,7 +125,7 @@ class Scores:
             key = judge.key(body, item)
         except (TypeError, ValueError, RecursionError) as error:
             raise Rejected(f"the request cannot be sent as JSON: {error}") from error
-        since = self._since if item.ask_again else 0
+        since = item.since(key, self._since)
         return fields, Question(body=body, key=key, since=since, send=self._send)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from acceptance.conftest import SPEC, Project
-from fakes.workspace import FakeWorkspace, fail, throttle
+from fakes.workspace import FakeWorkspace, Fault, fail, throttle
 
 
 def test_a_first_run_asks_once_for_each_row_and_writes_in_their_order(
@@ -258,6 +259,64 @@ def test_only_errors_asks_again_for_answers_that_would_not_do(
     assert project.run("tickets.yaml", "--only-errors").code == 1
     assert len(workspace.calls) == 7
     assert project.manifest()["requests"]["sent"] == 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_only_errors_leaves_what_is_ok_alone(
+    project: Project, workspace: FakeWorkspace, processes: int
+) -> None:
+    """Of a row that is asked several times only those that failed are asked again, and that the
+    endpoint refuses now makes no record an error that was none."""
+    limits = f"limits: {{processes: {processes}}}\n"
+    project.write("tickets.yaml", SPEC + "repeats: 3\n" + limits)
+    project.rows(3)
+    assert project.run("tickets.yaml").code == 0
+    lines = project.bytes().splitlines(keepends=True)
+    broken = {**json.loads(lines[4]), "status": "error", "output": None}
+    broken["error"] = {"class": "malformed", "message": "x", "retryable": False}
+    lines[4] = json.dumps(broken, separators=(",", ":")).encode() + b"\n"
+    (project.folder / "out/tickets.jsonl").write_bytes(b"".join(lines))
+    workspace.script([Fault(every=1, status=403, body={"message": "not now"})])
+    assert project.run("tickets.yaml", "--only-errors").code == 1
+    after = project.bytes().splitlines(keepends=True)
+    assert [one for one in range(9) if after[one] != lines[one]] == [4]
+    assert project.records()[4]["error"]["class"] == "rejected"
+    assert len(workspace.calls) == 9 + 1
+
+
+SHARING = """\
+name: tickets
+source: {path: rows.jsonl, id: id}
+endpoint: {adapter: databricks, name: chat, task: chat}
+steps:
+  - {name: all, prompt: "What holds for all?"}
+  - {name: own, prompt: "About {{ text }}."}
+  - {name: end, prompt: "{{ steps.all.output }} {{ steps.own.output }}", transforms: {output: HOOK}}
+sink: out/tickets.jsonl
+"""
+CHOOSY = (
+    "def check(text, *, row):\n    if row['id'] == 'T-1':\n"
+    "        raise ValueError('no')\n    return text\n"
+)
+
+
+def test_only_errors_keeps_the_answers_that_other_records_rest_on(
+    project: Project, workspace: FakeWorkspace
+) -> None:
+    project.write("functions.py", CHOOSY)
+    project.write("tickets.yaml", SHARING.replace("HOOK", "'functions:check'"))
+    project.rows(3)
+    assert project.run("tickets.yaml").code == 1
+    assert len(workspace.calls) == 1 + 3 + 3
+    before = project.bytes()
+    assert project.run("tickets.yaml", "--only-errors").code == 1
+    asked = [call.body.decode() for call in workspace.calls[7:]]
+    assert len(asked) == 2
+    assert not any('"What holds for all' in body for body in asked)
+    assert "About ticket number 1" in asked[0]
+    assert project.bytes() == before
+    assert project.run("tickets.yaml").code == 1
+    assert len(workspace.calls) == 7 + 2, "nobody's answers have changed"
 
 
 def test_a_row_that_speaks_of_errors_is_no_error(

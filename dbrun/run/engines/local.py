@@ -23,11 +23,11 @@ from ..feeding import feed
 from ..gates import judge_run
 from ..ground import Ground, is_clean, tally_of, told_again
 from ..intake import Intake
-from ..items import AskAgain, Item
+from ..items import NOBODY, AskAgain, Item
 from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, opened
 from ..options import Observer, Progress, RunOptions
-from ..places import discard_partial, failed_ids, refuse_place, results_path, sink_spec
+from ..places import discard_partial, failed_items, refuse_place, results_path, sink_spec
 from ..plugins import create_sink, create_source, function_digests
 from ..processing import make_processor
 from ..recording import Recorder
@@ -133,7 +133,7 @@ class LocalRun:
     def run(self) -> Run:
         """The whole run."""
         spec = self._spec
-        ask_again = failed_ids(spec) if self._options.only_errors else frozenset()
+        ask_again = failed_items(spec) if self._options.only_errors else NOBODY
         since = self._generation()
         path = results_path(spec, self._options)
         registry = self._around.registry

@@ -166,7 +166,7 @@ def test_counts_travel_bit_by_bit() -> None:
     "made",
     [
         item(3),
-        Item(id="a", index=1, values={}, repeat=2, dropped=True, ask_again=True),
+        Item(id="a", index=1, values={}, repeat=2, dropped=True, ask_again=frozenset({"k", "l"})),
         Item(id="a", index=1, values={}, failure=Failure(kind="transform", message="no")),
     ],
 )
