@@ -139,6 +139,11 @@ def limit(place: Place) -> list[str]:
     return [sys.executable, script, *arguments, "--concurrency", str(place.concurrency)]
 
 
+def journalled_limit(place: Place) -> list[str]:
+    """The same with keys, a journal and whole records."""
+    return [*limit(place), "--journal", str(place.out.with_suffix(".journal"))]
+
+
 def dbrun(place: Place) -> list[str]:
     """`dbrun run` of a spec beside the answers."""
     spec = place.out.with_name("spec.yaml")

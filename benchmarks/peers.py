@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cases import Case, Place, dbrun, limit, peer_cases
+from cases import Case, Place, dbrun, journalled_limit, limit, peer_cases
 from measuring import Failed, Figures, measure, serving
 
 TEXT = "The quick brown fox jumps over the lazy dog and finds nothing to say about it. " * 19
@@ -149,7 +149,11 @@ def main() -> None:
         return any(word.lower() in title.lower() for word in given.only)
 
     concurrency: int = given.concurrency
-    cases = [Case(title="limit", command=limit), Case(title="dbrun", command=dbrun)]
+    cases = [
+        Case(title="limit", command=limit),
+        Case(title="limit, with keys and a journal", command=journalled_limit),
+        Case(title="dbrun", command=dbrun),
+    ]
     cases = [case for case in cases if wanted(case.title)]
     cases += peer_cases(given.python, given.node, given.peer_rows, wanted)
     # Once without a clock: bytecode is compiled, and who cannot do the job here is found out.

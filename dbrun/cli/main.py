@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None, session: Session | None = None) -> i
 
 def entry() -> None:
     """The program `dbrun`. Never returns."""
-    # What is imported stays: looking it through for garbage a hundred times takes a moment.
-    gc.set_threshold(20_000, 20, 50)
+    # What is imported stays: looking it through for garbage takes a moment, each time.
+    gc.set_threshold(200_000, 20, 50)
     if COMPLETE in os.environ:
         from click.shell_completion import shell_complete
 

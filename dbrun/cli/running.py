@@ -39,6 +39,7 @@ class Runner:
         # Modules and specs stay for the life of the process, rows do not make cycles: looking
         # through all of it again and again for garbage would cost a tenth of a run.
         gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         worst = 0
         for pipeline in pipelines:
             code = self._run_one(pipeline)
