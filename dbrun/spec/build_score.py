@@ -41,7 +41,7 @@ def build_scores(
         if kind is None or not isinstance(kind.value, str):
             continue
         if not registry.knows("scores", kind.value):
-            hint = hints.for_name(kind.value, registry.names("scores"))
+            hint = hints.for_score(kind.value, registry.names("scores"))
             message = f"there is no score of type '{kind.value}'"
             site.findings.add(kind.place, (*path, "type"), message, hint)
             continue

@@ -155,7 +155,7 @@ class _Checker:
         }
         for key in missing:
             # A key that was merely misspelt is not also missing.
-            if not any(f"'{key}'" in hint or hint == f"write {key}" for hint in unknown.values()):
+            if not any(_names(hint, key) for hint in unknown.values()):
                 self._missing(node, held, path, key)
         for rule in held:
             self._keys(node, rule, path)
@@ -259,6 +259,11 @@ class _Checker:
             self._say(_at(node, inner), (*path, *inner), message)
 
 
+def _names(hint: str, key: str) -> bool:
+    """Whether *hint*, of an unknown key, says that *key* was meant."""
+    return f"'{key}'" in hint or f"{key}: " in hint or hint == f"write {key}"
+
+
 def _at(node: Node, path: Sequence[str | int]) -> Node:
     for part in path:
         node = node.value[part]
@@ -279,8 +284,24 @@ def _advice(node: Node, schema: Mapping[str, Json]) -> str:
         return next((f"write {word}" for word, said in meant if value.lower() in said), "")
     if numeric and isinstance(value, str) and re.fullmatch(r"[-+]?[0-9][0-9_.,]*", value):
         return "write it without quotes, '_' and ','"
+    if numeric and isinstance(value, str) and re.fullmatch(r"[0-9.]+ *[a-zA-Z%]+", value):
+        return "write a number alone, without a unit"
+    if "object" in types and not numeric:
+        return _mapping_of(value, schema)
     if "array" in types and isinstance(value, dict) and node.loose:
         return "put '- ' before each item"
+    return ""
+
+
+def _mapping_of(value: Json, schema: Mapping[str, Json]) -> str:
+    """The mapping that may have been meant by a *value* alone."""
+    properties = schema.get("properties", {})
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        bounds = [f"{{{name}: {value}}}" for name in ("min", "max") if name in properties]
+        return f"write {either(bounds)}" if bounds else ""
+    if isinstance(value, str):
+        fits = (name for name, one in properties.items() if value in one.get("enum", ()))
+        return next((f"write {{{name}: {value}}}" for name in fits), "")
     return ""
 
 

@@ -113,6 +113,30 @@ _IN_ENDPOINT: Mapping[str, str] = {
     "params": "write params at the top of the spec, or in the step",
 }
 
+_ROLES = frozenset({"system", "user", "assistant", "developer", "tool", "human", "ai"})
+_IN_LIMITS: Mapping[str, str] = {
+    **dict.fromkeys(("retries", "max_retries", "tries"), "write attempts"),
+    **dict.fromkeys(("rps", "qps"), "write requests_per_second"),
+    "rpm": "write requests_per_minute",
+    "rph": "write requests_per_hour",
+    "tpm": "write tokens_per_minute",
+    **dict.fromkeys(("max_concurrency", "parallel", "threads", "workers"), "write concurrency"),
+    **dict.fromkeys(("budget", "max_budget", "max_spend"), "write max_cost"),
+    **dict.fromkeys(("errors", "max_errors"), "write max_failures"),
+    "request_timeout": "write timeout",
+}
+
+_SCORES: Mapping[str, str] = {
+    **dict.fromkeys(("exact_match", "exact", "match"), "equals"),
+    **dict.fromkeys(("includes", "substring"), "contains"),
+    "icontains": "contains, with ignore_case: true",
+    **dict.fromkeys(("llm_judge", "llm_as_judge", "llm-rubric", "rubric", "model"), "judge"),
+    **dict.fromkeys(("rouge", "rouge_l", "token_f1", "f1", "bleu"), "similarity"),
+    **dict.fromkeys(("json", "is_json", "is-json", "schema"), "json_schema"),
+    **dict.fromkeys(("function", "custom", "javascript"), "python"),
+}
+"""Kinds of scores, as other tools call them."""
+
 _IN_JOB: Mapping[str, str] = {
     "new_cluster": "write compute",
     "cluster": "write compute",
@@ -163,6 +187,12 @@ def for_option(key: str, names: Iterable[str]) -> str | None:
     return next((said for name, said in meant.items() if name in known), None)
 
 
+def for_score(kind: str, known: Iterable[str]) -> str:
+    """The hint for a *kind* of score that there is not."""
+    meant = _SCORES.get(kind.lower())
+    return f"write {meant}" if meant is not None else for_name(kind, known)
+
+
 def for_name(name: str, known: Iterable[str], *, none: str = "") -> str:
     """The hint for an unknown *name* of something that the spec or a person has named."""
     names = sorted(known)
@@ -188,6 +218,11 @@ def _directed(path: Path, key: str, names: list[str]) -> str | None:
         if key in PARAMS or key in ("extra_params", "model_kwargs"):
             return f"{_ANYWHERE[key]}, at the top of the spec or in the step"
         return None
+    if place == "limits":
+        return _IN_LIMITS.get(key)
+    if path[-2:-1] == ("messages",) and key in _ROLES:
+        role = {"human": "user", "ai": "assistant"}.get(key, key)
+        return f"write {{role: {role}, content: …}}"
     if path == ("job",):
         return _IN_JOB.get(key)
     if path[:1] == ("steps",) and len(path) == 2:

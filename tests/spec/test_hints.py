@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbrun.spec.hints import for_name, for_unknown, nearest
+from dbrun.spec.hints import for_name, for_score, for_unknown, nearest
 from dbrun.spec.nodes import Path
 from dbrun.spec.schema import read_schema
 
@@ -62,6 +62,15 @@ BEARER = 'write headers: {Authorization: {env: NAME, prefix: "Bearer "}}'
         (("endpoint",), "url", OPENAI, "write base_url"),
         (("endpoint",), "token", OPENAI, "write api_key"),
         (("endpoint",), "stop", OPENAI, "write stop at the top of the spec, or in the step"),
+        (("limits",), "retries", ["attempts"], "write attempts"),
+        (("endpoint", "limits"), "rpm", ["requests_per_minute"], "write requests_per_minute"),
+        (("messages", 0), "system", ["role", "content"], "write {role: system, content: …}"),
+        (
+            ("steps", "a", "messages", 1),
+            "human",
+            ["role", "content"],
+            "write {role: user, content: …}",
+        ),
         # Slips.
         ((), "promt", TOP, "did you mean 'prompt'?"),
         ((), "Source", TOP, "did you mean 'source'?"),
@@ -154,6 +163,12 @@ def test_one_slip_is_always_recognised(name: str, data: st.DataObject) -> None:
     for slip in slips:
         if len(slip) > 1 and len(slip.lower()) == len(slip) and len(name.lower()) == len(name):
             assert nearest(slip, [name]) == name
+
+
+def test_of_scores() -> None:
+    assert for_score("exact_match", ["equals"]) == "write equals"
+    assert for_score("LLM_judge", ["judge"]) == "write judge"
+    assert for_score("contain", ["contains", "equals"]) == "did you mean 'contains'?"
 
 
 def test_of_names() -> None:
