@@ -13,7 +13,7 @@ from ..errors import SourceError, SpecError, UserError
 from ..registry import Registry
 from ..spec.hints import for_name
 from ..spec.model import Reference, ScoreSpec, Spec, StepSpec
-from ..spec.prompts import Prompt, Text
+from ..spec.prompts import Text, texts
 from ..spec.references import Resolver
 from ..spec.signatures import check_signature
 from ..spec.templates import Templates, compile_prompt
@@ -189,7 +189,7 @@ class _Checks:
         try:
             prompt = compile_prompt(step.prompt, self._templates)
             if prompt.names:
-                for text in _texts(step.prompt):
+                for text in texts(step.prompt):
                     yield from self._compiles(text, self._templates.compile, known)
         except SpecError as error:
             yield from error.problems
@@ -332,17 +332,6 @@ def _request_names(step: StepSpec) -> set[str]:
     if step.stop:
         names.add("stop")
     return names
-
-
-def _texts(prompt: Prompt) -> Iterator[Text]:
-    if prompt.text is not None:
-        yield prompt.text
-    for message in prompt.messages or ():
-        if isinstance(message.content, Text):
-            yield message.content
-            continue
-        for part in message.content:
-            yield from (value for value in part.values() if isinstance(value, Text))
 
 
 def _said(error: UserError, where: Mark, path: str) -> Problem:

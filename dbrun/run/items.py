@@ -134,8 +134,9 @@ def filter_rows(
                 if keep(row.values):
                     yield row
             except RowError as error:
+                where = f"{error.where}: " if error.where else ""
                 raise SourceError(
-                    f"source.where fails on row '{row.id}': {error.message}"
+                    f"{where}source.where fails on row '{row.id}': {error.message}"
                 ) from error
 
     return islice(kept(), limit)

@@ -11,7 +11,7 @@ from dataclasses import field
 from ..canonical import digest
 from ..frozen import frozen
 from ..registry import Registry
-from ..spec.lint import expected_lints, id_lint, template_lints
+from ..spec.lint import brace_lints, expected_lints, id_lint, template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
 from .away import unlocked_journal
@@ -67,7 +67,8 @@ class Pipeline:
         if columns is not None:
             more = [
                 *id_lint(spec.source, columns),
-                *template_lints(needed, columns),
+                *template_lints(needed, columns, spec=spec),
+                *brace_lints(spec, columns),
                 *expected_lints(spec.scores, columns),
             ]
         return cls(spec=spec, warnings=(*warnings, *more), registry=registry)

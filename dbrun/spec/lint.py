@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..spelling import nearest
@@ -15,11 +16,15 @@ from .formats import STANDARD_INPUT, format_of
 from .lint_params import lint_params
 from .model import EndpointSpec, ScoreSpec, SinkSpec, SourceSpec, Spec, StepSpec
 from .nodes import Findings, Node, Path, entries, item_part
-from .prompts import Text
+from .prompts import Text, texts
 
 _MOST_STOPS = 4
 _STARTS = ("schedule", "trigger", "triggers", "continuous")
 """The keys of a job that have it run again and again."""
+
+_BRACED = re.compile(r"(?<![{$%])\{ ?(\w+) ?\}(?!\})")
+_DELIMITERS = {";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
+"""What may separate the columns of a CSV file → how that is written in a spec."""
 
 _ALWAYS_THERE = frozenset({"row", "vars", "steps"})
 
@@ -46,7 +51,11 @@ def lint(written: Node, resolved: Node, spec: Spec) -> list[Problem]:
 
 
 def template_lints(
-    names: Mapping[Text, Iterable[str]], columns: Iterable[str], *, known: Iterable[str] = ()
+    names: Mapping[Text, Iterable[str]],
+    columns: Iterable[str],
+    *,
+    known: Iterable[str] = (),
+    spec: Spec | None = None,
 ) -> list[Problem]:
     """Warnings for template variables that are no column of the source.
 
@@ -54,15 +63,21 @@ def template_lints(
         names: the variables that each template uses.
         columns: the columns of the source.
         known: further names that templates may use.
+        spec: whose variables and steps may have been meant.
     """
     found = frozenset(columns)
+    meant: dict[str, str] = {}
+    if spec is not None:
+        if len(spec.steps) > 1:
+            meant |= {step.name: f"write steps.{step.name}.output" for step in spec.steps}
+        meant |= {name: f"write vars.{name}" for name in spec.vars}
     there = found | _ALWAYS_THERE | frozenset(known)
     return [
         Problem(
             where=text.where,
             path="" if text.file else text.name,
             message=f"the source has no column '{name}'",
-            hint=hints.for_name(name, found),
+            hint=meant.get(name) or _for_column(name, found),
         )
         for text, used in names.items()
         for name in sorted(set(used) - there)
@@ -75,7 +90,7 @@ def id_lint(source: SourceSpec, columns: Iterable[str]) -> list[Problem]:
     if source.id is None or source.id in found:
         return []
     message = f"the source has no column '{source.id}'"
-    hint = hints.for_name(source.id, found)
+    hint = _for_column(source.id, found)
     return [Problem(where=source.where, path="source.id", message=message, hint=hint)]
 
 
@@ -94,6 +109,33 @@ def expected_lints(scores: Iterable[ScoreSpec], columns: Iterable[str]) -> list[
         for text in expected
         if text.source in found
     ]
+
+
+def brace_lints(spec: Spec, columns: Iterable[str]) -> list[Problem]:
+    """Warnings for columns in single braces, as Python's `format` takes them."""
+    found = frozenset(columns)
+    prompts = [texts(step.prompt) for branch in spec.branches for step in branch.steps]
+    return [
+        Problem(
+            where=text.where,
+            path="" if text.file else text.name,
+            message=f"'{written[0]}' is sent as it stands, although '{written[1]}' is a column",
+            hint=f"write {{{{ {written[1]} }}}}",
+        )
+        for text in dict.fromkeys(text for prompt in prompts for text in prompt)
+        for written in _BRACED.finditer(text.source)
+        if written[1] in found
+    ]
+
+
+def _for_column(name: str, columns: frozenset[str]) -> str:
+    """The hint for a column called *name* that is not there."""
+    if len(columns) == 1:
+        (only,) = columns
+        for delimiter, written in _DELIMITERS.items():
+            if name in only.split(delimiter) and delimiter in only:
+                return f"write source.delimiter: {written}"
+    return hints.for_name(name, columns)
 
 
 def _steps(root: Node) -> Iterator[tuple[Path, Node]]:

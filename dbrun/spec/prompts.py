@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from ..frozen import frozen
@@ -66,6 +66,18 @@ class Prompt:
     messages: tuple[MessageTemplate, ...] | None = None
     column: str | None = None
     registered: RegisteredPrompt | None = None
+
+
+def texts(prompt: Prompt) -> Iterator[Text]:
+    """The templates of *prompt*."""
+    if prompt.text is not None:
+        yield prompt.text
+    for message in prompt.messages or ():
+        if isinstance(message.content, Text):
+            yield message.content
+            continue
+        for part in message.content:
+            yield from (value for value in part.values() if isinstance(value, Text))
 
 
 @frozen

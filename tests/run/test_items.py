@@ -72,9 +72,10 @@ def test_filter_reads_no_further_than_its_limit() -> None:
 
 def test_a_filter_that_fails_names_the_row() -> None:
     def keep(values):
-        raise RenderError("'x' is undefined")
+        raise RenderError("'x' is undefined", "x.yaml:2:9")
 
-    with pytest.raises(SourceError, match=r"source\.where fails on row 'a': 'x' is undefined"):
+    said = r"^x\.yaml:2:9: source\.where fails on row 'a': 'x' is undefined"
+    with pytest.raises(SourceError, match=said):
         list(filter_rows(rows_of({"k": "a"}, id_column="k"), keep, None))
 
 

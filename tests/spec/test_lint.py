@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import dbrun
 from dbrun.registry import Registry
 from dbrun.spec.lint import template_lints
 from dbrun.spec.load import load_spec
@@ -235,3 +236,67 @@ def test_of_templates() -> None:
         "x.yaml:4:9: prompt: the source has no column 'txt'; did you mean 'text'?"
     ]
     assert template_lints(names, ["txt", "text", "id"], known=["messages"]) == []
+
+
+STEPS = """name: x
+source: rows.csv
+endpoint: {adapter: openai, base_url: "http://127.0.0.1/v1"}
+vars: {day: a}
+steps:
+  - {name: one, prompt: "%s"}
+  - {name: two, prompt: "%s"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("header", "one", "two", "said"),
+    [
+        ("a,b", "{{ a }}", "{{ steps.one.output }}", None),
+        (
+            "a,b",
+            "{{ day }}",
+            "x",
+            "steps.one.prompt: the source has no column 'day'; write vars.day",
+        ),
+        (
+            "a,b",
+            "x",
+            "{{ one.output }}",
+            "steps.two.prompt: the source has no column 'one'; write steps.one.output",
+        ),
+        (
+            "a;b",
+            "{{ b }}",
+            "x",
+            "steps.one.prompt: the source has no column 'b'; write source.delimiter: \";\"",
+        ),
+        (
+            "a\tb",
+            "{{ b }}",
+            "x",
+            "steps.one.prompt: the source has no column 'b'; write source.delimiter: \"\\t\"",
+        ),
+        (
+            "a;b",
+            "{{ c }}",
+            "x",
+            "steps.one.prompt: the source has no column 'c'; there is only 'a;b'",
+        ),
+        (
+            "a,b",
+            "on {a}",
+            "x",
+            "steps.one.prompt: '{a}' is sent as it stands, although 'a' is a column; write {{ a }}",
+        ),
+        ("a,b", "on {c}, {{ '{' }}a}, ${a}", "x", None),
+    ],
+)
+def test_what_was_meant_by_a_name(
+    header: str, one: str, two: str, said: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text(header + "\n")
+    path = tmp_path / "x.yaml"
+    path.write_text(STEPS % (one, two))
+    found = [str(one) for one in dbrun.load(path).warnings]
+    assert len(found) == (said is not None)
+    assert said is None or found[0].endswith(said)

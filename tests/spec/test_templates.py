@@ -169,6 +169,23 @@ def test_truncation_is_a_prefix_of_bounded_size(value: str, count: int) -> None:
         ),
         ("{{ items|reverse }}", "a generator has no text", "prompt:1:1"),
         ("{{ cycler(1, 2) }}", "a Cycler has no text", "prompt:1:1"),
+        (
+            "{{ day }}",
+            "'day' is undefined; the row has text, id, items, a b, none, vars; write vars.day",
+            "prompt:1:4",
+        ),
+        (
+            "{{ one.label }}",
+            "'one' is undefined; the row has text, id, items, a b, none, vars; write "
+            "steps.one.output",
+            "prompt:1:4",
+        ),
+        (
+            "{{ text > 3 }}",
+            "'>' cannot compare text with a number; '| int' or '| float' makes a text a number",
+            "prompt:1:1",
+        ),
+        ("{{ none <= 3 }}", "'<=' cannot compare null with a number", "prompt:1:1"),
         ("{{ none.x }}", "null has no 'x'", "prompt:1:9"),
         ("{{ row.none.x }}", "null has no 'x'", "prompt:1:13"),
         ("{{ text.x }}", "a text has no 'x'", "prompt:1:9"),
@@ -284,14 +301,22 @@ def test_what_runs_away_is_stopped(templates: Templates, source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "message", "line", "column"),
     [
-        ("{{ text", "unexpected end of template, expected 'end of print statement'", 1, 1),
+        ("{{ text", "expected 'end of print statement'; close it with }}", 1, 1),
         ("a\n{% if %}", "expected an expression, got 'end of statement block'", 2, 1),
         ("a\n{{ text|trunc }}", "no filter named 'trunc'; did you mean 'truncate'?", 2, 9),
         ("{{ text|random }}", "no filter named 'random'", 1, 9),
         ("{{ text is nothing }}", "no test named 'nothing'", 1, 12),
         ("{% nope %}", "encountered unknown tag 'nope'", 1, 4),
-        ("{% for x in y %}", "unexpected end of template", 1, 1),
-        ("{{ a b }}", "expected token 'end of print statement', got 'b'", 1, 6),
+        ("{% for x in y %}", "'for' is not closed; write {% endfor %}", 1, 1),
+        ("{% for x in y %}{% if x %}", "'if' is not closed; write {% endif %}", 1, 1),
+        (
+            "{{ a b }}",
+            "got 'b'; a column whose name is more than a word is row['its name']",
+            1,
+            6,
+        ),
+        ("{{ text }", "unexpected '}'; close it with }}", 1, 9),
+        ("{{ text = 1 }}", "expected token 'end of print statement', got '='", 1, 9),
         (
             "\n\n{% include 'nope.j2' %}",
             "there is no template 'pipelines/nope.j2' in the project",
@@ -447,6 +472,9 @@ def test_expressions(templates: Templates, source: str, value: Any) -> None:
         ("id text", "1:4: when: unexpected 'text'"),
         ("{{ id }} {{ id }}", "unexpected '}}'"),
         ("id ==", "unexpected 'end of template'"),
+        ("id = 1", "1:4: when: unexpected '='; write == to compare"),
+        ("id AND text", "1:4: when: unexpected 'AND'; write and"),
+        ("id && text", "unexpected char '&' at 3; write and"),
         ("id|nope", "1:4: when: no filter named 'nope'"),
     ],
 )

@@ -20,6 +20,31 @@ from .places import Origin, find_column, missing_item, near_miss, undefined
 from .sandbox import UndefinedName
 
 _NEEDLE = re.compile(r"got '([^']+)'|named '([^']+)'|tag '([^']+)'|unexpected '([^']+)'")
+_UNLIKE = re.compile(r"'([<>]=?)' not supported between instances of '(\w+)' and '(\w+)'$")
+_KINDS = {
+    "str": "text",
+    "int": "a number",
+    "float": "a number",
+    "NoneType": "null",
+    "list": "a list",
+    "dict": "a mapping",
+}
+_UNCLOSED = re.compile(r"unexpected end of template.* closed is '(\w+)'", re.IGNORECASE)
+_ADVICE = (
+    ("unexpected '}'", "close it with }}"),
+    ("unexpected end of template, expected 'end of print statement'", "close it with }}"),
+    ("unexpected '='", "write == to compare"),
+    ("unexpected 'AND'", "write and"),
+    ("unexpected 'OR'", "write or"),
+    ("unexpected char '&'", "write and"),
+    ("unexpected char '!'", "write not, or != to compare"),
+    (
+        "expected token 'end of print statement'",
+        "a column whose name is more than a word is row['its name']",
+    ),
+)
+"""What to do about what Jinja says, by how that begins."""
+
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -50,9 +75,20 @@ def describe(error: BaseException, scope: Mapping[str, Any]) -> tuple[str, str |
     said = _ADDRESS.sub("", " ".join(str(error).split()))[:500]
     if isinstance(error, Refused):
         return said, error.needle
+    if isinstance(error, TypeError) and (found := _UNLIKE.match(said)):
+        return _of_unlike(*found.groups()), None
     if isinstance(error, jinja2.TemplateError) and said:
         return said[:1].lower() + said[1:].rstrip("."), None
     return f"{type(error).__name__}: {said}" if said else type(error).__name__, None
+
+
+def _of_unlike(sign: str, left: str, right: str) -> str:
+    """What to say of a *sign* between values of two Python types that do not go together."""
+    kinds = (_KINDS.get(left, left), _KINDS.get(right, right))
+    mend = (
+        "; '| int' or '| float' makes a text a number" if {*kinds} == {"text", "a number"} else ""
+    )
+    return f"'{sign}' cannot compare {kinds[0]} with {kinds[1]}{mend}"
 
 
 def problem(
@@ -73,10 +109,17 @@ def problem(
     else:
         mark = Mark(file=error.name or "", line=line, column=column)
     is_filter = message.startswith("No filter named") and needle is not None
+    hint = near_miss(needle or "", filters) if is_filter else _advice(message)
+    if (block := _UNCLOSED.match(message)) is not None:
+        message, hint = f"'{block[1]}' is not closed", f"write {{% end{block[1]} %}}"
     return Problem(
         where=mark,
         path="" if text.file is not None else text.name,
         message=message[:1].lower() + message[1:],
-        hint=near_miss(needle or "", filters) if is_filter else "",
+        hint=hint,
         length=len(needle) if needle else 1,
     )
+
+
+def _advice(message: str) -> str:
+    return next((mend for start, mend in _ADVICE if message.startswith(start)), "")

@@ -100,7 +100,18 @@ def undefined(name: str, scope: Mapping[str, Any]) -> str:
     row = scope.get("row")
     columns = list(row) if isinstance(row, Mapping) else []
     said = f"'{name}' is undefined; the row has {_listed(columns)}"
+    if meant := _lies_in(name, scope):
+        return f"{said}; write {meant}"
     return said + _near(name, [*columns, "row", "vars", "steps"])
+
+
+def _lies_in(name: str, scope: Mapping[str, Any]) -> str | None:
+    """How a variable or an earlier step called *name* is written."""
+    for word, end in (("vars", ""), ("steps", ".output")):
+        named = scope.get(word)
+        if isinstance(named, Mapping) and name in named:
+            return f"{word}.{name}{end}"
+    return None
 
 
 def missing_item(name: Any, owner: Any, scope: Mapping[str, Any]) -> str:
