@@ -175,7 +175,7 @@ class Limiter:
                 self._correct(now, outcome, estimate or (0, 0), tokens)
             if outcome is Outcome.success:
                 self._adaptive.succeeded(now)
-                self._spacing.succeeded(turn)
+                self._spacing.succeeded(turn, now)
             elif outcome is Outcome.rate_limited or outcome is Outcome.timed_out:
                 self._overloaded(now, turn, retry_after or 0.0, _REASONS[outcome])
             elif outcome is Outcome.fault:
@@ -207,7 +207,7 @@ class Limiter:
         if tokens is not None:
             for bucket, counted in self._tokens:
                 bucket.take(now, _counted(tokens, counted))
-        return self._spacing.take(now, self._in_flight)
+        return self._spacing.take(now, self._in_flight, self._adaptive.limit)
 
     def _overloaded(self, now: float, turn: Turn, retry_after: float, reason: str) -> None:
         """Slow down: start fewer calls a second, or have fewer in flight."""

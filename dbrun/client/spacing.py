@@ -2,15 +2,18 @@
 
 A limit on calls in flight cannot keep to a rate by itself: what a `Retry-After` held back starts
 all at once when it is over, a server whose token bucket holds few turns most of that away, and
-everybody waits again. So where a call is refused although as many were in flight before without
-trouble, calls are spaced out from then on:
+everybody waits again. So from the first wait on calls start at even distances. At first only so
+that twice as many start in a second as can be answered with so many in flight: that spreads out
+what was held back, and takes nothing from calls that follow answers. And where a call is refused
+although as many were in flight before without trouble, at a pace that is looked for:
 
 - The first pace lies between what the endpoint took since the refusal before, waiting
   included (it takes more, for its bucket may have run over meanwhile), and what it took while
   calls were sent (it takes less, for its bucket was full). It doubles every four seconds until
   the next refusal, which ends this search.
-- A refusal for the rate takes a tenth off, one that ends the search a fifth, one that
-  comes sooner than the wait before it a half. It never falls below what the endpoint did take.
+- A refusal for the rate takes a tenth off, one that ends the search a fifth; one that comes
+  sooner than the wait before it takes a half, whatever it is for. The pace never falls below what
+  the endpoint did take.
 - In between it grows so slowly that the waits which probing costs stay below a tenth of the time;
   after a long time without a refusal faster, for the endpoint may take more by now.
 
@@ -40,6 +43,12 @@ _MOST_GROWN = 30.0
 _BEYOND = 1.5
 """A pace that is so many times what was sent was not tried, and is not known to be too fast."""
 
+_HEADROOM = 2.0
+"""Times the calls a second that can be answered with so many in flight."""
+
+_OF_LATE = 0.1
+"""How much one answer counts in what a call takes on the average."""
+
 _LATE = 0.005
 """Seconds that somebody who waited may wake up late."""
 
@@ -56,15 +65,16 @@ class Spacing:
         self._long = _LONG
         self._refused: float | None = None  # when the last call that was refused had started
         self._resumed: tuple[float, int] | None = None  # the first call after that
+        self._latency = 0.0  # of calls on the average, those of late above all
         self._proven = 0  # as many were in flight without trouble
 
     @property
     def is_on(self) -> bool:
-        """Whether calls are spaced out."""
+        """Whether calls start at a pace."""
         return self._rate < math.inf
 
     def rate(self, now: float) -> float:
-        """The calls that may start in a second; infinity if they are not spaced out."""
+        """The calls that may start in a second; infinity if there is no pace."""
         if not self.is_on or self._resumed is None:
             return self._rate
         passed = max(0.0, now - self._resumed[0])
@@ -76,22 +86,24 @@ class Spacing:
 
     def wait(self, now: float) -> float:
         """Seconds until a call may start."""
-        return max(0.0, self._next - now) if self.is_on else 0.0
+        return max(0.0, self._next - now)
 
-    def take(self, now: float, in_flight: int) -> Turn:
-        """A call starts, and so many are *in_flight* with it."""
+    def take(self, now: float, in_flight: int, limit: int) -> Turn:
+        """A call starts, and so many are *in_flight* with it, of *limit* that may be."""
         turn = (now, self._count, in_flight)
         self._count += 1
         if self._resumed is None:
             self._resumed = turn[:2]
-        if self.is_on:
-            gap = 1 / self.rate(now)
+        if self._refused is not None:
+            gap = max(1 / self.rate(now), self._latency / (limit * _HEADROOM))
             # Who wakes up late makes up for that, but for no more: it would be a burst.
             self._next = max(self._next, now - min(gap, _LATE)) + gap
         return turn
 
-    def succeeded(self, turn: Turn) -> None:
+    def succeeded(self, turn: Turn, now: float) -> None:
         """The call of *turn* was answered."""
+        took = now - turn[0]
+        self._latency += (took - self._latency) * _OF_LATE if self._latency else took
         if turn[2] > self._proven and (self._refused is None or turn[0] > self._refused):
             self._proven = turn[2]
 
@@ -124,7 +136,7 @@ class Spacing:
             self._rate, self._is_searching = math.sqrt(took * sent), True
             return
         rate = min(self.rate(started), sent * _BEYOND)
-        if is_for_rate and passed < self._waited:
+        if passed < self._waited:
             rate *= 0.5
         elif is_for_rate:
             rate *= 0.8 if self._is_searching else 0.9

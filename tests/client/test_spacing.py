@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.client.limits import Limiter, Outcome
-from dbrun.client.spacing import Spacing, Turn
+from dbrun.client.spacing import Spacing
 from dbrun.spec.model import Concurrency, Limits
 
 
@@ -21,19 +21,18 @@ class Course:
     def __init__(self) -> None:
         self.now = 100.0
         self.spacing = Spacing(self.now)
-        self.last: Turn = (self.now, -1, 0)
 
     def calls(self, count: int, every: float = 0.0, in_flight: int = 4) -> None:
         """So many calls, each answered; spaced out as they must be, *every* seconds otherwise."""
         for _ in range(count):
             self.now += max(every, self.spacing.wait(self.now))
-            self.last = self.spacing.take(self.now, in_flight)
-            self.spacing.succeeded(self.last)
+            turn = self.spacing.take(self.now, in_flight, 64)
+            self.spacing.succeeded(turn, self.now)
 
     def refusal(self, in_flight: int = 4, retry_after: float = 1.0) -> bool:
         """One more call, refused and waited for."""
         self.now += self.spacing.wait(self.now)
-        turn = self.spacing.take(self.now, in_flight)
+        turn = self.spacing.take(self.now, in_flight, 64)
         is_for_rate = self.spacing.refused(turn, retry_after)
         self.now += retry_after
         return is_for_rate
@@ -75,10 +74,10 @@ def test_as_many_as_before_are_refused_for_the_rate(in_flight, is_for_rate):
 
 def test_what_was_under_way_at_a_refusal_proves_nothing():
     course = Course()
-    turns = [course.spacing.take(course.now, n) for n in range(1, 9)]
+    turns = [course.spacing.take(course.now, n, 64) for n in range(1, 9)]
     course.spacing.refused(turns[5], 1.0)
     for turn in turns[:5]:
-        course.spacing.succeeded(turn)
+        course.spacing.succeeded(turn, course.now)
     course.now += 1
     assert not course.refusal(in_flight=3)
 
@@ -89,6 +88,21 @@ def test_a_refusal_lowers_what_is_known_to_go_well():
     assert not course.refusal(in_flight=21)
     assert course.refusal(in_flight=20)  # 20 went well before
     assert not course.refusal(in_flight=20)  # and then they did not
+
+
+def test_what_was_held_back_does_not_start_all_at_once():
+    spacing = Spacing(0.0)
+    for turn in [spacing.take(0.0, n, 10) for n in range(1, 11)]:
+        spacing.succeeded(turn, 2.0)
+    assert spacing.wait(2.0) == 0
+    spacing.refused(spacing.take(2.0, 1, 10), 1.0)
+    now, started = 3.0, []
+    for n in range(1, 11):
+        now += spacing.wait(now)
+        started.append(now)
+        spacing.take(now, n, 10)
+    # Ten at a time are answered at 5 a second: they start at twice that.
+    assert started == pytest.approx([3 + n / 10 for n in range(10)], abs=0.006)
 
 
 def test_the_first_pace_lies_between_what_was_taken_and_what_was_sent():
@@ -184,7 +198,7 @@ def test_who_wakes_up_late_makes_up_for_no_more_than_that(late, made_up):
     course = found()
     course.calls(1)
     course.now += course.spacing.wait(course.now) + late
-    course.spacing.take(course.now, 1)
+    course.spacing.take(course.now, 1, 64)
     assert course.spacing.wait(course.now) == pytest.approx(1 / course.rate - made_up, abs=0.001)
 
 
@@ -221,12 +235,12 @@ def simulate(server: Server, high: int = 64) -> Simulation:
     return Simulation(clock, Limiter(Limits(), Concurrency(high=high), clock), server, workers=high)
 
 
+@pytest.mark.parametrize("spread", [0.01, 0.5])
 @pytest.mark.parametrize(
     ("rate", "burst", "latency", "retry_after"),
     [
         (20, 5, 0.1, 1),
         (20, 5, 1.0, 1),
-        (20, 1, 0.1, 1),
         (20, 5, 0.1, 5),
         (5, 2, 0.5, 1),
         (40, 10, 0.2, 0.2),
@@ -236,9 +250,9 @@ def simulate(server: Server, high: int = 64) -> Simulation:
     ],
 )
 def test_the_pace_settles_near_the_rate_of_a_bucket_that_holds_few(
-    rate, burst, latency, retry_after
+    rate, burst, latency, retry_after, spread
 ):
-    server = Server(rate=rate, burst=burst, latency=latency, retry_after=retry_after)
+    server = Server(rate=rate, burst=burst, latency=latency, retry_after=retry_after, spread=spread)
     simulation = simulate(server, high=200)
     simulation.run(180)
     refused = len(simulation.limited)

@@ -30,10 +30,10 @@ class Hand(Clock):
 
 
 class Server:
-    """Answers after some *latency* seconds; above *cap* calls at once, or *rate* calls a second
-    (whose bucket holds *burst*, a second's worth unless given), with a rate limit; a share
-    *faults* of calls with a fault. *serial* seconds of each call are work of which only one is
-    done at a time."""
+    """Answers after some *latency* seconds, give or take a *spread*; above *cap* calls at once,
+    or *rate* calls a second (whose bucket holds *burst*, a second's worth unless given), with a
+    rate limit; a share *faults* of calls with a fault. *serial* seconds of each call are work of
+    which only one is done at a time."""
 
     def __init__(
         self,
@@ -43,12 +43,13 @@ class Server:
         rate: float = float("inf"),
         burst: float | None = None,
         retry_after: float | None = None,
+        spread: float = 0.5,
         serial: float = 0.0,
         faults: float = 0.0,
         seed: int = 1,
     ) -> None:
         self.latency, self.cap, self.rate, self.retry_after = latency, cap, rate, retry_after
-        self.burst = burst
+        self.burst, self.spread = burst, spread
         self.serial, self.faults = serial, faults
         self.active = 0
         self._level = burst or rate
@@ -67,7 +68,7 @@ class Server:
         if self.random.random() < self.faults:
             return now + 0.1, Unavailable("oops", 500)
         # Answers of models differ in length: most are short, some are several times as long.
-        took = self.latency * self.random.lognormvariate(-0.125, 0.5)
+        took = self.latency * self.random.lognormvariate(-(self.spread**2) / 2, self.spread)
         if self.serial:
             self._free_at = max(now, self._free_at) + self.serial
             took = max(took, self._free_at - now)
