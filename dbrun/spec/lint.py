@@ -26,6 +26,14 @@ _BRACED = re.compile(r"(?<![{$%])\{ ?(\w+) ?\}(?!\})")
 _DELIMITERS = {";": '";"', "\t": '"\\t"', "|": '"|"', ":": '":"'}
 """What may separate the columns of a CSV file → how that is written in a spec."""
 
+_KEYWORD = re.compile(
+    r"\$.*|type|enum|const|format|pattern|(pattern|additional|unevaluated)Properties|properties|"
+    r"required|propertyNames|dependent(Required|Schemas)|dependencies|(prefix|additional|"
+    r"unevaluated)Items|items|((min|max)C|c)ontains|(min|max)(Properties|Items|Length)|uniqueItems|"
+    r"(exclusiveM|m)(inimum|aximum)|multipleOf|(all|any|one)Of|not|if|then|else|definitions"
+)
+"""Words of JSON Schema (drafts 6 to 2020-12) by which a value may fail to satisfy one."""
+
 _ALWAYS_THERE = frozenset({"row", "vars", "steps"})
 
 
@@ -186,9 +194,17 @@ def _is_chat(endpoint: EndpointSpec, step: StepSpec) -> bool:
 
 def _lint_schema(node: Node | None, path: Path, step: StepSpec, findings: Findings) -> None:
     wanted = step.response_schema
-    if node is None or wanted is None or wanted.mode != "native":
+    if node is None or wanted is None:
         return
     schema = wanted.schema
+    if isinstance(schema, dict) and schema and not any(_KEYWORD.fullmatch(key) for key in schema):
+        message = "has no word of JSON Schema in it, so any JSON satisfies it"
+        first = next(iter(schema))
+        hint = f"write {{type: object, properties: {{{first}: {{type: string}}, …}}}}"
+        findings.add(node.place, path, message, hint)
+        return
+    if wanted.mode != "native":
+        return
     if isinstance(schema, dict) and schema.get("type") == "object" and not schema.get("properties"):
         message = "of an object without properties foundation models make an empty one"
         findings.add(node.place, path, message, "list its properties, or leave mode out")

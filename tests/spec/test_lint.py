@@ -58,6 +58,14 @@ def warnings(text: str, folder: Path) -> list[str]:
             )
         ],
         ("response_schema: {schema: {type: object}}", None),
+        ("response_schema: {$ref: '#/$defs/a', $defs: {a: {}}}", None),
+        ("response_schema: {minItems: 1}", None),
+        ("response_schema: {additionalProperties: false}", None),
+        ("response_schema: {}", None),
+        (
+            "response_schema: {topic: string}",
+            "5:18: response_schema: has no word of JSON Schema in it, so any JSON satisfies it",
+        ),
         ("sink: out.jsonl", None),
         ("sink: out.jsonl.gz", None),
         ("sink: {path: out.xlsx, format: jsonl}", None),
@@ -88,7 +96,12 @@ SENT = "which is sent as it is"
         (CHAT, "max_tokens: '${TOP:-64}'", None),
         (CHAT, "temperature: 0", None),
         (CHAT, "tool_choice: five", None),
-        (CHAT, "max_token: five", None),
+        (CHAT, "reasoning: {effort: low}", None),
+        (CHAT, "repetition_penalty: 1", None),
+        (CHAT, "my_own: 1", None),
+        (CHAT, "max_token: 5", f"few endpoints know 'max_token', {SENT}"),
+        (CHAT, "Temperature: 0", f"few endpoints know 'Temperature', {SENT}"),
+        ("{adapter: python, function: 'a:b'}", "max_token: 5", None),
         ("{adapter: local}", "seed: x", "endpoints want a whole number, found 'x', "),
         ("{adapter: databricks, name: a}", "seed: x", "endpoints want a whole number, found"),
         ("{adapter: databricks, name: a, task: model}", "seed: x", None),
@@ -98,7 +111,7 @@ SENT = "which is sent as it is"
         ("{adapter: http, url: 'http://a', body: {}}", "seed: x", None),
     ],
 )
-def test_words_where_numbers_belong(
+def test_params_that_endpoints_hardly_take_so(
     endpoint: str, param: str, said: str | None, tmp_path: Path
 ) -> None:
     asked = f"endpoint: {endpoint}\n%sprompt: a\n%sparams: {{{param}}}\n"
