@@ -96,6 +96,8 @@ class Spacing:
             self._resumed = turn[:2]
         if self._refused is not None:
             gap = max(1 / self.rate(now), self._latency / (limit * _HEADROOM))
+            # Who waited as long as was asked may start one at least, however few were asked before.
+            gap = min(gap, max(1.0, self._waited))
             # Who wakes up late makes up for that, but for no more: it would be a burst.
             self._next = max(self._next, now - min(gap, _LATE)) + gap
         return turn
