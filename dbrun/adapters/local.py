@@ -81,8 +81,10 @@ class LocalAdapter:
         task: str,
         send_stop: bool,
         context: Context,
+        model_at: str,
     ) -> None:
-        """*file* None is the embedded model; *size* is the number of tokens of its context."""
+        """*file* None is the embedded model; *size* is the number of tokens of its context,
+        *model_at* how messages name the place of the option."""
         self._file = file
         self._threads = threads
         self._size = size
@@ -90,6 +92,7 @@ class LocalAdapter:
         self._send_stop = send_stop
         self.wire = TASKS[task]
         self._context = context
+        self._model_at = model_at
         self._engine: Engine | None = None
         self.identity: Json = None
         self.prompt_kind: str = self.wire.prompt_kind
@@ -107,6 +110,7 @@ class LocalAdapter:
             task=spec.options.get("task", "chat"),
             send_stop=spec.send_stop,
             context=context,
+            model_at=spec.at("model"),
         )
 
     @property
@@ -161,14 +165,15 @@ class LocalAdapter:
         if file.is_file():
             with file.open("rb") as opened:
                 if opened.read(4) != b"GGUF":
-                    raise UserError(f"{file} is no GGUF model", "set endpoint.model.path to one")
+                    said = f"{self._model_at}.path: {file} is no GGUF model"
+                    raise UserError(said, "name a file of one")
             digest = local_model.digest(file)
             self._context.memory.remember(fact, digest)
             return digest
         known = self._context.memory.recall(fact) if self._context.offline else None
         if not isinstance(known, str):
             raise UserError(
-                f"endpoint.model.path: there is no file {file}", "set it to a GGUF file"
+                f"{self._model_at}.path: there is no file {file}", "set it to a GGUF file"
             )
         return known
 

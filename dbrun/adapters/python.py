@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..context import Context
@@ -109,6 +109,11 @@ class PythonAdapter:
         """The function, which was imported when this was made."""
         finding = Finding(state=OK, subject="function", said=f"{self._name} is importable")
         return [Check(subject="function", look=lambda: [finding])]
+
+    def lacking(self, names: Collection[str]) -> list[str]:
+        """What the function needs of a request, were there these *names* in it only."""
+        there = {*names, "params", "row"}
+        return [name for name in self._wants if name not in there]
 
     def encode(self, request: Request) -> Json:
         """The keywords of one call. Raises `Rejected` if they do not suit the function."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,8 +90,13 @@ def _text_of(file: str) -> str | None:
         return None
 
 
+_NO_NUMBER = re.compile(r"is not a valid (integer|float)( range)?$")
+_NUMBERS = {"integer": "whole number", "float": "number"}
+
+
 def _usage(error: click.ClickException) -> str:
     said = " ".join(error.format_message().split()).rstrip(".")
+    said = _NO_NUMBER.sub(lambda found: "is no " + _NUMBERS[found[1]], said)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "dbrun"
     return f"{path}: {said[:1].lower()}{said[1:]}; see '{path} --help'"

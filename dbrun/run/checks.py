@@ -50,8 +50,8 @@ def check(
     *,
     import_functions: bool = True,
     environ: Mapping[str, str] | None = None,
-) -> Columns:
-    """The columns that the templates of *spec* need, for the lint of unknown ones.
+) -> tuple[Columns, list[Problem]]:
+    """The columns that the templates of *spec* need, for the lint of unknown ones; and warnings.
 
     Args:
         import_functions: false looks for functions without importing a module.
@@ -62,14 +62,16 @@ def check(
     """
     columns: Columns = {}
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     for branch in spec.branches:
         checks = _Checks(branch, registry, import_functions)
         problems += checks.problems()
         columns.update(checks.columns)
+        warnings += checks.warnings
     problems += _sink_in_job(spec, environ or {})
     if problems:
         raise SpecError(list(dict.fromkeys(problems)))
-    return columns
+    return columns, list(dict.fromkeys(warnings))
 
 
 def source_columns(spec: Spec, registry: Registry) -> frozenset[str] | None:
@@ -88,6 +90,7 @@ def source_columns(spec: Spec, registry: Registry) -> frozenset[str] | None:
 class _Checks:
     def __init__(self, spec: Spec, registry: Registry, import_functions: bool) -> None:
         self.columns: Columns = {}
+        self.warnings: list[Problem] = []
         self._spec = spec
         self._registry = registry
         self._import = import_functions
@@ -212,6 +215,7 @@ class _Checks:
                         text, self._templates.compile, known | _SEEN_BY_BODIES
                     )
             yield from self._agreement(step, adapter)
+            self.warnings += self._arguments(step, adapter)
         finally:
             adapter.close()
 
@@ -268,6 +272,22 @@ class _Checks:
         schema = step.response_schema
         if schema is not None and schema.mode == "native" and not _is_native(adapter):
             yield no_native_form(step)
+
+    def _arguments(self, step: StepSpec, adapter: Adapter) -> Iterator[Problem]:
+        """A function that is asked finds what it needs in requests, as far as they are known."""
+        lacking = getattr(adapter, "lacking", None)
+        # An input transform may make any request, a prompt of a registry is not known yet.
+        if lacking is None or not self._import or step.input or step.prompt.registered is not None:
+            return
+        names = _request_names(step)
+        if wants := lacking(names):
+            there = ", ".join([*sorted(names), "params", "row"])
+            yield Problem(
+                where=step.endpoint.mark("function"),
+                path=f"{step.endpoint.path}.function",
+                message=f"the function wants {', '.join(wants)}, which requests have not",
+                hint=f"they have {there}; kwargs gives it others",
+            )
 
     def _filters(self) -> Mapping[str, Callable[..., Any]]:
         """The user's filters; one that cannot be had stands in, so that templates still compile."""

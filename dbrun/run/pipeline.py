@@ -61,11 +61,10 @@ class Pipeline:
         """
         registry = registry or Registry()
         around = os.environ if environ is None else environ
-        needed = check(spec, registry, import_functions=import_functions, environ=around)
+        needed, more = check(spec, registry, import_functions=import_functions, environ=around)
         columns = source_columns(spec, registry)
-        more: list[Problem] = []
         if columns is not None:
-            more = [
+            more += [
                 *id_lint(spec.source, columns),
                 *template_lints(needed, columns, spec=spec),
                 *brace_lints(spec, columns),

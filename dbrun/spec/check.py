@@ -290,6 +290,8 @@ def _advice(node: Node, schema: Mapping[str, Json]) -> str:
         return _mapping_of(value, schema)
     if "array" in types and isinstance(value, dict) and node.loose:
         return "put '- ' before each item"
+    if types == {"array"} and isinstance(value, (str, int, float)):
+        return "write it in brackets, or put '- ' before each item"
     return ""
 
 

@@ -97,6 +97,8 @@ def _is_path(path: str, node: Node, root: Node, findings: Findings) -> bool:
     at: Path = ("matrix", path)
     if first not in ROOTS or not all(rest):
         hint = hints.for_name(first, ROOTS)
+        if path in hints.PARAMS:
+            hint = f"write params.{path}"
         findings.add(node.key_place, at, "no variant can differ in this", hint)
         return False
     known: Sequence[str] | None = None

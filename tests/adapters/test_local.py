@@ -282,7 +282,7 @@ def test_a_path_that_is_no_model_is_named(tmp_path: Path, content: bytes | None)
     file = tmp_path / "wrong.gguf"
     if content:
         file.write_bytes(content)
-    with pytest.raises(UserError, match=r"wrong\.gguf"):
+    with pytest.raises(UserError, match=r"^endpoint\.model\.path: .*wrong\.gguf"):
         make(Context(offline=True), model={"path": str(file)}).prepare()
 
 

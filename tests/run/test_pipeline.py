@@ -54,6 +54,35 @@ def test_a_run_and_what_it_gives_back(path: Path) -> None:
     assert (path.parent / "out/shout.run.json").read_bytes() == written
 
 
+@pytest.mark.parametrize(
+    ("signature", "more", "said"),
+    [
+        ("prompt", "", None),
+        ("prompt, params, row", "", None),
+        ("**request", "", None),
+        ("prompt, stop=None", "", None),
+        ("text", "", "wants text, which requests have not; they have prompt, params, row; kwargs"),
+        ("prompt, stop", "", "wants stop, which requests have not"),
+        ("prompt, stop", "stop: x\n", None),
+        ("prompt, n", "params: {n: 1}\n", None),
+        ("prompt, n", "", "wants n, which requests have not"),
+        ("text", "transforms: {input: 'functions:free'}\n", None),
+    ],
+)
+def test_a_function_that_wants_what_requests_have_not(
+    path: Path, signature: str, more: str, said: str | None
+) -> None:
+    free = "def free(**request):\n    return {'text': 'x'}\n"
+    (path.parent / "functions.py").write_text(f"def shout({signature}):\n    return 'x'\n{free}")
+    path.write_text(SPEC + more)
+    problems, warnings = dbrun.validate(path)
+    assert problems == []
+    assert len(warnings) == (said is not None)
+    if said is not None:
+        assert f"spec.yaml:3:39: endpoint.function: the function {said}" in str(warnings[0])
+    assert dbrun.validate(path, import_functions=False) == ([], [])
+
+
 def test_the_flags_of_the_command_line_are_keywords(path: Path) -> None:
     pipeline = dbrun.load(path)
     first = pipeline.run(limit=3)
