@@ -132,6 +132,10 @@ class _Checker:
             self._say(node, path, f"wants {words}, found {shown(node)}")
         elif schema.get("x-kind") == "path" and "\0" in value:
             self._say(node, path, "a path cannot hold a NUL character")
+        elif schema.get("x-kind") == "path" and (address := _ADDRESS.match(value)):
+            shown_there = "" if node.raw is not None else _path_for(*address.groups())
+            said = "wants a path, found an address"
+            self._say(node, path, said, shown_there or "name a file here or below /Volumes")
         else:
             return False
         return True
@@ -303,10 +307,22 @@ def _mapping_of(value: Json, schema: Mapping[str, Json]) -> str:
         return f"write {either(bounds)}" if bounds else ""
     if isinstance(value, str):
         fits = (name for name, one in properties.items() if value in one.get("enum", ()))
-        return next((f"write {{{name}: {value}}}" for name in fits), "")
-    return ""
+        if (fit := next(fits, None)) is not None:
+            return f"write {{{fit}: {value}}}"
+    few = properties and len(properties) <= _FEW and "x-wants" not in schema
+    return f"it takes {', '.join(sorted(properties))}" if few else ""
 
 
+def _path_for(scheme: str, rest: str) -> str:
+    """The path that leads to where an address does, if there is one."""
+    there = "/" + rest.lstrip("/")
+    if scheme.lower() == "dbfs":
+        return f"write {there if there.startswith('/Volumes/') else '/dbfs' + there}"
+    return f"write {there}" if scheme.lower() == "file" else ""
+
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/.*)", re.DOTALL)
+_FEW = 8  # keys that a hint lists
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _PATTERNS: Mapping[str, str] = {"^https?://": "an address that begins with http:// or https://"}
 _BOUNDS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
