@@ -14,6 +14,10 @@ _CERTIFICATE_MEND = (
 )
 
 
+_NO_TLS = ("wrong version number", "record layer failure")
+"""What OpenSSL, older and newer, says of bytes that are no TLS at all."""
+
+
 def translated(error: Exception, address: Address, timeout: float, sent: bool) -> DbrunError:
     """A failed exchange in the words of `dbrun.errors`."""
     where = address.authority
@@ -47,5 +51,6 @@ def reason(error: Exception) -> str:
     ssl = sys.modules.get("ssl")
     if ssl is not None and isinstance(error, ssl.SSLError):
         said = (error.reason or str(error)).replace("_", " ").lower()
-        return f"TLS failed: {said}"
+        plain = ", the server may speak plain http" if said in _NO_TLS else ""
+        return f"TLS failed: {said}{plain}"
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

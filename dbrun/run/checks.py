@@ -17,7 +17,7 @@ from ..spec.prompts import Text, texts
 from ..spec.references import Resolver
 from ..spec.signatures import check_signature
 from ..spec.templates import Templates, compile_prompt
-from ..types import Mark, Problem
+from ..types import NOWHERE, Mark, Problem
 from .opening import no_native_form
 from .plugins import create_adapter, create_scorer, create_source
 
@@ -327,8 +327,10 @@ def lost_with_the_machine(spec: Spec) -> Problem | None:
     path = written.get("path") if isinstance(written, Mapping) else written
     if str(path).startswith("${") or (path is not None and os.path.isabs(str(path))):
         return None  # what the environment of the job holds, only the job knows
+    # The usual sink is written nowhere: then the file is named that could.
+    where = Mark(file=spec.source.where.file) if spec.sink.where == NOWHERE else spec.sink.where
     return Problem(
-        where=spec.sink.where,
+        where=where,
         path=name,
         message=f"a relative {name} would be lost with the job's machine",
         hint="write it to /Volumes/<catalog>/<schema>/<volume>/…",

@@ -10,6 +10,8 @@ from ..errors import SpecError
 from ..types import Json
 from . import hints
 from .document import parse, read
+from .files import shown
+from .formats import format_of
 from .matrix import covered_by
 from .merge import laid_at, overlay
 from .nodes import Findings, Node, Path, Place, plain, walk
@@ -19,6 +21,7 @@ from .wording import found
 _LAYERING = ("extends", "targets", "default_target")
 _NOT_IN_TARGET = frozenset({*_LAYERING, "version"})
 _MOST_PARENTS = 100
+_OF_ROWS = ("jsonl", "csv", "parquet")
 
 
 class Merged:
@@ -106,6 +109,12 @@ class _Reader:
         return self._seen[real]
 
     def _read(self, path: str, chain: tuple[str, ...]) -> Node | None:
+        if format_of(path) in _OF_ROWS and os.path.isfile(path):
+            place = Place(file=shown(path), folder=os.path.dirname(path))
+            self._findings.add(
+                place, (), "holds rows or results and is no spec", "name a YAML file"
+            )
+            return None
         try:
             root = read(path).root
         except SpecError as error:

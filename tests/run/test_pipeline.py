@@ -167,6 +167,10 @@ def test_a_relative_sink_is_refused_in_a_job(path: Path, monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     with pytest.raises(SpecError, match=r"sink: a relative sink would be lost .* /Volumes/"):
         dbrun.load(path, environ=job)
+    usual = path.with_name("usual.yaml")
+    usual.write_text(SPEC.replace("sink: out/shout.jsonl\n", ""))
+    with pytest.raises(SpecError, match=r"usual\.yaml: sink: a relative sink would be lost"):
+        dbrun.load(usual, environ=job)
     assert dbrun.load(path, environ={}).spec.name == "shout"
     away = [f"sink={path.parent}/results.jsonl"]
     assert dbrun.load(path, environ=job, overrides=away).spec.sink.path.endswith("results.jsonl")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dbrun.errors import SpecError
+from dbrun.registry import Registry
 from dbrun.spec.layers import Merged, merge_layers
-from dbrun.spec.load import is_fragment
+from dbrun.spec.load import is_fragment, load_spec
 from dbrun.spec.nodes import Findings
 
 
@@ -88,6 +89,15 @@ def test_long_chains_end(tmp_path: Path) -> None:
 def test_extends_that_leads_nowhere(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert refused(tmp_path, {"x.yaml": text})[0].partition(": ")[2].startswith(said)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.jsonl.gz", "rows.PARQUET"])
+def test_rows_are_no_spec(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(SpecError) as caught:
+        load_spec(str(tmp_path / name), registry=Registry(entry_points=False), environ={})
+    said = "holds rows or results and is no spec; name a YAML file"
+    assert [str(one) for one in caught.value.problems] == [f"{tmp_path / name}: {said}"]
 
 
 def test_every_broken_file_is_reported(tmp_path: Path) -> None:
