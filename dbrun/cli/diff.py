@@ -206,7 +206,8 @@ def _two(results: Sequence[str], has_variants: bool, context: click.Context) -> 
     if len(results) == 1 and has_variants:
         return results[0], results[0]
     if len(results) == 1:
-        raise click.UsageError("name two results files; or --variant OLD NEW with one", context)
+        said = "name two results files; or --variant OLD NEW with one, --base REV with a spec"
+        raise click.UsageError(said, context)
     raise click.UsageError(f"two results files are compared, not {len(results)}", context)
 
 

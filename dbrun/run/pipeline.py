@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import field
 
 from ..canonical import digest
+from ..errors import UserError
 from ..frozen import frozen
 from ..registry import Registry
 from ..spec.lint import brace_lints, expected_lints, id_lint, template_lints
@@ -108,9 +109,8 @@ class Pipeline:
             UserError: something to fix first; nothing was sent.
             RunError: the run could not finish; running again continues it.
         """
-        wanted = frozenset(ids) if ids is not None else None
         options = RunOptions(
-            selection=Selection(limit=limit, sample=sample, seed=seed, ids=wanted),
+            selection=_selection(limit, sample, seed, ids),
             only_errors=only_errors,
             fresh=fresh,
             replay=replay,
@@ -186,3 +186,16 @@ class Pipeline:
         ):
             processor = make_processor(spec, parts, images_folder=spec.folder)
             yield processor, parts
+
+
+def _selection(
+    limit: int | None, sample: int | None, seed: int, ids: Iterable[str] | None
+) -> Selection:
+    """The rows that the arguments of `run` name; what the command line refuses is refused here."""
+    for name, number in (("limit", limit), ("sample", sample)):
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise UserError(f"{name} wants a whole number of at least 1, found {number!r}")
+    if isinstance(ids, str):
+        raise UserError("ids wants a list of ids, found a text", f"write ids=[{ids!r}]")
+    wanted = frozenset(ids) if ids is not None else None
+    return Selection(limit=limit, sample=sample, seed=seed, ids=wanted)

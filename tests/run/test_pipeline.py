@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dbrun
-from dbrun.errors import SourceError, SpecError
+from dbrun.errors import SourceError, SpecError, UserError
 
 SPEC = """\
 name: shout
@@ -81,6 +82,22 @@ def test_a_function_that_wants_what_requests_have_not(
     if said is not None:
         assert f"spec.yaml:3:39: endpoint.function: the function {said}" in str(warnings[0])
     assert dbrun.validate(path, import_functions=False) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"limit": "3"}, "limit wants a whole number of at least 1, found '3'"),
+        ({"limit": 0}, "limit wants a whole number of at least 1, found 0"),
+        ({"sample": 2.5}, "sample wants a whole number of at least 1, found 2.5"),
+        ({"ids": "r1"}, "ids wants a list of ids, found a text; write ids=['r1']"),
+    ],
+)
+def test_rows_that_nobody_can_take(path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        dbrun.load(path).run(**given)
+    assert str(caught.value) == said
+    assert not (path.parent / "out").exists()
 
 
 def test_the_flags_of_the_command_line_are_keywords(path: Path) -> None:
