@@ -58,6 +58,11 @@ class Adaptive:
         self._ceiling = self._high  # the limit at which the last episode began
         self._begin(now)
 
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the limit can be less than it is."""
+        return self._moves and self.limit > self._low
+
     def reached(self) -> None:
         """As many calls as the limit were in flight at once."""
         self._leaned_on = True

@@ -213,7 +213,7 @@ class Limiter:
         """Slow down: start fewer calls a second, or have fewer in flight."""
         # What was sent before the last wait was over was sent before a cut could show.
         is_new = retry_after > 0 and turn[0] >= self._not_before
-        if is_new and self._spacing.refused(turn, retry_after):
+        if is_new and self._spacing.refused(turn, retry_after, self._adaptive.may_be_cut):
             pace = self._spacing.rate(now)
             self._adaptive.absolved(now, f"spaced out to {pace:.3g} calls a second")
         else:

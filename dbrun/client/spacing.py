@@ -109,14 +109,17 @@ class Spacing:
         if turn[2] > self._proven and (self._refused is None or turn[0] > self._refused):
             self._proven = turn[2]
 
-    def refused(self, turn: Turn, retry_after: float) -> bool:
+    def refused(self, turn: Turn, retry_after: float, may_be_cut: bool = True) -> bool:
         """The call of *turn* was refused, the first of those that started after the last wait,
-        and everybody waits for *retry_after* now.
+        and everybody waits for *retry_after* now. *may_be_cut* says whether there may be fewer
+        in flight.
 
-        Whether that was for the rate of calls rather than for how many were in flight.
+        Whether that was for the rate of calls rather than for how many were in flight; where these
+        may not be fewer, a slower pace has to do in any case.
         """
         started, number, in_flight = turn
-        is_for_rate = in_flight <= self._proven and self._refused is not None
+        is_for_rate = in_flight <= self._proven or not may_be_cut
+        is_for_rate = is_for_rate and self._refused is not None
         if is_for_rate or self.is_on:
             self._correct(started, number, is_for_rate)
         self._proven = min(self._proven, in_flight - 1)

@@ -281,6 +281,26 @@ def test_where_calls_are_refused_for_their_number_the_limit_settles(cap, latency
     assert simulation.settled(300) < 1.1 * cap // 2
 
 
+@pytest.mark.parametrize(
+    ("concurrency", "hidden", "best", "share"),
+    [
+        (Concurrency.fixed(16), {"rate": 20, "burst": 5}, 20, 0.89),
+        (Concurrency(start=16, low=12, high=64), {"rate": 20, "burst": 5}, 20, 0.89),
+        (Concurrency.fixed(16), {"cap": 12}, 60, 0.4),
+    ],
+    ids=["fixed", "bounded", "fixed above a cap"],
+)
+def test_where_no_fewer_may_be_in_flight_the_pace_has_to_do(concurrency, hidden, best, share):
+    clock = Hand()
+    limiter = Limiter(Limits(), concurrency, clock)
+    server = Server(latency=0.2, retry_after=1.0, **hidden)
+    simulation = Simulation(clock, limiter, server, workers=64)
+    simulation.run(120)
+    simulation.run(300)
+    assert simulation.rate(300) >= share * best
+    assert min(limit for _, limit, _ in limiter.history) >= concurrency.low
+
+
 def test_what_was_sent_before_a_wait_was_over_is_the_same_trouble():
     clock = Hand()
     limiter = Limiter(Limits(), Concurrency(start=10, low=1, high=64), clock)
