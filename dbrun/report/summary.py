@@ -19,6 +19,7 @@ _WIDTH = 10  # of the left column
 _ANSWERED = frozenset({"invalid_output", "content_filter", "malformed"})
 """Error classes of answers, which the journal keeps if they are JSON."""
 
+_WAS_CUT = "was cut by max_tokens"  # in messages of outputs that are no JSON for that reason
 _NOT_OF_THE_MOMENT = frozenset({"render", "transform", "rejected", "context_length"})
 """Error classes that the same command meets again while spec and rows stay as they are."""
 
@@ -201,7 +202,7 @@ def _failures(run: Run) -> list[str]:
     if counts["error"] > len(lines):
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts["errors"].items())
         lines.append(f'in all {kinds}: see the records with "status":"error"')
-    lines.append(_mend(counts["errors"]))
+    lines.append(_mend(counts["errors"], [message for (_, _, message), _ in _alike(run)]))
     return lines
 
 
@@ -211,7 +212,9 @@ def _alike(run: Run) -> Iterator[tuple[tuple[str, str, str], int]]:
     return zip(run.first_failures, run.alike or alone, strict=True)
 
 
-def _mend(errors: Mapping[str, int]) -> str:
+def _mend(errors: Mapping[str, int], messages: Sequence[str]) -> str:
+    if set(errors) == {"invalid_output"} and all(_WAS_CUT in message for message in messages):
+        return "raise params.max_tokens (every row is then asked anew): as it is they are cut again"
     if "unanswered" in errors:
         return "run without --replay to ask for the answers that are missing"
     if not _ANSWERED.isdisjoint(errors):

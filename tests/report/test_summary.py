@@ -142,6 +142,23 @@ def test_failures_that_are_alike_are_told_once() -> None:
     assert [one["rows"] for one in describe(made, "a.yaml")["first_failures"]] == [1000, 2]
 
 
+@pytest.mark.parametrize(
+    ("second", "mend"),
+    [
+        (
+            "steps.b: the answer was cut by max_tokens, so the output is not JSON",
+            "raise params.max",
+        ),
+        ("the output is not JSON", "--only-errors asks for these rows again"),
+    ],
+)
+def test_answers_that_were_cut_are_not_to_be_asked_for_again(second: str, mend: str) -> None:
+    first = "the answer was cut by max_tokens, so the output is not JSON"
+    failures = (("T-1", "invalid_output", first), ("T-2", "invalid_output", second))
+    told = summary(run(counts={"error": 2, "errors": {"invalid_output": 2}}, failures=failures))
+    assert f"            {mend}" in told
+
+
 def test_a_long_message_keeps_what_it_says_to_do() -> None:
     failures = (("T", "rejected", f"{'x' * 300}; y; remove params.seed"),)
     told = summary(run(counts={"error": 1, "errors": {"rejected": 1}}, failures=failures))
