@@ -17,7 +17,7 @@ from ..clock import Clock
 from ..spec.model import Concurrency, Limits
 from .adaptive import Adaptive
 from .rates import HOUR, MINUTE, SECOND, Bucket
-from .spacing import Spacing, Turn
+from .spacing import Cause, Spacing, Turn
 from .waiting import Gate, Pause
 
 LOOK_UP = 0.5
@@ -212,11 +212,14 @@ class Limiter:
     def _overloaded(self, now: float, turn: Turn, retry_after: float, reason: str) -> None:
         """Slow down: start fewer calls a second, or have fewer in flight."""
         # What was sent before the last wait was over was sent before a cut could show.
-        is_new = retry_after > 0 and turn[0] >= self._not_before
-        if is_new and self._spacing.refused(turn, retry_after, self._adaptive.may_be_cut):
+        cause = Cause.unknown
+        if retry_after > 0 and turn[0] >= self._not_before:
+            cause = self._spacing.refused(turn, retry_after, self._adaptive.may_be_cut)
+        if cause is Cause.rate:
             pace = self._spacing.rate(now)
             self._adaptive.absolved(now, f"spaced out to {pace:.3g} calls a second")
         else:
+            is_new = cause is Cause.number
             self._adaptive.overloaded(now, retry_after, reason, is_new)
 
     def _correct(

@@ -23,6 +23,7 @@ against made-up servers in `tests/client/test_spacing.py`.
 
 from __future__ import annotations
 
+import enum
 import math
 
 Turn = tuple[float, int, int]
@@ -51,6 +52,17 @@ _OF_LATE = 0.1
 
 _LATE = 0.005
 """Seconds that somebody who waited may wake up late."""
+
+
+class Cause(enum.Enum):
+    """What a call was refused for."""
+
+    rate = "rate"
+    """Too many calls a second: as many were in flight before without trouble."""
+    number = "number"
+    """Too many calls in flight."""
+    unknown = "unknown"
+    """The endpoint takes no call at all: nothing can be told from that."""
 
 
 class Spacing:
@@ -109,31 +121,39 @@ class Spacing:
         if turn[2] > self._proven and (self._refused is None or turn[0] > self._refused):
             self._proven = turn[2]
 
-    def refused(self, turn: Turn, retry_after: float, may_be_cut: bool = True) -> bool:
+    def refused(self, turn: Turn, retry_after: float, may_be_cut: bool = True) -> Cause:
         """The call of *turn* was refused, the first of those that started after the last wait,
-        and everybody waits for *retry_after* now. *may_be_cut* says whether there may be fewer
-        in flight.
+        and everybody waits for *retry_after* now.
 
-        Whether that was for the rate of calls rather than for how many were in flight; where these
-        may not be fewer, a slower pace has to do in any case.
+        *may_be_cut* says whether there may be fewer in flight; if not, a slower pace has to do.
         """
-        started, number, in_flight = turn
-        is_for_rate = in_flight <= self._proven or not may_be_cut
-        is_for_rate = is_for_rate and self._refused is not None
-        if is_for_rate or self.is_on:
-            self._correct(started, number, is_for_rate)
-        self._proven = min(self._proven, in_flight - 1)
-        self._refused, self._resumed = started, None
-        self._next = started
+        cause = self._cause(turn, may_be_cut)
+        if self.is_on or cause is Cause.rate:
+            self._correct(turn, cause)
+        if cause is not Cause.unknown:
+            self._proven = min(self._proven, turn[2] - 1)
+        self._refused, self._resumed = turn[0], None
+        self._next = turn[0]
         self._waited = retry_after
         self._long = min(_LONG * max(1.0, retry_after), _LONGEST)
-        return is_for_rate
+        return cause
 
-    def _correct(self, started: float, number: int, is_for_rate: bool) -> None:
+    def _cause(self, turn: Turn, may_be_cut: bool) -> Cause:
+        _, number, in_flight = turn
+        if self._resumed is None or number == self._resumed[1]:
+            return Cause.unknown
+        if in_flight > self._proven and may_be_cut:
+            return Cause.number
+        return Cause.rate if self._refused is not None else Cause.number
+
+    def _correct(self, turn: Turn, cause: Cause) -> None:
         """Set the pace to go on with after a refusal."""
-        assert self._refused is not None
-        begun, first = self._resumed or (started, number)
-        taken = max(1, number - first)
+        started, number, _ = turn
+        if cause is Cause.unknown or self._refused is None or self._resumed is None:
+            self._rate = self.rate(started)
+            return
+        begun, first = self._resumed
+        taken = number - first
         passed = max(started - begun, 1e-3)
         took = taken / max(started - self._refused, 1e-3)
         sent = taken / passed
@@ -143,7 +163,7 @@ class Spacing:
         rate = min(self.rate(started), sent * _BEYOND)
         if passed < self._waited:
             rate *= 0.5
-        elif is_for_rate:
+        elif cause is Cause.rate:
             rate *= 0.8 if self._is_searching else 0.9
             self._is_searching = False
         self._rate = max(took, rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbrun.client.limits import Limiter, Outcome
-from dbrun.client.spacing import Spacing
+from dbrun.client.spacing import Cause, Spacing, Turn
 from dbrun.spec.model import Concurrency, Limits
 
 
@@ -33,9 +34,9 @@ class Course:
         """One more call, refused and waited for."""
         self.now += self.spacing.wait(self.now)
         turn = self.spacing.take(self.now, in_flight, 64)
-        is_for_rate = self.spacing.refused(turn, retry_after)
+        cause = self.spacing.refused(turn, retry_after)
         self.now += retry_after
-        return is_for_rate
+        return cause is Cause.rate
 
     @property
     def rate(self) -> float:
@@ -82,11 +83,25 @@ def test_what_was_under_way_at_a_refusal_proves_nothing():
     assert not course.refusal(in_flight=3)
 
 
+def test_where_nothing_is_taken_nothing_is_learned():
+    course = found()
+    before = course.rate
+    for _ in range(50):
+        turn = course.spacing.take(course.now, 1, 64)
+        assert course.spacing.refused(turn, 1.0) is Cause.unknown
+        course.now += 1
+    assert course.rate == before
+    course.calls(3, in_flight=2)
+    assert course.refusal(in_flight=2)
+
+
 def test_a_refusal_lowers_what_is_known_to_go_well():
     course = spaced()
     course.calls(5, in_flight=20)
     assert not course.refusal(in_flight=21)
+    course.calls(1, in_flight=1)
     assert course.refusal(in_flight=20)  # 20 went well before
+    course.calls(1, in_flight=1)
     assert not course.refusal(in_flight=20)  # and then they did not
 
 
@@ -301,17 +316,37 @@ def test_where_no_fewer_may_be_in_flight_the_pace_has_to_do(concurrency, hidden,
     assert min(limit for _, limit, _ in limiter.history) >= concurrency.low
 
 
+@pytest.mark.parametrize(("latency", "retry_after"), [(2.0, 1.0), (0.2, 1.0), (2.0, 0.1)])
+def test_a_storm_is_no_reason_to_crawl_after_it(latency, retry_after):
+    server = Server(latency=latency, retry_after=retry_after)
+    simulation = simulate(server)
+    simulation.run(100)
+    server.cap = 0
+    simulation.run(30)
+    assert simulation.limiter.limit >= 40  # cut once in fifteen seconds
+    server.cap = float("inf")
+    simulation.run(40)
+    assert simulation.rate(20) > 0.9 * 64 / latency
+
+
 def test_what_was_sent_before_a_wait_was_over_is_the_same_trouble():
-    clock = Hand()
+    clock, stop = Hand(), threading.Event()
     limiter = Limiter(Limits(), Concurrency(start=10, low=1, high=64), clock)
-    turns = [limiter.take(simulate(Server())._stop) for _ in range(10)]
-    for turn in turns:
+
+    def take() -> Turn:
+        turn = limiter.take(stop)
         assert turn is not None
+        return turn
+
+    for turn in [take() for _ in range(10)]:
         limiter.release(turn, Outcome.rate_limited, retry_after=1.0)
         clock.time += 0.2  # the last answers come when the first wait is over
     assert limiter.limit == 8
     clock.time += 5
-    turn = limiter.take(simulate(Server())._stop)
-    assert turn is not None
-    limiter.release(turn, Outcome.rate_limited, retry_after=1.0)
+    limiter.release(take(), Outcome.rate_limited, retry_after=1.0)
+    assert limiter.limit == 8  # it takes nothing at all: that tells of no number
+    clock.time += 1
+    first, second = take(), take()
+    limiter.release(second, Outcome.rate_limited, retry_after=1.0)
+    limiter.release(first, Outcome.success)
     assert limiter.limit == 6
