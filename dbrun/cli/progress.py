@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..spec.model import Price, Spec
 
 _PACE = 10.0  # seconds between two plain lines
+_WORTH_SAYING = 5.0  # seconds without a call
 
 
 class Watch:
@@ -94,6 +95,9 @@ def told(
         yield money(price.of(counters.spent.usage), price.currency)
     if progress.held_for >= 1:
         yield f"held back for {seconds(progress.held_for)}"
+    if (due := progress.due) is not None and due[0] >= _WORTH_SAYING:
+        yield f"next call in {seconds(due[0])} by limits.{due[1]}"
+        return  # what was done so far does not tell how long the rest takes
     left = _left(progress, elapsed)
     if left is not None:
         yield f"{seconds(left)} left"

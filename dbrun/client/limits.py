@@ -28,6 +28,18 @@ _CORRECTED = 0.1
 estimated: their estimates can have put the wait minutes off."""
 
 
+_PER_CALL = {
+    "requests_per_second": SECOND,
+    "requests_per_minute": MINUTE,
+    "requests_per_hour": HOUR,
+}
+_PER_TOKEN = {
+    "tokens_per_minute": (1, 1),
+    "input_tokens_per_minute": (1, 0),
+    "output_tokens_per_minute": (0, 1),
+}
+
+
 class Outcome(enum.Enum):
     """What became of a call, as far as the pace is concerned."""
 
@@ -58,25 +70,18 @@ class Limiter:
         self._in_flight = 0
         self._not_before = now
         self._held = 0.0
-        self._calls = [
-            Bucket(amount, unit, now)
-            for amount, unit in (
-                (limits.requests_per_second, SECOND),
-                (limits.requests_per_minute, MINUTE),
-                (limits.requests_per_hour, HOUR),
-            )
-            if amount is not None
-        ]
+        self._names: dict[Bucket, str] = {}
+        self._calls: list[Bucket] = []
         # Which of a call's (input, output) tokens each bucket counts.
-        self._tokens = [
-            (Bucket(amount, MINUTE, now), counted)
-            for amount, counted in (
-                (limits.tokens_per_minute, (1, 1)),
-                (limits.input_tokens_per_minute, (1, 0)),
-                (limits.output_tokens_per_minute, (0, 1)),
-            )
-            if amount is not None
-        ]
+        self._tokens: list[tuple[Bucket, tuple[int, int]]] = []
+        for name, unit in _PER_CALL.items():
+            if (amount := getattr(limits, name)) is not None:
+                self._calls.append(bucket := Bucket(amount, unit, now))
+                self._names[bucket] = name
+        for name, counted in _PER_TOKEN.items():
+            if (amount := getattr(limits, name)) is not None:
+                self._tokens.append((bucket := Bucket(amount, MINUTE, now), counted))
+                self._names[bucket] = name
 
     @property
     def started(self) -> float:
@@ -97,6 +102,21 @@ class Limiter:
     def held_for(self) -> float:
         """Seconds for which a `Retry-After` still holds everybody back."""
         return max(0.0, self._not_before - self._clock.now())
+
+    @property
+    def due(self) -> tuple[float, str] | None:
+        """Where nothing is in flight because the next call waits for a rate of our own: the
+        seconds until it may start, and the limit's name."""
+        if self._in_flight or not self._line or not self._names:
+            return None
+        with self._lock:
+            if self._in_flight or not self._line:
+                return None
+            now, tokens = self._clock.now(), self._line[0].tokens or (0, 0)
+            waits = [(bucket.wait(now), self._names[bucket]) for bucket in self._calls]
+            for bucket, counted in self._tokens:
+                waits.append((bucket.wait(now, _counted(tokens, counted)), self._names[bucket]))
+            return max(waits)
 
     @property
     def waited(self) -> float:

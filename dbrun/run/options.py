@@ -60,6 +60,15 @@ class Progress:
         """Seconds for which an endpoint asked everybody to wait; 0 if none does."""
         return max((asker.limiter.held_for for asker in self.askers), default=0.0)
 
+    @property
+    def due(self) -> tuple[float, str] | None:
+        """Where nothing is in flight for a rate that the spec sets: the seconds until the next
+        call, and the name of that limit."""
+        if self.in_flight:
+            return None
+        dues = [due for asker in self.askers if (due := asker.limiter.due) is not None]
+        return min(dues, default=None)
+
 
 Observer = Callable[[Progress], None]
 """Called some ten times a second, in the thread that runs the pipeline."""

@@ -114,6 +114,8 @@ def take_in_endpoints(askers: Sequence[Asker], reports: Sequence[Mapping[str, An
 class Remote:
     """The limits of all partitions, as far as progress is concerned; both asker and limiter."""
 
+    due: tuple[float, str] | None = None
+
     def __init__(self, reports: Sequence[Mapping[str, Any]]) -> None:
         at_work = [
             endpoint

@@ -41,6 +41,7 @@ class FakeLimiter:
     in_flight: int = 3
     limit: int = 8
     held_for: float = 0.0
+    due: tuple[float, str] | None = None
 
 
 @dataclass
@@ -91,6 +92,23 @@ def test_more_facts_where_there_are_some() -> None:
         "held back for 4.2 s",
         "20 s left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("limiter", "last"),
+    [
+        (
+            {"in_flight": 0, "due": (288.2, "tokens_per_minute")},
+            "next call in 4 min 48 s by limits.tokens_per_minute",
+        ),
+        ({"in_flight": 0, "due": (4.9, "tokens_per_minute")}, "20 s left"),
+        ({"in_flight": 1, "due": (288.2, "tokens_per_minute")}, "20 s left"),
+    ],
+)
+def test_what_is_waited_for_is_said_where_nothing_else_happens(
+    limiter: dict[str, Any], last: str
+) -> None:
+    assert list(told(progress(20, total=60, **limiter), 10, None))[-1] == last
 
 
 def test_before_the_first_row_nothing_is_foretold() -> None:

@@ -123,6 +123,28 @@ def test_estimates_are_corrected_afterwards(outcome, used, wait):
     assert try_acquire(limiter, (100, 0)) == pytest.approx(wait, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("rates", "seconds", "name"),
+    [
+        ({"tokens_per_minute": 600, "requests_per_minute": 60}, 480, "tokens_per_minute"),
+        ({"output_tokens_per_minute": 10, "requests_per_hour": 2}, 1800, "requests_per_hour"),
+    ],
+)
+def test_what_the_next_call_waits_for_is_told(rates, seconds, name):
+    clock = Hand()
+    limiter = limiter_of(clock, **rates)
+    assert limiter.due is None
+    assert try_acquire(limiter, (5000, 0)) == 0
+    waiting = limiter.acquire(threading.Event(), (10, 1))
+    waiting.send(None)
+    assert limiter.due is None  # for a call is in flight, which may end sooner
+    release(limiter, Outcome.success)
+    assert limiter.due is not None
+    assert limiter.due == (pytest.approx(seconds, rel=0.15), name)
+    waiting.close()
+    assert limiter.due is None
+
+
 def test_calls_without_estimate_pass():
     clock = Hand()
     limiter = limiter_of(clock, tokens_per_minute=60)

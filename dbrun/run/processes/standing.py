@@ -35,6 +35,11 @@ class Standing:
         self._histories.pop(worker, None)
 
     @property
+    def due(self) -> tuple[float, str] | None:
+        """None: processes do not tell what they wait for."""
+        return None
+
+    @property
     def limit(self) -> int:
         """Calls that may be in flight now."""
         return sum(pace.limit for pace in self._paces.values())
