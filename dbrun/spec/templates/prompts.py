@@ -6,13 +6,13 @@ can add neither a turn nor a role.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RenderError, SpecError
 from ...frozen import frozen
 from ...types import Json, Problem
-from ..prompts import MessageTemplate, Part, Prompt, Text
+from ..prompts import MessageTemplate, Part, Prompt, Text, texts
 from .images import image_url
 from .places import missing_item
 
@@ -94,7 +94,7 @@ def compile_prompt(prompt: Prompt, templates: Templates) -> CompiledPrompt:
     """
     made: dict[int, Template] = {}
     problems: list[Problem] = []
-    for text in _texts(prompt):
+    for text in texts(prompt):
         try:
             made[id(text)] = templates.compile(text)
         except SpecError as error:
@@ -111,17 +111,6 @@ def compile_prompt(prompt: Prompt, templates: Templates) -> CompiledPrompt:
         names=frozenset(name for template in made.values() for name in template.names),
         columns=frozenset(columns | ({prompt.column} if prompt.column is not None else set())),
     )
-
-
-def _texts(prompt: Prompt) -> Iterator[Text]:
-    if prompt.text is not None:
-        yield prompt.text
-    for message in prompt.messages or ():
-        if isinstance(message.content, Text):
-            yield message.content
-            continue
-        for part in message.content:
-            yield from (part[key] for key in ("text", "image") if part.get(key) is not None)
 
 
 def _message(given: MessageTemplate, made: Mapping[int, Template]) -> _Message:
