@@ -16,6 +16,11 @@ The rules, after those of Inspect AI:
   far below it, and waits that probing costs stay rare. Later clean rounds probe beyond.
 - Faults of the server begin the round anew, which pauses growth; a success after a retry and a
   refused request are neutral.
+- A server that sheds load without saying so (503 as nginx gives it) cannot be told from one that
+  is broken for a moment. So this takes back the last step of growth and no more. The step is
+  tried again after 1 s, then 2, 4, 8 and 15 if it is taken back each time; the second time
+  ends slow start. Where calls are turned away without that step as well, it was not for the
+  load, and they pause growth as other faults do, for ten minutes.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ _LONGEST_CARE = 600.0
 _FOLLOWS = 1 / 4
 _TWENTIETH = 20
 _KEPT = 1000
+_RANDOM_FOR = 600.0
 
 
 class Adaptive:
@@ -48,7 +54,7 @@ class Adaptive:
         self.history: list[tuple[float, int, str]] = [(0.0, self.limit, "start")]
         self._started = now
         self._moves = self._low < self._high
-        self._slow_start = True
+        self._slow_start = self._was_slow = True  # but for what was taken back
         self._smaller = self.limit  # the limit before the last doubling
         self._best = 0.0  # calls a second of the best round at that limit
         self._here = 0.0  # the same at this limit
@@ -56,6 +62,10 @@ class Adaptive:
         self._episode_ends = now
         self._probes_from = now  # by clean rounds, beyond where the last episode began
         self._ceiling = self._high  # the limit at which the last episode began
+        self._proven = self.limit  # that of the last clean round
+        self._taken_back = 0  # steps from there, one after the other
+        self._taken_back_at = now
+        self._not_for_load_until = now
         self._begin(now)
 
     @property
@@ -75,6 +85,9 @@ class Adaptive:
         if self._clean < self.limit:
             return
         if self._leaned_on:
+            if self.limit > self._proven:
+                self._taken_back = 0
+            self._proven = self.limit
             self._grow(now)
         self._begin(now)
 
@@ -82,12 +95,31 @@ class Adaptive:
         """The server failed."""
         self._begin(now)
 
+    def turned_away(self, now: float, sent: float) -> None:
+        """The server was too busy for what was *sent* then, or failed: it does not say which."""
+        self._begin(now)
+        if not self._moves or sent < self._taken_back_at or now < self._not_for_load_until:
+            return
+        if self.limit > self._proven:
+            self._slow_start = self._slow_start and not self._taken_back
+            self._taken_back += 1
+            self._taken_back_at = now
+            self._ceiling = self.limit
+            self._probes_from = now + min(2.0 ** (self._taken_back - 1), EPISODE)
+            self._set(self._proven, now, "turned away")
+            self._smaller, self._best, self._here, self._rounds = self.limit, 0.0, 0.0, 0
+        elif self._taken_back:  # without that step it fails as well
+            self._not_for_load_until = now + _RANDOM_FOR
+            self._slow_start = self._was_slow
+            self._ceiling, self._probes_from = self._high, now
+            self._taken_back = 0
+
     def overloaded(self, now: float, retry_after: float, reason: str, is_new: bool = False) -> None:
         """The server asked to slow down, or did not answer in time; *is_new* if that is
         its answer to what was sent after the last cut, whenever that was."""
         self._begin(now)
         if is_new or now >= self._episode_ends:
-            self._slow_start = False
+            self._slow_start = self._was_slow = False
             self._ceiling = self.limit
             self._set(min(self.limit - 1, self.limit * 4 // 5), now, reason)
             self._episode_ends = now + EPISODE
@@ -115,7 +147,7 @@ class Adaptive:
                 below = self._ceiling - max(1, self._ceiling // _TWENTIETH)
                 more = min(more, max(below, self.limit))
             self._set(more, now, "clean round")
-        elif self.limit < self._high:
+        elif self.limit < self._high and now >= self._probes_from:
             self._rounds += 1
             self._here = max(self._here, self._clean / max(now - self._since, 1e-6))
             gained = self.limit / self._smaller - 1
@@ -124,7 +156,7 @@ class Adaptive:
                 self._here, self._rounds = 0.0, 0
                 self._set(self.limit * 2, now, "slow start")
             elif self._rounds >= 2:
-                self._slow_start = False
+                self._slow_start = self._was_slow = False
                 self._note(now, "throughput no longer follows")
 
     def _set(self, limit: int, now: float, reason: str) -> None:

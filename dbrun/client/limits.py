@@ -48,6 +48,8 @@ class Outcome(enum.Enum):
     """Neutral: it says no more than the failure before it did."""
     rate_limited = "rate_limited"
     timed_out = "timed_out"
+    busy = "busy"
+    """Turned away, which may be for the load or a fault."""
     fault = "fault"
     refused = "refused"
     """Neutral: the request was at fault, or the call ended for reasons of our own."""
@@ -198,6 +200,8 @@ class Limiter:
                 self._spacing.succeeded(turn, now)
             elif outcome is Outcome.rate_limited or outcome is Outcome.timed_out:
                 self._overloaded(now, turn, retry_after or 0.0, _REASONS[outcome])
+            elif outcome is Outcome.busy:
+                self._adaptive.turned_away(now, turn[0])
             elif outcome is Outcome.fault:
                 self._adaptive.faulted(now)
             if retry_after:

@@ -32,6 +32,19 @@ _NUMBER = r"\d{1,20}(?:\.\d{1,20})?\Z"
 # A number above this is a moment (seconds since 1970), one far above it the same in milliseconds.
 _MOMENT, _MOMENT_MS = 1e9, 1e12
 
+_BUSY = (503, 529)
+"""What servers answer that shed load: RFC 9110, section 15.6.4, nginx's `limit_req` and
+`limit_conn` as they are without settings; 529 is that of Anthropic."""
+
+_CROWD = 5
+"""So many requests that are turned away at once are not at fault themselves."""
+
+_LATELY = 10.0
+"""Seconds after an answer in which an endpoint is known to work."""
+
+_PATIENCE = 64
+"""Times that one request is turned away before that counts for tries all the same."""
+
 
 @frozen
 class RetryPolicy:
@@ -59,19 +72,22 @@ class RetryPolicy:
         elapsed: float,
         random: Callable[[], float],
         longest: float = math.inf,
+        is_no_try: bool = False,
     ) -> float | None:
         """Seconds to wait before asking again, or None to give up; *longest* at the most, unless
         *error* says how long.
 
-        *tries* counts the failures of this request so far, this one included; where
-        `is_waited_for` it counts the waits, which are no tries and which `attempts` does not bound.
+        *tries* counts the failures of this request so far, this one included; where it
+        `is_waited_for`, or *is_no_try* for other reasons, it counts the waits, which are no tries
+        and which `attempts` does not bound.
         *elapsed* is how long the request has been in the works, *random* gives a number from 0
         to below 1.
         """
         left = self._left(error, elapsed)
         if not error.retryable or left <= 0:
             return None
-        if tries >= self.attempts and not self.is_waited_for(error, elapsed):
+        is_try = not is_no_try and not self.is_waited_for(error, elapsed)
+        if is_try and tries >= self.attempts:
             return None
         asked = error.retry_after
         if asked is not None:
@@ -107,6 +123,7 @@ class Breaker:
         self._starting_since: float | None = None
         self.last_success = float("-inf")
         """When an answer came last, by the clock."""
+        self._turned_away = 0
         self._refused: set[int] = set()
         self.was_reached = False
         """Whether the endpoint ever answered, with what answer ever."""
@@ -167,6 +184,19 @@ class Breaker:
         if is_everybody:
             raise error.verdict from error
 
+    def turned_away(self, more: int) -> None:
+        """So many *more* requests wait because the endpoint `is_busy`, or fewer if negative."""
+        with self._lock:
+            self._turned_away += more
+
+    def sheds_load(self, error: EndpointError, waits: int) -> bool:
+        """Whether *error* tells of an endpoint that answers, and turns many away: to wait for it
+        is then no try. Where it is a request or two that make the endpoint fail, it is; and for
+        one that has waited *waits* times in vain, it is in the end."""
+        if not is_busy(error) or waits >= _PATIENCE or self._turned_away < _CROWD:
+            return False
+        return self.idle() < _LATELY
+
     def idle(self) -> float:
         """Seconds since the last success; infinity if there was none."""
         return self._clock.now() - self.last_success
@@ -175,6 +205,11 @@ class Breaker:
         """Whether requests failed and none has succeeded since *moment* (of the clock's `now`)."""
         failed = self._since is not None or self._starting_since is not None
         return failed and self.last_success < moment
+
+
+def is_busy(error: EndpointError) -> bool:
+    """Whether *error* may be the endpoint's way to shed load, without a word of how long."""
+    return error.status in _BUSY and not isinstance(error, (RateLimited, Warming))
 
 
 def parse_retry_after(headers: Mapping[str, str], body: Json, now: datetime) -> float | None:

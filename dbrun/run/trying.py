@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..client.limits import Outcome
+from ..client.retry import is_busy
 from ..client.waiting import Aside, Pause, Wait
 from ..clock import Clock
 from ..errors import (
@@ -83,6 +84,19 @@ class Sent:
         self.outcome = Outcome.success_after_retry if failures else Outcome.success
 
 
+class _Story:
+    """What became of a request so far: when it *started*, as the how-manieth; since when its
+    failures count; its tries and waits; whether it waits because the endpoint `is_busy`."""
+
+    __slots__ = ("is_turned_away", "since", "started", "tries", "turn", "waits")
+
+    def __init__(self, started: float, turn: int) -> None:
+        self.started = self.since = started
+        self.turn = turn
+        self.tries = self.waits = 0
+        self.is_turned_away = False
+
+
 class Caller:
     """One endpoint, called by many at once within its limits: by coroutines of one loop, or
     threads.
@@ -132,69 +146,88 @@ class Caller:
             RunError: no request can succeed.
             Interrupted: the run was halted before there was an answer.
         """
-        started = since = self._clock.now()
-        turn = next(self._turns)
-        tries = waits = 0
-        while True:
-            tokens = self.tokens.before(bodies) if self.tokens else None
-            money = await self._reserve(bodies) if self._purse is not None else 0.0
+        story = _Story(self._clock.now(), next(self._turns))
+        try:
+            while True:
+                sent = await self._try(bodies, story)
+                if sent is not None:
+                    return sent
+        finally:
+            if story.is_turned_away:
+                self._breaker.turned_away(-1)
+
+    async def _try(self, bodies: Sequence[Json], story: _Story) -> Sent | EndpointError | None:
+        """Call once, and wait if it is to be tried again, which None says."""
+        tokens = self.tokens.before(bodies) if self.tokens else None
+        money = await self._reserve(bodies) if self._purse is not None else 0.0
+        try:
+            slot = self.limiter.take(self._halt, tokens)
+            if slot is None:
+                slot = await self.limiter.acquire(self._halt, tokens)
+            if slot is None:
+                raise Interrupted("stopped before this request was sent")
+        except BaseException:
+            self._pay(money, 0.0)
+            raise
+        sent_at = self._clock.now()
+        try:
             try:
-                slot = self.limiter.take(self._halt, tokens)
-                if slot is None:
-                    slot = await self.limiter.acquire(self._halt, tokens)
-                if slot is None:
-                    raise Interrupted("stopped before this request was sent")
-            except BaseException:
-                self._pay(money, 0.0)
-                raise
-            sent_at = self._clock.now()
-            try:
-                try:
-                    answers = await self.call(bodies, self._timeout)
-                finally:
-                    self._count_refused()
-            except EndpointError as error:
-                self.limiter.release(
-                    slot, outcome_of(error), retry_after=error.retry_after, estimate=tokens
-                )
-                # What may have been served is taken for served: a cap must hold.
-                self._pay(money, money if error.maybe_paid else 0.0)
-                starts = isinstance(error, Warming)
-                elapsed = self._clock.now() - (started if starts else since)
-                waited_for = self._policy.is_waited_for(error, elapsed)
-                waits += waited_for
-                tries += not waited_for
-                self._note_failure(error)
-                if isinstance(error, Refused):
-                    self._judge(error, turn)
-                failures, longest = tries, math.inf
-                if waited_for:  # no longer than there has been no answer for anybody
-                    failures, longest = waits, max(_SOON, self._breaker.idle())
-                delay = self._policy.delay(error, failures, elapsed, random.random, longest)
-                if len(bodies) > 1 and error.status == 500:
-                    delay = None  # one bad row fails a whole batch: split it, do not repeat it
-                log_failure(self._adapter, bodies, error, self._clock.now() - sent_at, delay)
-                if delay is None:
-                    self._give_up(error, started, self._policy.is_too_late(error, elapsed))
-                    return error
-                if error.asked:
-                    self._counters.count_again(waited_for, error.maybe_paid)
-                if await self._wait(delay, waited_for and error.retry_after is None):
-                    raise Interrupted("stopped while waiting to try again") from error
-                if starts:  # the time for other failures begins when it has started
-                    since = self._clock.now()
-            except BaseException as ended:
-                is_lost = isinstance(ended, GeneratorExit)  # given up while it was under way
-                if is_lost:
-                    self._counters.count_sent("abandoned")
-                    self._counters.count_lost(True)
-                self.limiter.release(slot, Outcome.refused, estimate=tokens)
-                self._pay(money, money if is_lost else 0.0)
-                raise
-            else:
-                latency = self._clock.now() - sent_at
-                log_answers(self._adapter, bodies, answers, latency)
-                return Sent(bodies, answers, latency, tries + waits, slot, tokens, money)
+                answers = await self.call(bodies, self._timeout)
+            finally:
+                self._count_refused()
+        except EndpointError as error:
+            self.limiter.release(
+                slot, outcome_of(error), retry_after=error.retry_after, estimate=tokens
+            )
+            # What may have been served is taken for served: a cap must hold.
+            self._pay(money, money if error.maybe_paid else 0.0)
+            return await self._after(error, bodies, story, self._clock.now() - sent_at)
+        except BaseException as ended:
+            is_lost = isinstance(ended, GeneratorExit)  # given up while it was under way
+            if is_lost:
+                self._counters.count_sent("abandoned")
+                self._counters.count_lost(True)
+            self.limiter.release(slot, Outcome.refused, estimate=tokens)
+            self._pay(money, money if is_lost else 0.0)
+            raise
+        latency = self._clock.now() - sent_at
+        log_answers(self._adapter, bodies, answers, latency)
+        return Sent(bodies, answers, latency, story.tries + story.waits, slot, tokens, money)
+
+    async def _after(
+        self, error: EndpointError, bodies: Sequence[Json], story: _Story, latency: float
+    ) -> EndpointError | None:
+        """Wait before the next try after *error*, which came in *latency* seconds; or *error*, if
+        there is to be none."""
+        starts = isinstance(error, Warming)
+        elapsed = self._clock.now() - (story.started if starts else story.since)
+        if story.is_turned_away is not is_busy(error):
+            story.is_turned_away = not story.is_turned_away
+            self._breaker.turned_away(1 if story.is_turned_away else -1)
+        waited_for = self._policy.is_waited_for(error, elapsed)
+        is_no_try = waited_for or self._breaker.sheds_load(error, story.waits)
+        story.waits += is_no_try
+        story.tries += not is_no_try
+        self._note_failure(error)
+        if isinstance(error, Refused):
+            self._judge(error, story.turn)
+        failures, longest = story.tries, math.inf
+        if is_no_try:  # no longer than there has been no answer for anybody
+            failures, longest = story.waits, max(_SOON, self._breaker.idle())
+        delay = self._policy.delay(error, failures, elapsed, random.random, longest, is_no_try)
+        if len(bodies) > 1 and error.status == 500:
+            delay = None  # one bad row fails a whole batch: split it, do not repeat it
+        log_failure(self._adapter, bodies, error, latency, delay)
+        if delay is None:
+            self._give_up(error, story.started, self._policy.is_too_late(error, elapsed))
+            return error
+        if error.asked:
+            self._counters.count_again(waited_for, error.maybe_paid)
+        if await self._wait(delay, is_no_try and error.retry_after is None):
+            raise Interrupted("stopped while waiting to try again") from error
+        if starts:  # the time for other failures begins when it has started
+            story.since = self._clock.now()
+        return None
 
     async def _wait(self, seconds: float, is_guess: bool) -> bool:
         """Wait before the next try; True if the run was halted. Where it *is_guess* how long, it
@@ -323,6 +356,8 @@ def outcome_of(error: EndpointError) -> Outcome:
         return Outcome.rate_limited
     if isinstance(error, TimedOut):
         return Outcome.timed_out
+    if is_busy(error):
+        return Outcome.busy
     if isinstance(error, Unavailable):
         return Outcome.fault
     return Outcome.refused

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from dbrun.client.adaptive import Adaptive
 from dbrun.client.limits import Limiter
+from dbrun.errors import Unavailable
 from dbrun.spec.model import Concurrency, Limits
 
 
 def limit_after(events: str, concurrency: Concurrency | None = None) -> list[int]:
     """The limits after each word of *events*: a clean round, one that nobody leaned on, a rate
-    limit, a timeout, a fault, or so many seconds of nothing."""
+    limit, a timeout, a fault, a call turned away (`503`, or `503:N` if it was sent N seconds ago),
+    or so many seconds of nothing."""
     adaptive = Adaptive(concurrency or Concurrency(start=8, low=1, high=64), 0.0)
     now, limits = 0.0, []
     for event in events.split():
@@ -26,6 +28,8 @@ def limit_after(events: str, concurrency: Concurrency | None = None) -> list[int
                 adaptive.succeeded(now)
         elif event == "fault":
             adaptive.faulted(now)
+        elif event.startswith("503"):
+            adaptive.turned_away(now, now - float(event[4:] or 0))
         elif event in ("429", "slow"):
             adaptive.overloaded(now, 0.0, event)
         elif event.startswith("429:"):
@@ -49,6 +53,13 @@ def limit_after(events: str, concurrency: Concurrency | None = None) -> list[int
         ("429 round round 15 round", [6, 7, 7, 7, 8]),
         ("round round 429 " + 8 * "round ", [16, 32, 25, 26, 27, 28, 29, 30, 31, 31, 31]),
         ("round fault round fault fault", [16, 16, 32, 32, 32]),
+        ("503 503 round", [8, 8, 16]),
+        ("round 503 503:1 503:2 round", [16, 8, 8, 8, 16]),  # what was sent before says no more
+        ("round 503 round 503 round round", [16, 8, 16, 8, 9, 10]),  # the second ends slow start
+        ("round 503 round 503 9 round round 503 503 round", [16, 8, 16, 8, 8, 9, 10, 9, 9, 18]),
+        ("round 503 503 round 503 round 503", [16, 8, 8, 16, 16, 32, 32]),  # not for the load
+        ("round 503 503 601 round 503", [16, 8, 8, 8, 16, 8]),  # which it may be by now
+        ("round 429 503 16 round 503", [16, 12, 8, 8, 9, 8]),
         (
             "429 16 429 16 429 16 429 16 429 16 429 16 429 16",
             [6, 6, 4, 4, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1],
@@ -84,7 +95,7 @@ def test_only_a_round_without_trouble_counts(between, grown):
 @pytest.mark.parametrize(
     ("concurrency", "events", "limits"),
     [
-        (Concurrency.fixed(5), "round 429 16 slow 16 round", [5] * 6),
+        (Concurrency.fixed(5), "round 429 16 slow 16 round 503", [5] * 7),
         (Concurrency(start=8, low=6, high=10), "round 429 16 429 16 429", [10, 8, 8, 6, 6, 6]),
         (Concurrency(start=100, low=1, high=10), "round", [10]),
         (Concurrency(start=1, low=3, high=10), "round", [6]),
@@ -145,7 +156,8 @@ def test_the_history_is_bounded_and_keeps_its_beginning():
 
 @given(
     st.lists(
-        st.sampled_from(["round", "idle", "429", "slow", "fault", "429:30", "7"]), max_size=60
+        st.sampled_from(["round", "idle", "429", "slow", "fault", "503", "503:2", "429:30", "7"]),
+        max_size=60,
     ),
     st.integers(1, 64),
     st.integers(1, 64),
@@ -206,6 +218,26 @@ def test_a_server_that_takes_everything_is_used_to_the_full():
 def test_a_few_faults_do_not_keep_it_small():
     simulation = simulate(Server(faults=0.01))
     simulation.run(120)
+    assert simulation.limiter.limit >= 48
+
+
+@pytest.mark.parametrize("latency", [0.05, 0.5, 2.0])
+@pytest.mark.parametrize("cap", [12, 48])
+def test_the_limit_settles_near_a_cap_whose_refusals_look_like_faults(cap, latency):
+    server = Server(cap=cap, latency=latency, shed=Unavailable("Service Unavailable", 503))
+    simulation = simulate(server)
+    simulation.run(120)
+    sent, done = len(simulation.sent), len(simulation.done)
+    simulation.run(480)
+    assert 0.9 * cap < simulation.settled(480) < 1.1 * cap
+    assert simulation.rate(480) > 0.9 * cap / latency
+    assert len(simulation.done) - done > 0.97 * (len(simulation.sent) - sent)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_faults_that_look_like_refusals_do_not_keep_it_small(share):
+    simulation = simulate(Server(faults=share, fault=Unavailable("Bad Gateway", 503)))
+    simulation.run(300)
     assert simulation.limiter.limit >= 48
 
 

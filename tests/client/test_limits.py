@@ -201,6 +201,7 @@ def test_what_outcomes_do_to_the_limit():
         Outcome.success_after_retry: 4,
         Outcome.rate_limited: 3,
         Outcome.timed_out: 3,
+        Outcome.busy: 4,
         Outcome.fault: 4,
         Outcome.refused: 4,
     }

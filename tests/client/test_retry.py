@@ -11,7 +11,7 @@ from fakes.simulation import Hand
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbrun.client.retry import LONGEST_WAIT, Breaker, RetryPolicy, parse_retry_after
+from dbrun.client.retry import LONGEST_WAIT, Breaker, RetryPolicy, is_busy, parse_retry_after
 from dbrun.errors import (
     AuthError,
     EndpointDown,
@@ -264,6 +264,45 @@ def test_while_it_starts_it_is_not_down():
         EndpointDown, match=r"no answer for 50 s, last: status 503: loading; .*warmup"
     ):
         breaker.failed(Warming("loading", 503))
+
+
+def test_an_endpoint_that_answers_and_turns_many_away_sheds_load():
+    clock = Hand()
+    breaker = Breaker(1000, clock)
+    busy, broken = Unavailable("x", 503), Unavailable("x", 500)
+    breaker.turned_away(5)
+    assert not breaker.sheds_load(busy, 0)  # it answers nobody
+    breaker.succeeded()
+    assert breaker.sheds_load(busy, 0)
+    assert breaker.sheds_load(busy, 63)
+    assert not breaker.sheds_load(busy, 64)  # this one it does not answer
+    assert not breaker.sheds_load(broken, 0)
+    breaker.turned_away(-1)
+    assert not breaker.sheds_load(busy, 0)  # a few may be at fault themselves
+    breaker.turned_away(1)
+    clock.time += 9.9
+    assert breaker.sheds_load(busy, 0)
+    clock.time += 0.1
+    assert not breaker.sheds_load(busy, 0)  # it no longer answers
+    policy = RetryPolicy(attempts=3, retry_for=100)
+    assert policy.delay(busy, 3, 0, lambda: HALF) is None
+    assert policy.delay(busy, 3, 0, lambda: HALF, is_no_try=True) == 2
+    assert policy.delay(busy, 3, 100, lambda: HALF, is_no_try=True) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "busy"),
+    [
+        (Unavailable("x", 503), True),
+        (Unavailable("x", 529), True),
+        (Unavailable("x", 500), False),
+        (Unavailable("x"), False),
+        (RateLimited("x", 503, 1.0), False),
+        (Warming("x", 503), False),
+    ],
+)
+def test_what_may_be_shed_load(error, busy):
+    assert is_busy(error) is busy
 
 
 def test_a_success_begins_anew():

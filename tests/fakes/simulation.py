@@ -12,7 +12,8 @@ from dbrun.client.limits import Limiter, Outcome
 from dbrun.client.retry import RetryPolicy
 from dbrun.client.spacing import Turn
 from dbrun.clock import Clock
-from dbrun.errors import EndpointError, RateLimited, TimedOut, Unavailable
+from dbrun.errors import EndpointError, RateLimited, Unavailable
+from dbrun.run.trying import outcome_of
 
 
 class Hand(Clock):
@@ -29,11 +30,14 @@ class Hand(Clock):
         return stop is not None and stop.is_set()
 
 
+_FAULT = Unavailable("oops", 500)
+
+
 class Server:
     """Answers after some *latency* seconds, give or take a *spread*; above *cap* calls at once,
     or *rate* calls a second (whose bucket holds *burst*, a second's worth unless given), with a
-    rate limit; a share *faults* of calls with a fault. *serial* seconds of each call are work of
-    which only one is done at a time."""
+    rate limit, or with *shed*; a share *faults* of calls with a *fault*. *serial* seconds of each
+    call are work of which only one is done at a time."""
 
     def __init__(
         self,
@@ -46,11 +50,14 @@ class Server:
         spread: float = 0.5,
         serial: float = 0.0,
         faults: float = 0.0,
+        fault: EndpointError = _FAULT,
+        shed: EndpointError | None = None,
         seed: int = 1,
     ) -> None:
         self.latency, self.cap, self.rate, self.retry_after = latency, cap, rate, retry_after
         self.burst, self.spread = burst, spread
         self.serial, self.faults = serial, faults
+        self.fault, self.shed = fault, shed
         self.active = 0
         self._level = burst or rate
         self._at = 1000.0
@@ -63,10 +70,10 @@ class Server:
         self._level = min(self.burst or self.rate, self._level + (now - self._at) * self.rate)
         self._at = now
         if self.active > self.cap or self._level < 1:
-            return now + 0.05, RateLimited("slow down", 429, self.retry_after)
+            return now + 0.05, self.shed or RateLimited("slow down", 429, self.retry_after)
         self._level -= 1
         if self.random.random() < self.faults:
-            return now + 0.1, Unavailable("oops", 500)
+            return now + 0.1, self.fault
         # Answers of models differ in length: most are short, some are several times as long.
         took = self.latency * self.random.lognormvariate(-(self.spread**2) / 2, self.spread)
         if self.serial:
@@ -148,14 +155,7 @@ class Simulation:
             return
         if isinstance(error, RateLimited):
             self.limited.append(now)
-        self.limiter.release(turn, _OUTCOMES[type(error)], retry_after=error.retry_after)
+        self.limiter.release(turn, outcome_of(error), retry_after=error.retry_after)
         wait = self._policy.delay(error, min(failures + 1, 5), 0.0, self.server.random.random)
         assert wait is not None
         self._at(now + wait, lambda: self._line.append(failures + 1))
-
-
-_OUTCOMES = {
-    RateLimited: Outcome.rate_limited,
-    TimedOut: Outcome.timed_out,
-    Unavailable: Outcome.fault,
-}

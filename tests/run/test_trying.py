@@ -74,6 +74,38 @@ def test_faults_are_tried_again_up_to_the_attempts(clock, error) -> None:
     assert caller._counters.maybe_paid == (3 if error.maybe_paid else 0)
 
 
+def test_an_endpoint_that_sheds_load_is_waited_for(clock) -> None:
+    class Others(Scripted):
+        """An endpoint that answers others all the while."""
+
+        def call(self, bodies, timeout):
+            caller._breaker.succeeded()
+            return super().call(bodies, timeout)
+
+    busy = Unavailable("Service Temporarily Unavailable", 503)
+    adapter = Others(*[busy] * 20)
+    caller = caller_of(adapter, clock, attempts=2)
+    caller._breaker.turned_away(4)
+    assert send(caller, "a") == "re:a"
+    assert len(adapter.calls) == 21
+    assert caller._counters.requests()["retried"] == 20
+    assert caller._breaker._turned_away == 4
+    adapter.script = [busy] * 99
+    assert send(caller, "b") is busy  # it is not that everybody else gets through
+    assert len(adapter.calls) == 21 + 64 + 2
+    assert caller._breaker._turned_away == 4
+
+
+def test_a_request_that_alone_makes_an_endpoint_fail_has_its_tries(clock) -> None:
+    bad = Unavailable("upstream failed", 503)
+    adapter = Scripted(None, *[bad] * 9)
+    caller = caller_of(adapter, clock, attempts=3)
+    assert send(caller, "a") == "re:a"
+    assert send(caller, "b") is bad
+    assert len(adapter.calls) == 4
+    assert caller._breaker._turned_away == 0
+
+
 def test_waiting_for_a_rate_limit_is_not_a_try(clock) -> None:
     adapter = Scripted(*[RateLimited("slow down", 429, 2.0)] * 20)
     caller = caller_of(adapter, clock, attempts=2)
