@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import AuthError, Unavailable
@@ -21,11 +21,19 @@ class SdkAuth:
 
     Making its `Config` asks the network, so it is made once, with the first request; it hands
     out current headers for each. *settings* are `Config`'s own arguments, *path* is the place of
-    the options in which a spec could name a profile, if there is one.
+    the options in which a spec could name a profile, if there is one. *reach* raises if nobody
+    answers at the host of *settings*: the SDK itself tries for a minute, and then says that there
+    are no credentials.
     """
 
-    def __init__(self, settings: Mapping[str, str], path: str = "endpoint") -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        path: str = "endpoint",
+        reach: Callable[[], object] | None = None,
+    ) -> None:
         self.generation = 0
+        self._reach = reach
         self.source = "databricks-sdk"
         self._settings: dict[str, Any] = dict(settings)
         self._path = path
@@ -98,6 +106,8 @@ class SdkAuth:
         sdk = logging.getLogger("databricks")
         if not sdk.handlers:  # else Python prints its warnings where nobody configured logging
             sdk.addHandler(logging.NullHandler())
+        if self._reach is not None:
+            self._reach()
         wanted = self._settings.get("host")
         try:
             config = Config(**self._settings, http_timeout_seconds=30, retry_timeout_seconds=30)

@@ -45,6 +45,9 @@ _ID_TOKENS = (
 )
 """Variables that lead to a token of another issuer, which databricks-sdk hands to the host."""
 
+_WHO = "/.well-known/databricks-config"
+"""What anybody may ask a host; databricks-sdk does so too."""
+
 _ISSUERS = (*_ID_TOKENS, "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_ACCESSTOKEN")
 """Where a client id needs no secret: those, and jobs of GitHub and Azure DevOps."""
 
@@ -239,7 +242,7 @@ class Workspace:
             return self._of_profile(*found, url)
         if pinned:
             profile = {"profile": found[0]} if found and is_its_host else {}
-            return SdkAuth({**profile, "host": url, "auth_type": pinned}, self._login.path)
+            return self._chain(url, auth_type=pinned, **profile)
         notebook = notebook_login()
         if notebook and base_url(notebook[0]) == url:
             return TokenAuth(notebook_tokens(notebook[1]), "the notebook's login", self._clock)
@@ -248,7 +251,7 @@ class Workspace:
                 "DATABRICKS_CLIENT_ID is set without DATABRICKS_CLIENT_SECRET",
                 "set both, or neither",
             )
-        return self._sdk or SdkAuth({"host": url}, self._login.path)
+        return self._sdk or self._chain(url)
 
     def _check_profile(self) -> None:
         """Raises `UserError` if the environment names a profile that is not there."""
@@ -306,7 +309,7 @@ class Workspace:
         if {"client_id", "client_secret"} <= profile.keys() and kind in (None, "oauth-m2m"):
             return self._principal(url, profile["client_id"], profile["client_secret"])
         if kind:
-            return SdkAuth({"profile": name, "host": url, "auth_type": kind}, self._login.path)
+            return self._chain(url, profile=name, auth_type=kind)
         # To databricks-sdk the environment comes before the profile, whatever its host.
         for variable, key in _ENV_SECRETS.items():
             if self._environ.get(variable) and key not in profile:
@@ -315,7 +318,15 @@ class Workspace:
                     "use that instead",
                     f"unset {variable}, or give the profile an auth_type",
                 )
-        return SdkAuth({"profile": name, "host": url}, self._login.path)
+        return self._chain(url, profile=name)
+
+    def _chain(self, url: str, **settings: str) -> SdkAuth:
+        ask = HttpRequest(method="GET", url=url + _WHO, headers={}, body=None)
+
+        def reach() -> None:
+            self._sender.send(ask, MANAGEMENT_TIMEOUT)
+
+        return SdkAuth({"host": url, **settings}, self._login.path, reach)
 
     def _fixed(self, token: str, source: str) -> Auth:
         secret = checked(token, source)

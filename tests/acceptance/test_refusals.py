@@ -35,7 +35,7 @@ def test_missing_credentials_exit_3(project: Project) -> None:
 LOGIN = "set DATABRICKS_HOST and DATABRICKS_TOKEN{}, or log in with the CLI"
 ELSEWHERE = "; outside Databricks write {env: NAME} in its place"
 OPENAI = '{adapter: openai, base_url: "http://127.0.0.1:9/v1", OPTION}'
-WORKSPACE = '{adapter: databricks, name: chat, task: chat, host: "http://127.0.0.1:9", OPTION}'
+WORKSPACE = '{adapter: databricks, name: chat, task: chat, host: "HOST", OPTION}'
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ WORKSPACE = '{adapter: databricks, name: chat, task: chat, host: "http://127.0.0
 def test_a_credential_that_is_not_there_is_told_with_its_place(
     project: Project, endpoint: str, option: str, said: str, mend: str
 ) -> None:
-    written = "endpoint: " + endpoint.replace("OPTION", option)
-    project.write(
-        "tickets.yaml",
-        SPEC.replace("endpoint: {adapter: databricks, name: chat, task: chat}", written),
-    )
-    ended = project.run("tickets.yaml")
+    with FakeWorkspace() as nobodys:
+        options = endpoint.replace("HOST", nobodys.url).replace("OPTION", option)
+        written = f"endpoint: {options}"
+        spec = SPEC.replace("endpoint: {adapter: databricks, name: chat, task: chat}", written)
+        project.write("tickets.yaml", spec)
+        ended = project.run("tickets.yaml")
     assert ended.code == 3
     name = option.partition(": {")[0]
     column = written.rindex("{") + 1

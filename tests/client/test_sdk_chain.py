@@ -26,7 +26,7 @@ from fakes.workspace import CLIENT, FakeWorkspace
 from dbrun.client.auth_sdk import SdkAuth
 from dbrun.client.transport import Transport
 from dbrun.client.workspace import Login, Workspace
-from dbrun.errors import AuthError, UserError
+from dbrun.errors import AuthError, Unreachable, UserError
 
 pytestmark = pytest.mark.filterwarnings("default")  # what the SDK warns of is its own affair
 
@@ -75,6 +75,14 @@ def test_a_token_and_a_service_principal_ask_the_host_nothing_else(
     monkeypatch.setenv("DATABRICKS_CLIENT_SECRET", CLIENT[1])
     assert login().get(ME).status == 200
     assert paths(fake) == [ME, "/oidc/v1/token", ME]
+
+
+def test_a_host_where_nobody_answers_is_not_taken_for_lack_of_a_login(login: Make) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        host = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=r"cannot connect to 127\.0\.0\.1"):
+            login(host=host).get(ME)
 
 
 # --- the SDK's own ways -------------------------------------------------------------------------
