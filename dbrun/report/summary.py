@@ -133,6 +133,16 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         named = [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
         more = len(run.missing_ids) - len(named)
         yield "no row", [*named, f"nor any of {more:,} more ids"] if more else named
+    if run.shared:
+        had = "row has" if run.shared == 1 else "rows have"
+        some = ", ".join(run.shared_ids) + (", …" if run.shared > len(run.shared_ids) else "")
+        yield (
+            "same id",
+            [
+                f"{run.shared:,} {had} the id of an earlier one ({some}): --only-errors, diff",
+                "and tables take them for one; give source.id a column that tells rows apart",
+            ],
+        )
     if "scores" in manifest:
         yield "scores", score_lines(manifest["scores"])
     if "variants" in manifest:

@@ -50,9 +50,10 @@ class Run:
     *exit_code* as the command line would give, *verdicts* one for each gate. *first_failures* are
     (id, error class, message), no two alike, and *alike* how many rows failed like each.
     *failed_scores* are, for each score that failed, its name, the first record and the reason.
-    *missing_ids* are ids that were asked for and are no row's. *tracked* tells what was logged
-    to MLflow, if the spec asks for that. *unchanged* says that spec, rows and answers are what the
-    results on disk were made from, so that no row was looked at.
+    *missing_ids* are ids that were asked for and are no row's. *shared_ids* are the first of those
+    that several rows have, *shared* is how many rows have the id of an earlier one. *tracked*
+    tells what was logged to MLflow, if the spec asks for that. *unchanged* says that spec, rows
+    and answers are what the results on disk were made from, so that no row was looked at.
     """
 
     path: str | None
@@ -63,6 +64,8 @@ class Run:
     alike: tuple[int, ...] = ()
     failed_scores: tuple[tuple[str, str, str], ...] = ()
     missing_ids: tuple[str, ...] = ()
+    shared_ids: tuple[str, ...] = ()
+    shared: int = 0
     tracked: Tracked | None = None
     unchanged: bool = False
 

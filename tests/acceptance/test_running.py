@@ -458,6 +458,19 @@ def test_ids_that_are_no_rows_are_named(project: Project, workspace) -> None:
     assert "no row    has the id T-99" in said.err
 
 
+def test_rows_that_share_an_id_are_told(project: Project, workspace) -> None:
+    rows = [{"id": name, "text": f"text {n}."} for n, name in enumerate("abacadaebbc")]
+    project.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    said = project.run("tickets.yaml")
+    assert said.code == 0
+    assert "same id   6 rows have the id of an earlier one (a, b, c, …): --only-errors" in said.err
+    said = project.run("tickets.yaml", "--limit", "3", "--set", "repeats=2")
+    assert "same id   1 row has the id of an earlier one (a)" in said.err
+    assert "same id" not in project.run("tickets.yaml", "--limit", "2", "--set", "repeats=2").err
+    no_id = project.run("tickets.yaml", "--set", "source.id=null")
+    assert (no_id.code, "same id" in no_id.err) == (0, False)
+
+
 def test_of_many_such_ids_some_are_named(project: Project, workspace) -> None:
     wrong = ",".join(f"X-{number}" for number in range(8))
     said = project.run("tickets.yaml", "--ids", f"T-1,T-1,{wrong}")

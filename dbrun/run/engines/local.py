@@ -342,5 +342,7 @@ class LocalRun:
             alike=self._tally.counts_alike(),
             failed_scores=self._tally.measures.first_failures(),
             missing_ids=tuple(sorted(self._intake.missing_ids)),
+            shared_ids=tuple(self._intake.shared_ids),
+            shared=self._intake.shared,
             tracked=None if replay else track(self._spec, manifest, path),
         )
