@@ -309,6 +309,10 @@ def _mapping_of(value: Json, schema: Mapping[str, Json]) -> str:
         fits = (name for name, one in properties.items() if value in one.get("enum", ()))
         if (fit := next(fits, None)) is not None:
             return f"write {{{fit}: {value}}}"
+    if isinstance(value, list):
+        lists = [name for name, one in properties.items() if one.get("type") == "array"]
+        if len(lists) == 1:
+            return f"write {{{lists[0]}: […]}}"
     few = properties and len(properties) <= _FEW and "x-wants" not in schema
     return f"it takes {', '.join(sorted(properties))}" if few else ""
 
