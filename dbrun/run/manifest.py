@@ -124,11 +124,16 @@ def _installed() -> dict[str, str]:
 
 def git_state(folder: str) -> Json:
     """The commit that *folder* is at and whether files differ from it; None outside git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    told = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if told is None:
         return None
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": bool(changed)}
+    # git-status(1), "Porcelain Format Version 2": a header says `# branch.oid <commit>`, or
+    # `(initial)`; whatever line is no header is a file that differs.
+    headers = [line for line in told.splitlines() if line.startswith("# ")]
+    commit = next((line.split()[2] for line in headers if line.startswith("# branch.oid ")), None)
+    if commit in (None, "(initial)"):
+        return None
+    return {"commit": commit, "dirty": len(told.splitlines()) > len(headers)}
 
 
 def git_branch(folder: str) -> str | None:
