@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..spec.model import Spec
     from ..types import Json
 
+_WORDS = ("show", "prune", "compact", "export", "requests", "import")
 _ACTIONS = ("prune", "compact", "export", "requests", "imports")
 _SAY_EVERY = 10.0  # seconds
 
@@ -83,6 +84,11 @@ def command(
     request, or if lines of an imported file are no answers of a batch.
     """
     action = _action(given, context)
+    if specs[0] in _WORDS and not os.path.exists(specs[0]):
+        option = f" --{specs[0]}" if specs[0] != "show" else ""
+        raise click.UsageError(
+            f"'{specs[0]}' is no spec; write dbrun journal SPEC{option}", context
+        )
     paths = spec_paths(specs)
     if not paths:
         raise UserError("there are only fragments (_*.yaml)")

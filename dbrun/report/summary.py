@@ -133,6 +133,9 @@ def _facts(run: Run) -> Iterator[tuple[str, list[str]]]:
         named = [f"has the id {row_id}" for row_id in run.missing_ids[:5]]
         more = len(run.missing_ids) - len(named)
         yield "no row", [*named, f"nor any of {more:,} more ids"] if more else named
+    if run.damaged:
+        lines = "1 line was" if run.damaged == 1 else f"{run.damaged:,} lines were"
+        yield "journal", [f"{lines} damaged and passed over, as if the answer had never come"]
     if run.shared:
         had = "row has" if run.shared == 1 else "rows have"
         some = ", ".join(run.shared_ids) + (", …" if run.shared > len(run.shared_ids) else "")

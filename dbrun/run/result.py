@@ -51,7 +51,8 @@ class Run:
     (id, error class, message), no two alike, and *alike* how many rows failed like each.
     *failed_scores* are, for each score that failed, its name, the first record and the reason.
     *missing_ids* are ids that were asked for and are no row's. *shared_ids* are the first of those
-    that several rows have, *shared* is how many rows have the id of an earlier one. *tracked*
+    that several rows have, *shared* is how many rows have the id of an earlier one. *damaged*
+    counts lines of the journal that were passed over, as if the answers had never come. *tracked*
     tells what was logged to MLflow, if the spec asks for that. *unchanged* says that spec, rows
     and answers are what the results on disk were made from, so that no row was looked at.
     """
@@ -66,6 +67,7 @@ class Run:
     missing_ids: tuple[str, ...] = ()
     shared_ids: tuple[str, ...] = ()
     shared: int = 0
+    damaged: int = 0
     tracked: Tracked | None = None
     unchanged: bool = False
 

@@ -66,6 +66,13 @@ def test_generations_and_damage_are_shown(project: Project, workspace: FakeWorks
     path.write_bytes(b"".join([*lines[:3], lines[3][:80] + b"\n", *lines[4:]]))
     found = shown(project)
     assert (found["answers"], found["damaged"], found["use"]["unanswered"]) == (9, 1, 1)
+    told = "journal   1 line was damaged and passed over, as if the answer had never come"
+    (project.folder / "out/tickets.jsonl").unlink()
+    said = project.run("tickets.yaml")
+    assert (said.code, len(workspace.calls)) == (0, 15)
+    assert told in said.err
+    (project.folder / "out/tickets.jsonl").unlink()
+    assert "damaged" not in project.run("tickets.yaml").err
 
 
 def test_what_cannot_be_told_is_said_and_the_rest_is_shown(
@@ -129,6 +136,16 @@ def test_mistakes_are_told_in_one_line(
     assert before == {
         path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()
     }
+
+
+def test_what_is_an_option_is_no_word(project: Project) -> None:
+    said = project.run("journal", "show", "tickets.yaml")
+    assert (said.code, said.out) == (2, "")
+    assert "'show' is no spec; write dbrun journal SPEC;" in said.err
+    said = project.run("journal", "prune", "tickets.yaml")
+    assert "'prune' is no spec; write dbrun journal SPEC --prune;" in said.err
+    project.write("show", SPEC)
+    assert "there is no journal yet" in project.run("journal", "show").out
 
 
 def test_requests_of_another_form_are_refused(project: Project, workspace: FakeWorkspace) -> None:

@@ -344,5 +344,6 @@ class LocalRun:
             missing_ids=tuple(sorted(self._intake.missing_ids)),
             shared_ids=tuple(self._intake.shared_ids),
             shared=self._intake.shared,
+            damaged=self._journal.damaged,
             tracked=None if replay else track(self._spec, manifest, path),
         )
