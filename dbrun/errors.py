@@ -180,9 +180,15 @@ class EndpointError(RowError):
     *status* is the HTTP status if there was one; *retry_after* the seconds the server asked to
     wait; *maybe_paid* says that the request had been sent, so the endpoint may have served it.
     *asked* is false where the endpoint was not even asked: there was no token to ask it with.
+
+    Where there is a *verdict* and the first *patience* calls of a run end so, or that many more
+    than are still under way, and none is answered, it is not for what they ask: the run ends with
+    the verdict. A call that ends so while others are answered costs its row only.
     """
 
     asked = True
+    patience: int = 1
+    verdict: RunError | None = None
 
     def __init__(
         self,
@@ -254,15 +260,7 @@ class Rejected(EndpointError):
 
 
 class Refused(Rejected):
-    """The endpoint refused this request, and perhaps would refuse any (403, 405, 501).
-
-    Where the first *patience* calls of a run are refused so, or that many more than are still
-    under way, and none is answered, it is not for what they ask: the run ends with *verdict*. A
-    call that is refused while others are answered costs its row only.
-    """
-
-    patience: int = 1
-    verdict: RunError | None = None
+    """The endpoint refused this request, and perhaps would refuse any (403, 405, 501)."""
 
 
 class ContextLength(EndpointError):

@@ -136,7 +136,7 @@ _INPUTS = frozenset(
 )
 _TIMEOUTS = frozenset({408, 504})
 _MAYBE_PAID = frozenset({408, 500, 502, 504})
-_PATIENCE = 5
+PATIENCE = 5
 """Refusals at the start of a run that may yet be for what the rows say."""
 
 
@@ -191,7 +191,7 @@ def error_of(
         return _shut(status, said, place)
     if status in (400, 422) and _names_no_model(complaint):
         verdict = EndpointMissing(f"{place.url} knows no such model: {said}", place.missing)
-        return _refusal(said, status, verdict, patience=_PATIENCE)
+        return _refusal(said, status, verdict, patience=PATIENCE)
     rejected = Rejected(said + _mend(complaint), status)
     rejected.parameter = unknown_field(complaint)
     if re.search(_SCHEMA_KEYWORD, complaint.message):
@@ -206,10 +206,10 @@ def _shut(status: int, said: str, place: Place) -> Refused:
         verdict = EndpointMissing(f"{place.url} takes no {place.method}{by}: {said}", place.missing)
         return _refusal(said, status, verdict, patience=1)
     denied = AuthError(
-        f"{place.url} refuses everything that it was asked, {_PATIENCE} times: {said}",
+        f"{place.url} refuses everything that it was asked, {PATIENCE} times: {said}",
         f"{place.rights}; if it is the rows' text that is refused, try others with --sample",
     )
-    return _refusal(f"{said}; {place.rights}", status, denied, patience=_PATIENCE)
+    return _refusal(f"{said}; {place.rights}", status, denied, patience=PATIENCE)
 
 
 def _refusal(said: str, status: int, verdict: RunError, *, patience: int) -> Refused:
@@ -233,6 +233,8 @@ def redirected(status: int, location: str, place: Place) -> EndpointMissing:
     """The error for a 3xx: a request with a body and credentials follows no redirect."""
     to = urlsplit(location)
     where = f"{to.netloc}{to.path}" if to.netloc else to.path or "nowhere"
+    if to.netloc and to.scheme != urlsplit(place.url).scheme:
+        where = f"{to.scheme}://{where}"
     if "login" in where or "private-link" in to.query:
         where += ", a login page: the address is no API or the network blocks it"
     return EndpointMissing(f"{place.url} redirects ({status}) to {where}", place.missing)

@@ -12,7 +12,7 @@ from ..client.retry import parse_retry_after
 from ..client.transport import HttpRequest, HttpResponse
 from ..client.waiting import Aside, blocking
 from ..context import Context
-from ..errors import DbrunError, EndpointError, Refused, Rejected, RunError, Unavailable
+from ..errors import DbrunError, EndpointError, Rejected, RunError
 from ..findings import Check
 from ..spec.model import Concurrency, EndpointSpec
 from ..spec.prompts import Text
@@ -20,7 +20,8 @@ from ..types import Json, Response
 from .base import Answer, AnswerStream, Request
 from .classify import Place, error_inside, error_of, redirected, refused
 from .complaint import Complaint, of, read
-from .payload import dumps, is_cut_short, loads, one_line
+from .no_json import no_json
+from .payload import dumps, loads, one_line
 from .senders import exchange_of, make_transport, secret_reader
 from .urls import inserted
 from .wires.base import Wire, malformed
@@ -283,7 +284,7 @@ class HttpAdapter:
         except RecursionError as error:
             raise malformed("the endpoint's answer is nested too deep", response.status) from error
         except ValueError as error:
-            raise self._no_json(response, asked) from error
+            raise no_json(response, asked, self.place) from error
         if self._is_error(body):
             complaint = of(body, response.status, traces=self.context.debug)
             raise error_inside(complaint, self.place, self._wait(response, body))
@@ -298,28 +299,9 @@ class HttpAdapter:
                 return False
         return bool(body.get("error")) or "error_code" in body
 
-    def _no_json(self, response: HttpResponse, asked: Json) -> EndpointError:
-        status = response.status
-        kind = response.headers.get("content-type", "").partition(";")[0]
-        if kind == "text/event-stream":
-            wanted = isinstance(asked, dict) and asked.get("stream")
-            mend = "leave 'stream' out of the request" if wanted else "it was not asked to"
-            return malformed(f"the endpoint streams its answer; {mend}", status)
-        kind = f"broken {kind}" if kind.endswith("json") else kind or "text"
-        try:
-            response.body.decode()
-        except UnicodeDecodeError:
-            said = f"the endpoint answered with {kind}, not in UTF-8, in place of JSON"
-            return malformed(said, status)
-        said = read(status, response.body).message
-        if is_cut_short(response.body):
-            message = f"the endpoint's answer was cut short within its JSON: {said}"
-            return Unavailable(message, status, maybe_paid=True)
-        return malformed(f"the endpoint answered with {kind} in place of JSON: {said}", status)
-
     def masked(self, error: _Error) -> _Error:
         """*error* without the credentials that the server, or a user's function, may have said."""
-        if isinstance(error, Refused) and error.verdict is not None:
+        if isinstance(error, EndpointError) and error.verdict is not None:
             self.masked(error.verdict)
         say_again(error, self._clean(error.message))
         return error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 
 from ..clock import Clock
-from ..errors import EndpointDown, EndpointError, RateLimited, Refused, Warming
+from ..errors import EndpointDown, EndpointError, RateLimited, Warming
 from ..frozen import frozen
 from ..types import Json
 
@@ -164,7 +164,7 @@ class Breaker:
                 f"limits.{longer} waits longer",
             )
 
-    def refused(self, error: Refused, turn: int, under_way: int) -> None:
+    def refused(self, error: EndpointError, turn: int, under_way: int) -> None:
         """The *turn*-th call, from 0, was refused, and *under_way* others have no answer yet.
 
         Calls that take long must not hold up the verdict, and refusals, which are quick, must not

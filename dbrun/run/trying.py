@@ -24,7 +24,6 @@ from ..errors import (
     EndpointMissing,
     Interrupted,
     RateLimited,
-    Refused,
     RunError,
     TimedOut,
     Unavailable,
@@ -209,7 +208,7 @@ class Caller:
         story.waits += is_no_try
         story.tries += not is_no_try
         self._note_failure(error)
-        if isinstance(error, Refused):
+        if error.verdict is not None:
             self._judge(error, story.turn)
         failures, longest = story.tries, math.inf
         if is_no_try:  # no longer than there has been no answer for anybody
@@ -284,7 +283,7 @@ class Caller:
             self._counters.count_sent(error.status or error.kind)
         self._breaker.failed(error)
 
-    def _judge(self, error: Refused, turn: int) -> None:
+    def _judge(self, error: EndpointError, turn: int) -> None:
         """One of the calls was refused, the *turn*-th that was begun.
 
         Raises:

@@ -214,6 +214,7 @@ def test_refused_credentials_are_named_by_their_source() -> None:
     [
         ("https://login.example.com/oidc?x=secret", "login.example.com/oidc"),
         ("/login.html?error=private-link-validation-error", "/login.html, a login page"),
+        ("http://h/e/invocations", "redirects (302) to http://h/e/invocations"),
         ("", "nowhere"),
     ],
 )

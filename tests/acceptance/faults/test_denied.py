@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from acceptance.faults.bench import Bench
-from fakes.faults import Fault, fail, say
+from fakes.faults import Fault, fail, login_page, say
 
 REGION = say({"error": {"message": "not in your region"}}, status=403)
 PAY = say({"error": {"message": "Insufficient Balance"}}, status=402)
@@ -55,6 +55,26 @@ def test_a_403_for_everything_ends_the_run(bench: Bench) -> None:
     ended.says("refuses everything that it was asked, 5 times: .*your region; ask its owner")
     assert len(ended.given) < 30
     bench.mend(lacking=ROWS)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_a_web_page_for_everything_ends_the_run(bench: Bench, kind: str) -> None:
+    many_rows(bench)
+    page = login_page()
+    page.headers["content-type"] = kind
+    bench.workspace.script([page])
+    ended = bench.run()
+    assert ended.code == 3
+    ended.says("/invocations answers with a web page in place of JSON: .*; check endpoint.name")
+    assert len(ended.given) < 30
+    bench.mend(lacking=ROWS)
+
+
+def test_a_web_page_for_one_text_costs_its_row(bench: Bench) -> None:
+    bench.workspace.script([login_page(contains="ticket number 0")])
+    ended = bench.run()
+    assert ended.code == 1
+    ended.says("10 rows, 9 ok", "T-0: malformed: .*text/html in place of JSON")
 
 
 def test_a_403_for_one_text_costs_its_row(bench: Bench) -> None:

@@ -117,7 +117,7 @@ AT_ONCE = {
     ),
     "a sign-in page to go to": (
         redirect("https://login.example/oidc", 302),
-        r"redirects \(302\) to login.example/oidc, a login page",
+        r"redirects \(302\) to https://login.example/oidc, a login page",
     ),
     "access denied": (
         say({"error_code": "PERMISSION_DENIED", "message": "no CAN_QUERY"}, status=403),
