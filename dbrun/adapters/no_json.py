@@ -37,7 +37,7 @@ def no_json(response: HttpResponse, asked: Json, place: Place) -> EndpointError:
         message = f"the endpoint's answer was cut short within its JSON: {said}"
         return Unavailable(message, status, maybe_paid=True)
     error = malformed(f"the endpoint answered with {kind} in place of JSON: {said}", status)
-    if re.match(_PAGE, response.body, re.IGNORECASE):
+    if kind == "text/html" or re.match(_PAGE, response.body, re.IGNORECASE):
         error.patience = PATIENCE
         error.verdict = EndpointMissing(
             f"{place.url} answers with a web page in place of JSON: {said}", place.missing
