@@ -21,6 +21,8 @@ from .sandbox import UndefinedName
 
 _NEEDLE = re.compile(r"got '([^']+)'|named '([^']+)'|tag '([^']+)'|unexpected '([^']+)'")
 _UNLIKE = re.compile(r"'([<>]=?)' not supported between instances of '(\w+)' and '(\w+)'$")
+_APART = re.compile(r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'$")
+_JOINED = re.compile(r'can only concatenate (\w+) \(not "(\w+)"\) to \w+$')
 _KINDS = {
     "str": "text",
     "int": "a number",
@@ -75,20 +77,35 @@ def describe(error: BaseException, scope: Mapping[str, Any]) -> tuple[str, str |
     said = _ADDRESS.sub("", " ".join(str(error).split()))[:500]
     if isinstance(error, Refused):
         return said, error.needle
-    if isinstance(error, TypeError) and (found := _UNLIKE.match(said)):
-        return _of_unlike(*found.groups()), None
+    if isinstance(error, TypeError) and (of_types := _of_types(said)):
+        return of_types, None
     if isinstance(error, jinja2.TemplateError) and said:
         return said[:1].lower() + said[1:].rstrip("."), None
     return f"{type(error).__name__}: {said}" if said else type(error).__name__, None
 
 
-def _of_unlike(sign: str, left: str, right: str) -> str:
-    """What to say of a *sign* between values of two Python types that do not go together."""
+def _of_types(said: str) -> str | None:
+    """What to say where an operator has values of two Python types that do not go together;
+    *said* is what Python does."""
+    if found := _UNLIKE.match(said):
+        sign, left, right = found.groups()
+        does = "compare {} with {}"
+    elif found := _APART.match(said):
+        sign, left, right = found.groups()
+        does = "go with {} and {}"
+    elif found := _JOINED.match(said):
+        sign, left, right = "+", *found.groups()
+        does = "go with {} and {}"
+    else:
+        return None
     kinds = (_KINDS.get(left, left), _KINDS.get(right, right))
-    mend = (
-        "; '| int' or '| float' makes a text a number" if {*kinds} == {"text", "a number"} else ""
-    )
-    return f"'{sign}' cannot compare {kinds[0]} with {kinds[1]}{mend}"
+    mends = []
+    if sign == "+" and "text" in kinds:
+        mends.append("'~' joins values as text")
+    if {*kinds} == {"text", "a number"}:
+        mends.append("'| int' or '| float' makes a text a number")
+    mend = f"; {', '.join(mends)}" if mends else ""
+    return f"'{sign}' cannot {does.format(*kinds)}{mend}"
 
 
 def problem(

@@ -192,7 +192,9 @@ def printable(value: Any) -> Any:
 def no_function(value: Any) -> Any:
     """*value*, refused if it is a function: whatever is made of it would hold an address."""
     if isinstance(value, TemplateReference):
-        raise bounds.Refused("'self' is the template, not a column", "self")
+        raise bounds.Refused(
+            "'self' is the template, not a column; that would be row['self']", "self"
+        )
     if isinstance(value, _FUNCTION_KINDS):
         raise _not_called(value)
     return value
