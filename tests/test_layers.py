@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "dbrun"
 
 LAYERS = {
     "types": 0, "errors": 0, "clock": 0, "canonical": 0, "frames": 0, "values": 0, "": 0,
-    "encoding": 0, "frozen": 0, "spelling": 0, "storage": 0, "findings": 0,
+    "encoding": 0, "frozen": 0, "spelling": 0, "storage": 0, "findings": 0, "json_in_text": 0,
     "files": 1, "registry": 1, "spec": 1,
     "client": 2, "context": 2,
     "adapters": 3, "sources": 3, "sinks": 3, "scores": 3, "tracking": 3,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from ..context import Context
 from ..errors import InvalidOutput, PluginError, SpecError
+from ..json_in_text import json_in, without_thoughts
 from ..spec.model import ScoreSpec
 from ..types import Json, Problem, Score
 from .base import Subject, shown
 
-_FENCE = re.compile(r"\s*```[A-Za-z0-9_-]*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
 _WORDS: Mapping[str, bool] = {"true": True, "yes": True, "false": False, "no": False}
 _REASONS = ("explanation", "reason", "reasoning")
 
@@ -22,7 +20,7 @@ _REASONS = ("explanation", "reason", "reasoning")
 class Judge:
     """The number or boolean in a model's answer, which is given as the subject's value.
 
-    A text is read as JSON if it is that. Yes, no, true and false alone are booleans.
+    A text is read as JSON if there is some in it. Yes, no, true and false alone are booleans.
     """
 
     options: ClassVar[Mapping[str, Json]] = {
@@ -108,14 +106,13 @@ def _finder(spec: ScoreSpec, path: str) -> Callable[[Json], Json]:
 
 
 def _read(answer: Json) -> Json:
-    """JSON that a text holds, without the fence around it; else the text."""
+    """JSON that a text holds; else the text, without what was thought aloud before it."""
     if not isinstance(answer, str):
         return answer
-    fenced = _FENCE.fullmatch(answer)
     try:
-        return json.loads(fenced[1] if fenced else answer)
+        return json_in(answer)
     except (ValueError, RecursionError):
-        return answer
+        return without_thoughts(answer)
 
 
 def _value(found: Json) -> float | bool | None:

@@ -34,56 +34,6 @@ LABEL = output_check(
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('{"label":"a"}', {"label": "a"}),
-        ('  {"label":"a"}\n', {"label": "a"}),
-        ('```json\n{"label":"a"}\n```', {"label": "a"}),
-        ('```\n{"label":"a"}\n```\n', {"label": "a"}),
-        ("```json\n[1,\n2]```", [1, 2]),
-        ("```JSON\r\n[1,\r\n2]\r\n```\r\n", [1, 2]),
-        ("12", 12),
-        ('so: {"a":1}', {"a": 1}),
-        ('Sure!\n```json\n{"a": "{[`"}\n```\nHope it helps {really}.', {"a": "{[`"}),
-        ('I see [{"a": "}"}].', [{"a": "}"}]),
-        ('<think>\nmaybe {"a":2}?\n</think>\n\n{"a":1}', {"a": 1}),
-        ('so {"a":2}…</think>```json\n{"a":1}\n```', {"a": 1}),
-        ('\ufeff{"a":1}', {"a": 1}),
-        ('{"a":"</think>"}', {"a": "</think>"}),
-        ("it is\n```\n12\n```", 12),
-    ],
-)
-def test_json_with_or_without_a_fence(text: str, value: object) -> None:
-    assert parse_json(text, ANYTHING) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "no",
-        '{"a":1',
-        "NaN",
-        '{"a":Infinity}',
-        'so: {"a":1} or {"a":2}',
-        '{"a":1}{"a":2}',
-        'so: {"a":{"b":1},',
-        'so: [{"a":1},',
-        'use {x}: {"a":1}',
-        'so: {"a":NaN}',
-        "<think>{}</think>",
-        "so: 12",
-        'so: "12"',
-        "```json\n{}\n``` and ```\n1\n```",
-        "[" * 100_000,
-    ],
-)
-def test_what_is_no_json_is_said_so(text: str) -> None:
-    with pytest.raises(InvalidOutput, match="the output is not JSON"):
-        parse_json(text, ANYTHING)
-
-
-@pytest.mark.parametrize(
     ("text", "found"),
     [
         ("I think\nso", r'found "I think\\nso"'),

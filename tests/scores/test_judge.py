@@ -30,6 +30,8 @@ def read(answer: Any, value: str | None = None) -> Score:
         ('{"score": 3, "reason": "dull"}', "score", Score(value=3, explanation="dull")),
         ('```json\n{"a": {"b": [true]}}\n```', "a.b[0]", Score(value=True)),
         ({"score": "2", "explanation": "so"}, "score", Score(value=2, explanation="so")),
+        ("<think>It is short. 3?</think>\n\n4", None, Score(value=4)),
+        ('I would say: {"score": 5}.', "score", Score(value=5)),
         ([{"score": 7}], "[0].score", Score(value=7)),
     ],
 )
