@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import SpecError
 from .registry import Registry
-from .run.away import at_home
 from .run.pipeline import Pipeline
+from .run.travel.away import at_home
 from .spec.load import load_spec
 from .types import Json, Problem
 

@@ -23,6 +23,11 @@ LAYERS = {
 }  # fmt: skip
 """Room → floor. A room may import from its own floor's own room and from any floor below."""
 
+ROOMS_OF_RUN = (
+    "rows", "asking", "judging", "keeping", "processes", "travel", "offline", "journals", "engines"
+)  # fmt: skip
+"""The rooms within `run/`, from the ground up. What lies beside them ties them together."""
+
 PLUGIN_ROOMS = ("adapters", "sources", "sinks", "scores")
 
 DOORS = {
@@ -115,6 +120,23 @@ def test_arrows_point_down(path: Path) -> None:
             and not target.endswith(".base")
         ):
             wrong.append(f"{imported} (plugins come through the registry)")
+    assert not wrong
+
+
+def test_every_room_of_run_is_known() -> None:
+    rooms = {path.parent.name for path in MODULES if path.parent.parent == PACKAGE / "run"}
+    assert rooms == set(ROOMS_OF_RUN)
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "run").glob("*/*.py")), ids=name_of)
+def test_arrows_within_run_point_down(path: Path) -> None:
+    floor = ROOMS_OF_RUN.index(path.parent.name)
+    wrong = []
+    for imported, typing_only in imports_of(path):
+        parts = (inner(imported) or "").split(".")
+        is_room = parts[0] == "run" and len(parts) > 2 and not typing_only
+        if is_room and ROOMS_OF_RUN.index(parts[1]) > floor:
+            wrong.append(imported)
     assert not wrong
 
 

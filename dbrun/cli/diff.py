@@ -110,8 +110,8 @@ def _two_files(files: Sequence[str], options: Options, context: click.Context) -
     from ..diff.comparing import compare
     from ..diff.reading import read_side
     from ..registry import Registry
-    from ..run.away import brought
     from ..run.opening import Surroundings
+    from ..run.travel.away import brought
 
     around = Surroundings(environ=os.environ)
     old, new = (

@@ -18,8 +18,8 @@ from .users import users_by_journal
 from .writing import STANDARD_OUTPUT, writing
 
 if TYPE_CHECKING:
+    from ..run.journals.use import Users
     from ..run.opening import Surroundings
-    from ..run.use import Users
     from ..spec.model import Spec
     from ..types import Json
 
@@ -141,7 +141,7 @@ class _Call:
     def show(self, groups: Sequence[Users]) -> int:
         """Print what the journals hold."""
         from ..report.journal import described, shown
-        from ..run.journals import look
+        from ..run.journals.looking import look
         from .buglog import without_secrets
 
         found = []
@@ -158,7 +158,7 @@ class _Call:
     def prune(self, groups: Sequence[Users], *, dry_run: bool, force: bool) -> int:
         """Drop what nobody asks for."""
         from ..report.journal import described_prune, shown_prune
-        from ..run.pruning import prune
+        from ..run.journals.pruning import prune
 
         done: list[Json] = []
         for users in self._there(groups):
@@ -172,7 +172,7 @@ class _Call:
     def compact(self, groups: Sequence[Users]) -> int:
         """Make one file of many."""
         from ..report.journal import described_compact, shown_compact
-        from ..run.pruning import compact
+        from ..run.journals.pruning import compact
 
         done: list[Json] = []
         for users in self._there(groups):
@@ -186,8 +186,8 @@ class _Call:
         """Write answers or requests to *file*."""
         from ..report.journal import described_requests, shown_requests
         from ..report.words import counted
-        from ..run.batches import export_answers, write_requests
-        from ..run.journals import exists
+        from ..run.journals.batches import export_answers, write_requests
+        from ..run.journals.looking import exists
 
         if not requests and not exists(spec.journal.path, self._around()):
             raise UserError(
@@ -211,7 +211,7 @@ class _Call:
     def take_in(self, spec: Spec, files: Sequence[str], *, fresh: bool) -> int:
         """Take the answers in *files* into the journal."""
         from ..report.journal import described_import, shown_import
-        from ..run.importing import import_answers
+        from ..run.journals.importing import import_answers
 
         with prints_aside():
             told = import_answers(spec, self._around(), files, self._watch, fresh=fresh)
@@ -236,7 +236,7 @@ class _Call:
     def _there(self, groups: Sequence[Users]) -> Iterator[Users]:
         """The groups that have a journal; of others it is said that there is none."""
         from ..report.summary import shown_path
-        from ..run.journals import exists
+        from ..run.journals.looking import exists
 
         for users in groups:
             if exists(users.journal, self._around()):

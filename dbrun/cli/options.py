@@ -12,7 +12,7 @@ import click
 from ..frozen import frozen
 
 if TYPE_CHECKING:
-    from ..run.items import Selection
+    from ..run.rows.items import Selection
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -150,7 +150,7 @@ def make_selection(
     Raises:
         click.UsageError: *ids* hold nothing but commas.
     """
-    from ..run.items import Selection
+    from ..run.rows.items import Selection
 
     wanted = frozenset(word.strip() for words in ids for word in words.split(",")) - {""}
     if ids and not wanted:

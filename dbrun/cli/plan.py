@@ -14,7 +14,7 @@ from .session import session_of, talkative
 from .specs import load_all, spec_paths
 
 if TYPE_CHECKING:
-    from ..run.items import Selection
+    from ..run.rows.items import Selection
 
 
 @click.command("plan", short_help="Say what a run would send, reuse, cost.")
@@ -45,10 +45,10 @@ def command(
     """
     from ..report.plan import described, shown
     from ..report.summary import shown_path
-    from ..run.manifest_files import spent_so_far
+    from ..run.keeping.manifest_files import spent_so_far
+    from ..run.offline.planning import make_plan, planning_journal
     from ..run.opening import Surroundings
     from ..run.options import RunOptions
-    from ..run.planning import make_plan, planning_journal
 
     paths = spec_paths(specs)
     if not paths:

@@ -13,7 +13,7 @@ from .session import session_of, talkative
 from .specs import load_all
 
 if TYPE_CHECKING:
-    from ..run.items import Selection
+    from ..run.rows.items import Selection
 
 
 @click.command("render", short_help="Print the exact requests, offline.")
@@ -35,8 +35,8 @@ def command(
     the journal holds the answers that they build on. Exits 1 if a row has no request because a
     template or a transform failed on it.
     """
+    from ..run.offline.rendering import render
     from ..run.opening import Surroundings
-    from ..run.rendering import render
     from .output import prints_aside, write_json
 
     session = session_of(context)

@@ -42,8 +42,8 @@ def command(context: click.Context, /, results: tuple[str, ...], out: str | None
     from ..registry import Registry
     from ..report.html.writing import made_page
     from ..report.words import counted, size
-    from ..run.away import brought
     from ..run.opening import Surroundings
+    from ..run.travel.away import brought
 
     around = Surroundings(environ=os.environ)
     file = out or _beside(results)
@@ -61,7 +61,7 @@ def command(context: click.Context, /, results: tuple[str, ...], out: str | None
 
 def _write(file: str, page: Page) -> int:
     """Write *page* whole; gives its size in bytes."""
-    from ..run.places import discard_partial
+    from ..run.keeping.places import discard_partial
     from ..sinks.file import PartialFile
     from .output import byte_writer
 

@@ -18,9 +18,9 @@ from .session import session_of, talkative
 from .specs import load_all, spec_paths
 
 if TYPE_CHECKING:
-    from ..run.items import Selection
     from ..run.options import RunOptions
     from ..run.pipeline import Pipeline
+    from ..run.rows.items import Selection
 
 
 @click.command("run", short_help="Ask for every row that has no answer yet.")
@@ -143,8 +143,8 @@ def _check_sinks(pipelines: Sequence[Pipeline], options: RunOptions) -> None:
     Raises:
         UserError: naming two of them.
     """
+    from ..run.keeping.places import results_path
     from ..run.manifest import manifest_path
-    from ..run.places import results_path
 
     owners: dict[str, Pipeline] = {}
     for pipeline in pipelines:

@@ -18,8 +18,8 @@ from .specs import load_all, spec_paths
 
 if TYPE_CHECKING:
     from ..report.outcomes import Line
+    from ..run.offline.rehearsal import Outcome
     from ..run.pipeline import Pipeline
-    from ..run.rehearsal import Outcome
 
 Found = dict[str, "list[Outcome]"]
 
@@ -99,8 +99,8 @@ def _outcomes(
     path: str, pipeline: Pipeline, words: Sequence[str], session: Session
 ) -> list[Outcome]:
     """What became of the tests of a spec whose names hold one of *words*."""
+    from ..run.offline.rehearsal import Rehearsal
     from ..run.opening import Surroundings
-    from ..run.rehearsal import Rehearsal
 
     spec = pipeline.spec
     if not spec.tests:
@@ -197,8 +197,8 @@ def _record(
     specs: Sequence[str], overlay: Overlay, session: Session, row: str, name: str | None
 ) -> int:
     """Add a test to the one spec there is."""
+    from ..run.offline.remembering import make_test
     from ..run.opening import Surroundings
-    from ..run.remembering import make_test
     from ..spec.append import with_test
     from ..spec.files import read_text
 

@@ -12,7 +12,7 @@ from .specs import load_all
 from .targets import target_names
 
 if TYPE_CHECKING:
-    from ..run.use import Users
+    from ..run.journals.use import Users
     from ..spec.model import Spec
 
 
@@ -22,7 +22,7 @@ def users_by_journal(paths: Sequence[str], overlay: Overlay) -> list[Users]:
     Raises:
         SpecError: with every problem of every spec, under the target that was asked for.
     """
-    from ..run.use import Users
+    from ..run.journals.use import Users
 
     named: dict[str, list[Spec]] = {}
     for pipeline in load_all(paths, overlay):

@@ -14,7 +14,7 @@ from .session import Session, session_of, talkative
 from .specs import load_all
 
 if TYPE_CHECKING:
-    from ..run.verifying import Verification
+    from ..run.offline.verifying import Verification
 
 _SAID = {
     "missing": "not in the results",
@@ -50,9 +50,9 @@ def command(
 
 def _verify_results(path: str, session: Session) -> int:
     from ..registry import Registry
-    from ..run.agreement import disagreements
-    from ..run.away import brought
+    from ..run.offline.agreement import disagreements
     from ..run.opening import Surroundings
+    from ..run.travel.away import brought
 
     around = Surroundings(environ=os.environ)
     problems = disagreements(brought(path, around), Registry())
@@ -64,8 +64,8 @@ def _verify_results(path: str, session: Session) -> int:
 
 
 def _verify_spec(path: str, overlay: Overlay, session: Session) -> int:
+    from ..run.offline.verifying import verify_spec
     from ..run.opening import Surroundings
-    from ..run.verifying import verify_spec
 
     pipeline = load_all([path], overlay, prompts="kept")[0]
     around = Surroundings(environ=os.environ, registry=pipeline.registry, debug=session.debug)

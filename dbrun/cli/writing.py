@@ -89,7 +89,7 @@ def written_records(file: str, kind: str) -> Iterator[Callable[[bytes], None]]:
             yield write
         return
     from ..registry import Registry
-    from ..run.places import discard_partial
+    from ..run.keeping.places import discard_partial
     from ..run.signals import ending_on_sigterm
     from ..spec.model import SinkSpec
 
@@ -108,8 +108,8 @@ def written_records(file: str, kind: str) -> Iterator[Callable[[bytes], None]]:
 def refuse_results_place(file: str, inputs: Sequence[str], endings: Sequence[str]) -> None:
     """Raises `UserError` if *file* cannot be written, which is made of *inputs*, or what is there
     is something else than what a name of one of *endings* says."""
+    from ..run.keeping.manifest_files import read_manifest
     from ..run.manifest import manifest_path
-    from ..run.manifest_files import read_manifest
 
     if file == STANDARD_OUTPUT:
         return

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UserError
 from ..registry import Registry
 from ..report.html.sides import mapping
-from ..run.pairing import pairs
+from ..run.rows.pairing import pairs
 from .changes import changes, same
 from .examples import Examples, Request, change_of, severity_of
 from .judging import Judged, values_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..run.measures import Spread
+from ..run.judging.measures import Spread
 from .inference import EXTRA, Estimate, exact_mcnemar, has_library, paired_t
 from .model import ScoreDelta
 

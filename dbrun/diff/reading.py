@@ -8,8 +8,8 @@ from typing import Any
 from ..registry import Registry
 from ..report.reading import check, records
 from ..report.summary import shown_path
+from ..run.keeping.manifest_files import read_manifest
 from ..run.manifest import manifest_path
-from ..run.manifest_files import read_manifest
 from .model import Side
 
 Unit = list[dict[str, Any]]

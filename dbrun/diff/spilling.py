@@ -10,7 +10,7 @@ from itertools import chain, zip_longest
 from typing import IO, Any
 
 from ..errors import RunError
-from ..run.pairing import Keyed, Pair, pairs
+from ..run.rows.pairing import Keyed, Pair, pairs
 
 MOST_IN_MEMORY = 1000
 """Rows that wait in memory; two files of the same order need one or two."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from ..client.journal import Journal
 from ..findings import OK, WARN, Check, Finding
-from ..run.away import fetch_manifest
-from ..run.journals import exists
+from ..run.journals.looking import exists
 from ..run.manifest import manifest_path
 from ..run.opening import Surroundings
+from ..run.travel.away import fetch_manifest
 from ..spec.model import Spec
 from ..storage import mirrored
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from ..context import Context
 from ..errors import SourceError, Unanswered, UserError
 from ..registry import Registry
-from ..run.batch_lines import ForeignLine, read_object
-from ..run.items import identify
-from ..run.line_files import kept_file, lines_of, refuse_missing
+from ..run.journals.batch_lines import ForeignLine, read_object
+from ..run.journals.line_files import kept_file, lines_of, refuse_missing
+from ..run.rows.items import identify
 from ..sinks.base import encode_line
 from ..spec.formats import format_on_disk
 from ..spec.response import output_check

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ..errors import RowError
 from ..frozen import frozen
-from ..run.batch_lines import ForeignLine
+from ..run.journals.batch_lines import ForeignLine
 from ..types import FIELDS_ON_REQUEST, RECORD_FIELDS, Json
 
 Line = Mapping[str, Json]

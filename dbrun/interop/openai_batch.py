@@ -17,7 +17,7 @@ from ..adapters.wires.base import Wire, unexpected
 from ..adapters.wires.openai import CHAT, EMBEDDINGS
 from ..adapters.wires.responses import RESPONSES
 from ..errors import EndpointError, Rejected, RowError, TimedOut, Unanswered
-from ..run.batch_lines import BatchAnswer, is_key, read_answer, result_line
+from ..run.journals.batch_lines import BatchAnswer, is_key, read_answer, result_line
 from ..types import Json
 from .lines import OURS, Found, Line, as_text, failed, kept
 

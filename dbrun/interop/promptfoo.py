@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..adapters.wires.common import finish_reason, usage_of
 from ..errors import Rejected, TimedOut
 from ..frozen import frozen
-from ..run.batch_lines import ForeignLine
+from ..run.journals.batch_lines import ForeignLine
 from ..types import Json
 from .lines import OURS, Found, Line, as_text, failed, kept, number, request_text
 

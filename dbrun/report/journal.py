@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..run.batch_lines import MOST_BYTES, MOST_REQUESTS
+from ..run.journals.batch_lines import MOST_BYTES, MOST_REQUESTS
 from .summary import shown_path
 from .words import counted, size, tokens
 
 if TYPE_CHECKING:
-    from ..run.batches import Requests
-    from ..run.importing import Imported
-    from ..run.journals import Found
-    from ..run.pruning import Compacted, Pruned
-    from ..run.survey import Trouble
-    from ..run.use import Use
+    from ..run.journals.batches import Requests
+    from ..run.journals.importing import Imported
+    from ..run.journals.looking import Found
+    from ..run.journals.pruning import Compacted, Pruned
+    from ..run.journals.use import Use
+    from ..run.offline.survey import Trouble
     from ..types import Json
 
 _WIDTH = 13  # of the left column

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
-from ..run.rehearsal import Outcome
+from ..run.offline.rehearsal import Outcome
 from .outcomes import failure_lines, in_words, name_of
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ..frozen import frozen
-from ..run.matching import ABSENT
-from ..run.rehearsal import Mismatch, Outcome
+from ..run.judging.matching import ABSENT
+from ..run.offline.rehearsal import Mismatch, Outcome
 from ..spec.nodes import dotted, one_line
 from ..types import Json, Problem
 from .pieces import shortened, word_diff

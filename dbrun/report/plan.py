@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from .words import counted, money, rows_of, seconds
 
 if TYPE_CHECKING:
-    from ..run.forecast import Range
-    from ..run.planning import Plan
+    from ..run.offline.forecast import Range
+    from ..run.offline.planning import Plan
     from ..types import Json
 
 _COLUMN = 14

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import SourceError, UserError
 from ..registry import Registry
-from ..run.verifying import read_records
+from ..run.offline.verifying import read_records
 from ..spec.formats import format_of
 from ..types import Json
 

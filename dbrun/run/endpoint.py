@@ -14,13 +14,13 @@ from ..errors import DbrunError, RowError, UserError
 from ..spec.model import EndpointSpec
 from ..spec.response import output_check
 from ..types import Json
-from .asking import Asker, Question, Reply
-from .counters import Counters
+from .asking.asker import Asker, Question, Reply
+from .asking.counters import Counters
+from .asking.streaming import END, Pieces, StreamAsker
 from .endpoint_options import chain, limits_of, literals, meant_by
 from .opening import Surroundings, bare_context, make_asker
 from .outputs import cut, stop_of
 from .plugins import create_adapter
-from .streaming import END, Pieces, StreamAsker
 from .transforms import InputTransforms, OutputTransforms
 
 Prompt: TypeAlias = str | Sequence[Mapping[str, Json]]

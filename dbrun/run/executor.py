@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from ..client.loop import Loop
 from ..client.waiting import Wait
 from ..errors import Interrupted
-from .readahead import ReadAhead
+from .rows.readahead import ReadAhead
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -23,16 +23,16 @@ from ..spec.references import Resolver
 from ..spec.response import output_check
 from ..spec.templates import Templates, compile_prompt
 from ..types import NOWHERE, Json, Problem
-from .asking import Asker
-from .counters import Counters
+from .asking.asker import Asker
+from .asking.counters import Counters
+from .asking.spending import Purse
+from .asking.tokens import TokenEstimate
+from .asking.trying import Caller
 from .discretion import Discretion
+from .judging.scoring import OpenScore
 from .plugins import create_adapter, create_scorer
-from .scoring import OpenScore
-from .spending import Purse
 from .steps import Step
-from .tokens import TokenEstimate
 from .transforms import InputTransforms, OutputTransforms, RowTransforms
-from .trying import Caller
 
 if TYPE_CHECKING:
     pass

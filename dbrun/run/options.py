@@ -7,10 +7,10 @@ from dataclasses import field
 from typing import IO
 
 from ..frozen import frozen
-from .asking import Asker
-from .counters import Counters
-from .items import Selection
-from .tally import Tally
+from .asking.asker import Asker
+from .asking.counters import Counters
+from .judging.tally import Tally
+from .rows.items import Selection
 
 
 @frozen

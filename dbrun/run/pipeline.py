@@ -15,18 +15,18 @@ from ..registry import Registry
 from ..spec.lint import brace_lints, expected_lints, id_lint, template_lints
 from ..spec.model import Spec
 from ..types import Json, Problem, Record
-from .away import unlocked_journal
+from .asking.counters import Counters
+from .asking.spending import make_purse
 from .checks import check, source_columns
-from .counters import Counters
 from .executor import Executor
-from .feeding import expanded
-from .items import Item, Selection, identify
 from .opening import Opened, Surroundings, opened
 from .options import Observer, RunOptions
 from .processing import Variants, make_processor
 from .processor import Processor
 from .result import Run
-from .spending import make_purse
+from .rows.feeding import expanded
+from .rows.items import Item, Selection, identify
+from .travel.away import unlocked_journal
 
 
 @frozen

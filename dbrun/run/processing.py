@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from ..spec.model import Spec
 from ..types import Json, Record
-from .items import Item
+from .judging.scoring import Scores
 from .opening import Opened
 from .processor import Processor
-from .scoring import Scores
+from .rows.items import Item
 
 
 class Variants:

@@ -16,11 +16,11 @@ from ..frozen import mutable
 from ..spec.templates import scope
 from ..types import Failure, Json, Record, Response, StepResult, Timing, Usage
 from ..values import plain
-from .asking import Question, Reply
+from .asking.asker import Question, Reply
 from .inline import Inline
-from .items import Item
+from .judging.scoring import Scores
 from .outputs import cut, parse_json, stop_of
-from .scoring import Scores
+from .rows.items import Item
 from .steps import Step
 
 

@@ -15,9 +15,9 @@ from ..frozen import frozen
 from ..spec.model import Price
 from ..spec.templates import CompiledPrompt, Expression, Template
 from ..types import Json, Mark, Usage
-from .asking import Asker
+from .asking.asker import Asker
 from .discretion import Discretion
-from .items import Item
+from .rows.items import Item
 from .transforms import InputTransforms, OutputTransforms
 
 _ASK_AGAIN = (

@@ -10,9 +10,9 @@ from ..client.journal import Journal
 from ..clock import Clock
 from ..sources.base import Source
 from ..spec.model import Spec
-from .items import Selection
 from .opening import Opened
 from .options import Observer, Progress
+from .rows.items import Selection
 
 _SHOWN_EVERY = 0.1  # seconds
 _SYNCED_EVERY = 1.0  # seconds

@@ -19,9 +19,9 @@ from dbrun.cli.bar import BarWatch
 from dbrun.cli.progress import PlainWatch, Watch, told, watching
 from dbrun.cli.session import Session
 from dbrun.clock import Clock
-from dbrun.run.counters import Counters
+from dbrun.run.asking.counters import Counters
+from dbrun.run.judging.tally import Tally
 from dbrun.run.options import Progress
-from dbrun.run.tally import Tally
 from dbrun.spec.model import EndpointSpec, Price, Spec
 from dbrun.types import Failure, Record, Usage
 

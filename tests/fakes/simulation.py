@@ -13,7 +13,7 @@ from dbrun.client.retry import RetryPolicy
 from dbrun.client.spacing import Turn
 from dbrun.clock import Clock
 from dbrun.errors import EndpointError, RateLimited, Unavailable
-from dbrun.run.trying import outcome_of
+from dbrun.run.asking.trying import outcome_of
 
 
 class Hand(Clock):

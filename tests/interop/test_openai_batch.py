@@ -12,7 +12,7 @@ from interop.conftest import RECORDS, SOME
 
 from dbrun.interop.lines import OURS, merged
 from dbrun.interop.openai_batch import from_line, name_of, to_line
-from dbrun.run.batch_lines import ForeignLine
+from dbrun.run.journals.batch_lines import ForeignLine
 
 
 @SOME

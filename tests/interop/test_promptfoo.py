@@ -12,7 +12,7 @@ from interop.conftest import RECORDS, SOME
 
 from dbrun.interop.lines import merged
 from dbrun.interop.promptfoo import Table, cell_of, from_result
-from dbrun.run.batch_lines import ForeignLine, read_object
+from dbrun.run.journals.batch_lines import ForeignLine, read_object
 from dbrun.sinks.base import encode_line
 
 

@@ -17,12 +17,12 @@ from dbrun.report.journal import (
     shown_requests,
 )
 from dbrun.report.words import size
-from dbrun.run.batches import Requests
-from dbrun.run.importing import Imported
-from dbrun.run.journals import Found
-from dbrun.run.pruning import Compacted, Pruned
-from dbrun.run.survey import Trouble
-from dbrun.run.use import Count, Use
+from dbrun.run.journals.batches import Requests
+from dbrun.run.journals.importing import Imported
+from dbrun.run.journals.looking import Found
+from dbrun.run.journals.pruning import Compacted, Pruned
+from dbrun.run.journals.use import Count, Use
+from dbrun.run.offline.survey import Trouble
 
 PATH = os.path.abspath("out/a.journal")
 

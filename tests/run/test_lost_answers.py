@@ -11,7 +11,7 @@ import pytest
 
 from dbrun.client.journal import Journal, segment
 from dbrun.errors import SinkError
-from dbrun.run.counters import Counters
+from dbrun.run.asking.counters import Counters
 from dbrun.run.engines.local import LocalRun
 
 

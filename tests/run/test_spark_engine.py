@@ -22,11 +22,11 @@ from dbrun.errors import AuthError, Interrupted, RunError, TooManyFailures, User
 from dbrun.run.engines.local import conduct
 from dbrun.run.engines.spark_session import Job, in_words
 from dbrun.run.engines.spark_tasks import Order
-from dbrun.run.items import Selection
 from dbrun.run.opening import Surroundings
 from dbrun.run.options import RunOptions
-from dbrun.run.recipe import packed
 from dbrun.run.result import Run
+from dbrun.run.rows.items import Selection
+from dbrun.run.travel.recipe import packed
 from dbrun.spec.model import JournalSpec
 
 SPEC = """\
@@ -294,10 +294,10 @@ def test_a_pipeline_that_travelled_needs_nothing_from_home(project: Project) -> 
 
 ELSEWHERE = """
 import pickle, sys
-from dbrun.run.items import Item
-from dbrun.run.parcels import packed
-from dbrun.run.partition import Share, run_partition
-from dbrun.run.recipe import unpacked
+from dbrun.run.rows.items import Item
+from dbrun.run.travel.parcels import packed
+from dbrun.run.travel.partition import Share, run_partition
+from dbrun.run.travel.recipe import unpacked
 
 recipe = pickle.load(open(sys.argv[1], "rb"))
 item = Item(id="r1", index=0, values={"id": "r1", "text": "one"})

@@ -15,12 +15,12 @@ from fakes.sparkless import ThreadSession, sparkless
 import dbrun
 from dbrun.clock import Clock
 from dbrun.errors import SinkError, SpendCap
-from dbrun.run.allowance import Allowance, Bank
+from dbrun.run.asking.spending import Purse
 from dbrun.run.engines.local import conduct
 from dbrun.run.opening import Surroundings
 from dbrun.run.options import RunOptions
 from dbrun.run.result import Run
-from dbrun.run.spending import Purse
+from dbrun.run.travel.allowance import Allowance, Bank
 
 ROWS = 60
 EACH = 15  # what a call costs

@@ -13,8 +13,8 @@ import dbrun
 from dbrun.errors import SinkError
 from dbrun.registry import Registry
 from dbrun.report.summary import describe, summary
+from dbrun.run.offline.verifying import verify_spec
 from dbrun.run.opening import Surroundings
-from dbrun.run.verifying import verify_spec
 
 SPEC = """\
 name: summarize

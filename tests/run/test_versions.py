@@ -13,8 +13,8 @@ from deltalake import write_deltalake
 import dbrun
 from dbrun.errors import TooManyFailures
 from dbrun.registry import Registry
+from dbrun.run.offline.verifying import verify_spec
 from dbrun.run.opening import Surroundings
-from dbrun.run.verifying import verify_spec
 
 SPEC = """\
 name: summarize

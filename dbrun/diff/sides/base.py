@@ -14,11 +14,11 @@ from ...errors import DbrunError, UserError
 from ...files import same_bytes
 from ...frozen import frozen
 from ...registry import Registry
+from ...run.keeping.manifest_files import read_manifest
 from ...run.manifest import manifest_path
-from ...run.manifest_files import read_manifest
-from ...run.pairing import pairs
+from ...run.offline.verifying import read_records
+from ...run.rows.pairing import pairs
 from ...run.signals import ending_on_sigterm
-from ...run.verifying import read_records
 from .child import make_sides
 from .finding import looks_like_spec, spec_names
 from .judging import judged

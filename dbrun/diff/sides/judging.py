@@ -9,11 +9,11 @@ from typing import Any
 
 from ...client.journal import Journal
 from ...client.waiting import blocking
-from ...run.counters import Counters
-from ...run.items import Item
+from ...run.asking.counters import Counters
+from ...run.judging.scoring import Scores
 from ...run.opening import Opened, Surroundings, opened
 from ...run.processing import make_scores
-from ...run.scoring import Scores
+from ...run.rows.items import Item
 from ...spec.model import Spec
 from ...types import USAGE_FIELDS, Json, Record, Score, StepResult, Usage
 from .kept import Line

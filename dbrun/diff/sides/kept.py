@@ -10,13 +10,13 @@ from typing import Any
 from ...canonical import digest
 from ...errors import DbrunError
 from ...registry import Registry
-from ...run.agreement import disagreements
+from ...run.judging.measures import is_unanswered as no_answer
+from ...run.keeping.manifest_files import read_manifest
 from ...run.manifest import describe_recipe, manifest_path
-from ...run.manifest_files import read_manifest
-from ...run.measures import is_unanswered as no_answer
-from ...run.pairing import Pair, pairs
+from ...run.offline.agreement import disagreements
+from ...run.offline.verifying import read_records
 from ...run.plugins import function_digests
-from ...run.verifying import read_records
+from ...run.rows.pairing import Pair, pairs
 from ...spec.model import Spec
 from ...types import Json
 

@@ -13,12 +13,12 @@ from ...api import load
 from ...errors import DbrunError, SinkError, UserError
 from ...frozen import frozen
 from ...registry import Registry
+from ...run.keeping.manifest_files import read_manifest
 from ...run.manifest import describe_recipe, manifest_path
-from ...run.manifest_files import read_manifest
+from ...run.offline.replaying import replayed
+from ...run.offline.survey import is_read_again
 from ...run.opening import Surroundings
 from ...run.plugins import function_digests
-from ...run.replaying import replayed
-from ...run.survey import is_read_again
 from ...sinks.base import encode_line
 from ...spec.model import Spec
 from ...types import Json

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...frozen import frozen
 from ...registry import Registry
+from ...run.keeping.manifest_files import read_manifest
 from ...run.manifest import manifest_path, stem
-from ...run.manifest_files import read_manifest
 from ..reading import check
 from ..summary import shown_path
 from .blocks import Blocks

@@ -16,28 +16,28 @@ from ...sinks.base import Sink, SinkAround
 from ...sources.base import Source, pin
 from ...spec.model import Spec
 from ...types import Json, Record
-from ..away import Delivery, catch_up, options_at_home, sink_lock
-from ..counters import Counters
+from ..asking.counters import Counters
+from ..asking.spending import Purse, make_purse
 from ..executor import Executor
-from ..feeding import feed
-from ..gates import judge_run
-from ..ground import Ground, is_clean, tally_of, told_again
-from ..intake import Intake
-from ..items import NOBODY, AskAgain, Item
+from ..judging.gates import judge_run
+from ..judging.tally import Tally
+from ..keeping.ground import Ground, is_clean, tally_of, told_again
+from ..keeping.intake import Intake
+from ..keeping.places import discard_partial, failed_items, refuse_place, results_path, sink_spec
+from ..keeping.recording import Recorder
+from ..keeping.sharing import begin_generation, sharing
+from ..keeping.tracked import check_tracking, track, track_stopped
 from ..manifest import unmet_path
 from ..opening import Opened, Surroundings, opened
 from ..options import Observer, Progress, RunOptions
-from ..places import discard_partial, failed_items, refuse_place, results_path, sink_spec
 from ..plugins import create_sink, create_source, function_digests
 from ..processing import make_processor
-from ..recording import Recorder
 from ..result import Run
-from ..sharing import begin_generation, sharing
+from ..rows.feeding import feed
+from ..rows.items import NOBODY, AskAgain, Item
 from ..signals import stopping_on_signals
-from ..spending import Purse, make_purse
-from ..tally import Tally
 from ..ticking import counted_aside, records_to_come, ticker
-from ..tracked import check_tracking, track, track_stopped
+from ..travel.away import Delivery, catch_up, options_at_home, sink_lock
 
 if TYPE_CHECKING:
     from ..processes.crew import Crew
@@ -214,8 +214,8 @@ class LocalRun:
         """
         if purse is None or self._rows is not None:
             return
-        from ..planning import check_affordable, make_plan
-        from ..survey import is_read_again
+        from ..offline.planning import check_affordable, make_plan
+        from ..offline.survey import is_read_again
 
         if not is_read_again(self._spec):
             return

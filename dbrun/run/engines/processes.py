@@ -13,14 +13,14 @@ from ...context import may_wait
 from ...sinks.base import Sink
 from ...sources.base import Source
 from ...types import Record
-from ..feeding import feed
-from ..items import AskAgain
+from ..asking.shares import divide_spec, most_parts
+from ..keeping.places import sink_spec
 from ..opening import Opened
-from ..places import sink_spec
 from ..processes.crew import Crew
 from ..processes.messages import Assignment, Outline
 from ..processes.standing import Standing
-from ..shares import divide_spec, most_parts
+from ..rows.feeding import feed
+from ..rows.items import AskAgain
 from .local import LocalRun
 
 _log = logging.getLogger(__name__)

@@ -18,27 +18,27 @@ from ...sinks.base import Sink
 from ...sources.base import Source
 from ...spec.model import Spec
 from ...types import Json, Record
-from ..allowance import Bank, open_bank
-from ..asking import Asker
-from ..credentials import with_credentials
-from ..dealing import deal, first_round, rounds
-from ..exchange import Exchange
-from ..feeding import feed
-from ..gates import check_failures
-from ..intake import Intake
-from ..items import AskAgain
+from ..asking.asker import Asker
+from ..asking.shares import most_parts
+from ..judging.gates import check_failures
+from ..judging.tally import Tally
+from ..keeping.intake import Intake
+from ..keeping.reports import Remote, add_counters, joined_tally, latest, take_in_endpoints
 from ..opening import Opened, Surroundings
 from ..options import Observer, Progress, RunOptions
-from ..parcels import received
-from ..partition import Share
 from ..pipeline import Pipeline
 from ..processes.messages import Outline
-from ..recipe import packed
-from ..reports import Remote, add_counters, joined_tally, latest, take_in_endpoints
 from ..result import Run
-from ..shares import most_parts
+from ..rows.feeding import feed
+from ..rows.items import AskAgain
 from ..signals import stopping_on_signals
-from ..tally import Tally
+from ..travel.allowance import Bank, open_bank
+from ..travel.credentials import with_credentials
+from ..travel.dealing import deal, first_round, rounds
+from ..travel.exchange import Exchange
+from ..travel.parcels import received
+from ..travel.partition import Share
+from ..travel.recipe import packed
 from .local import LocalRun, conduct
 from .spark_session import Job, Session, SparkSession, require
 from .spark_tasks import Order, do_part, heard, look_around, python_version

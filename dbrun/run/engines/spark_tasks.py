@@ -22,14 +22,14 @@ from ...errors import DbrunError, Interrupted, UserError
 from ...frozen import frozen
 from ...storage import is_remote
 from ...types import Json
-from ..allowance import Allowance
-from ..counters import Counters
-from ..exchange import Exchange
+from ..asking.counters import Counters
 from ..opening import Surroundings, opened
-from ..parcels import sent
-from ..partition import Share, run_partition
 from ..pipeline import Pipeline
-from ..recipe import Recipe, unpacked
+from ..travel.allowance import Allowance
+from ..travel.exchange import Exchange
+from ..travel.parcels import sent
+from ..travel.partition import Share, run_partition
+from ..travel.recipe import Recipe, unpacked
 
 SCHEMA = "part bigint, report string"
 _OFTEN, _SELDOM = 0.5, 5.0  # seconds between two looks at the exchange

@@ -13,7 +13,7 @@ from ...client.waiting import Gate, Pause, Wait
 from ...clock import Clock
 from ...errors import Interrupted
 from ...types import Record
-from ..items import Item
+from ..rows.items import Item
 
 _TICK = 0.1  # seconds
 _TOGETHER = 32  # records

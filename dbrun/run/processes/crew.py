@@ -16,9 +16,9 @@ from ...client.journal.claims import MOST, remove_claims
 from ...client.waiting import blocking
 from ...errors import DbrunError, Interrupted, RunError, UserError
 from ...types import Record
-from ..counters import Counters
-from ..items import Item
-from ..spending import Purse
+from ..asking.counters import Counters
+from ..asking.spending import Purse
+from ..rows.items import Item
 from .colleague import Colleague, Inbox
 from .messages import Assignment, Outline, pack
 from .standing import Standing

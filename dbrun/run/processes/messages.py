@@ -8,8 +8,8 @@ from operator import attrgetter
 from ...frozen import frozen
 from ...spec.model import Spec
 from ...types import Failure, Json, Record, Score, StepResult, Timing, Usage
-from ..items import Item
 from ..opening import Surroundings
+from ..rows.items import Item
 
 
 @frozen

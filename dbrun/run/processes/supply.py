@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from ..items import Item
+from ..rows.items import Item
 
 _MOST = 1024  # items read aside and not taken; more would only cost memory
 

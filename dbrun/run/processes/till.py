@@ -11,7 +11,7 @@ from typing import Any
 from ...client.waiting import Gate, Pause
 from ...clock import Clock
 from ...errors import DbrunError, Interrupted
-from ..spending import LOOK_UP, Bid, Purse
+from ..asking.spending import LOOK_UP, Bid, Purse
 
 _PATIENCE = 0.5  # seconds until somebody who waits for an answer looks for it again
 

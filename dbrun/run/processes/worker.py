@@ -17,8 +17,8 @@ from ...client.journal.claims import Claims, remove_claims
 from ...errors import EXIT_INCOMPLETE, DbrunError, SinkError, UserError
 from ...sinks.base import encode_line
 from ...types import Record
-from ..asking import Asker
-from ..counters import Counters
+from ..asking.asker import Asker
+from ..asking.counters import Counters
 from ..opening import Opened, opened
 from ..processing import make_processor
 from .bench import Bench

@@ -13,15 +13,15 @@ import pytest
 from dbrun.client.waiting import Pause, blocking
 from dbrun.clock import Clock
 from dbrun.errors import AuthError, Interrupted, SourceError, SpendCap
-from dbrun.run.counters import Counters
-from dbrun.run.items import Item
+from dbrun.run.asking.counters import Counters
+from dbrun.run.judging.tally import Tally
 from dbrun.run.processes.bench import Bench
 from dbrun.run.processes.channel import Channel
 from dbrun.run.processes.messages import Outline, Pace, pack, told, unpack
 from dbrun.run.processes.standing import Standing
 from dbrun.run.processes.supply import Supply
 from dbrun.run.processes.till import Till
-from dbrun.run.tally import Tally
+from dbrun.run.rows.items import Item
 from dbrun.types import Failure, Record, StepResult, Usage
 
 

@@ -1,0 +1,1 @@
+"""From a request to its answer: the journal, the limits, the money, the one retry loop."""

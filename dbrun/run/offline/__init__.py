@@ -1,0 +1,1 @@
+"""What is told of a spec without sending anything: plans, rehearsals, replays, proofs."""

@@ -1,0 +1,1 @@
+"""What goes to other machines and comes back: the recipe, rows, records, files on volumes."""
