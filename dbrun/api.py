@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .errors import SpecError
+from .errors import SpecError, UserError
 from .registry import Registry
 from .run.pipeline import Pipeline
 from .run.travel.away import at_home
@@ -45,6 +45,7 @@ def load(
 
     Raises:
         SpecError: with every problem found, each with its place in the file.
+        UserError: an argument is of another kind than these.
         RunError: a registered prompt cannot be read.
     """
     return _load(
@@ -73,6 +74,7 @@ def _load(
     prompts: Mode = "current",
     must_have_prompts: bool = True,
 ) -> Pipeline:
+    _refuse_other_kinds(path, vars, overrides)
     registry = registry or Registry()
     loaded = load_spec(
         os.fspath(path),
@@ -102,6 +104,23 @@ def _load(
         import_functions=import_functions,
         environ=environ,
     )
+
+
+def _refuse_other_kinds(path: object, vars: object, overrides: object) -> None:
+    """A text is a sequence of letters, and a notebook has no type checker."""
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(
+            f"path wants the path of a spec, found an object of {type(path).__name__}",
+            "write the spec into a file; overrides=[…] changes values of it",
+        )
+    if vars is not None and not isinstance(vars, Mapping):
+        found = "a text" if isinstance(vars, str) else f"an object of {type(vars).__name__}"
+        raise UserError(f"vars wants a mapping, found {found}", "write vars={'name': value}")
+    if isinstance(overrides, str | Mapping):
+        found = "a text" if isinstance(overrides, str) else "a mapping"
+        raise UserError(
+            f"overrides wants a list of settings, found {found}", "write overrides=['a.b=value']"
+        )
 
 
 def validate(path: str | os.PathLike[str], **options: Any) -> tuple[list[Problem], list[Problem]]:

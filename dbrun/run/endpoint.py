@@ -307,6 +307,8 @@ def make_endpoint(
     for name in options:
         if name not in known:
             raise UserError(f"endpoint: {adapter} has no option '{name}'", meant_by(name, known))
+    _refuse_no_function("transform_input_fn", transform_input_fn)
+    _refuse_no_function("transform_output_fn", transform_output_fn)
     options, environ = literals(options, around.environ)
     problem = output_check({**schema, "additionalProperties": True})(options)
     if problem:
@@ -327,4 +329,15 @@ def make_endpoint(
         stop=[stop] if isinstance(stop, str) else stop,
         transform_input_fn=transform_input_fn,
         transform_output_fn=transform_output_fn,
+    )
+
+
+def _refuse_no_function(name: str, given: object) -> None:
+    """A call would be paid for before the first answer shows that it is none."""
+    if given is None or callable(given):
+        return
+    found = "a text" if isinstance(given, str) else f"an object of {type(given).__name__}"
+    raise UserError(
+        f"endpoint: {name} wants a function, found {found}",
+        "pass the function itself; paths and pickles of functions are not loaded here",
     )

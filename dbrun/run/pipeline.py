@@ -73,6 +73,12 @@ class Pipeline:
             ]
         return cls(spec=spec, warnings=(*warnings, *more), registry=registry)
 
+    def __repr__(self) -> str:
+        # A notebook shows what stands last in a cell, and the whole spec would fill screens.
+        steps = "" if len(self.spec.steps) == 1 else f", {len(self.spec.steps)} steps"
+        variants = f", {len(self.spec.variants)} variants" if self.spec.variants else ""
+        return f"<Pipeline {self.spec.name!r} of {self.spec.file!r}{steps}{variants}>"
+
     @property
     def digest(self) -> str:
         """What identifies the recipe: the digest of the merged spec as written."""

@@ -9,7 +9,11 @@ from typing import Any
 
 from ..files import open_in
 from ..frozen import frozen
+from ..spec.formats import format_of
 from ..types import Json
+
+_LINES = ("jsonl", "text")  # *.txt and *.md tell sources texts; a sink of this name is lines
+_COUNTS = ("rows", "ok", "error", "filtered")
 
 
 @frozen
@@ -78,9 +82,24 @@ class Run:
         Raises:
             ValueError: the results were not written as JSON Lines.
         """
-        if self.path is None or ".jsonl" not in self.path:
+        if self.path is None or self._format() not in _LINES:
             raise ValueError("the results of this run were not written as JSON Lines")
         return _records(self.path)
+
+    def __repr__(self) -> str:
+        # Manifests are long, and a notebook shows what stands last in a cell.
+        counts = self.manifest.get("counts")
+        told = {name: counts.get(name) for name in _COUNTS} if isinstance(counts, Mapping) else {}
+        return f"<Run exit_code={self.exit_code} counts={told} path={self.path!r}>"
+
+    def _format(self) -> str:
+        """What the results were written as: a sink whose name tells nothing is JSON Lines."""
+        named = format_of(self.path or "")
+        if named is not None:
+            return named
+        spec = self.manifest.get("spec")
+        sink = spec.get("sink") if isinstance(spec, Mapping) else None
+        return str(sink.get("format") or "jsonl") if isinstance(sink, Mapping) else "jsonl"
 
     def to_pandas(self) -> Any:
         """The records as a pandas DataFrame, one column a field.

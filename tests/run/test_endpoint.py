@@ -163,6 +163,14 @@ def test_trouble_that_concerns_every_prompt(workspace) -> None:
         ({}, "databricks: 'name' is a required property"),
         ({"name": 7}, "name: 7 is not of type 'string'"),
         ({"name": "x", "limits": {"atempts": 3}}, "limits: .*atempts"),
+        (
+            {"name": "x", "transform_output_fn": "transforms:first_word"},
+            "transform_output_fn wants a function, found a text; pass the function itself",
+        ),
+        (
+            {"name": "x", "transform_input_fn": b"\x80\x04"},
+            "transform_input_fn wants a function, found an object of bytes",
+        ),
     ],
 )
 def test_what_a_person_gets_wrong(options: dict[str, Any], said: str) -> None:

@@ -55,6 +55,43 @@ def test_a_run_and_what_it_gives_back(path: Path) -> None:
     assert (path.parent / "out/shout.run.json").read_bytes() == written
 
 
+def test_a_notebook_shows_a_line_of_each(path: Path) -> None:
+    pipeline = dbrun.load(path)
+    assert repr(pipeline) == f"<Pipeline 'shout' of {str(path)!r}>"
+    said = repr(pipeline.run(limit=2, out=str(path.parent / "x.jsonl")))
+    assert said.startswith("<Run exit_code=0 counts={'rows': 2, 'ok': 2, 'error': 0, ")
+    assert "x.jsonl" in said
+    assert len(said) < 200 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "are_lines"),
+    [("x.jsonl.gz", True), ("x.txt", True), ("x.out", True), ("a.jsonl/x.csv", False)],
+)
+def test_results_are_read_whatever_they_are_called(path: Path, name: str, are_lines: bool) -> None:
+    run = dbrun.load(path).run(limit=1, out=str(path.parent / name))
+    if are_lines:
+        assert [record["output"] for record in run.results] == ["TEXT 0"]
+    else:
+        with pytest.raises(ValueError, match="not written as JSON Lines"):
+            _ = run.results
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"path": {"name": "x"}}, "path wants the path of a spec, found an object of dict"),
+        ({"vars": ["day"]}, "vars wants a mapping, found an object of list"),
+        ({"vars": "day=1"}, "vars wants a mapping, found a text; write vars={'name': value}"),
+        ({"overrides": "repeats=2"}, "overrides wants a list of settings, found a text"),
+        ({"overrides": {"repeats": 2}}, "found a mapping; write overrides=\\['a.b=value'\\]"),
+    ],
+)
+def test_arguments_of_another_kind(path: Path, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        dbrun.load(**{"path": path, **arguments})
+
+
 @pytest.mark.parametrize(
     ("signature", "more", "said"),
     [
