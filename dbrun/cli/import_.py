@@ -89,3 +89,5 @@ def _say(session: Session, out: str, told: Imported) -> None:
         )
     if told.strangers:
         session.say(f"{counted(told.strangers, 'record')} of no row; at the end, without a row")
+        if not told.met:
+            session.say("no custom_id is the id of a row: name the rows' column of ids with --id")

@@ -34,13 +34,14 @@ KINDS = ("openai-batch", "promptfoo")
 @dataclass(slots=True, kw_only=True)
 class Imported:
     """What was made: *records*, *errors* by class; *rows* is how many there were to join,
-    *strangers* how many records belong to none of them; *are_keys* says that the ids are keys of
-    requests, which a journal knows."""
+    *strangers* how many records belong to none of them, *met* how many of the rows have records;
+    *are_keys* says that the ids are keys of requests, which a journal knows."""
 
     records: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     rows: int | None = None
     strangers: int = 0
+    met: int = 0
     are_keys: bool = False
 
 
@@ -64,6 +65,11 @@ def import_results(given: Given, registry: Registry, write: Write) -> Imported:
     """
     refuse_missing(given.files, "name a file that the tool wrote")
     for name in given.files:
+        if name.lower().endswith((".yaml", ".yml")):
+            raise UserError(
+                f"{name}: import reads results, and this is what would make some",
+                f"`dbrun validate {name}` says of a config's keys what to write here",
+            )
         if name.lower().endswith(".json"):
             raise UserError(
                 f"{name}: import reads JSON Lines, not one document",
@@ -218,6 +224,8 @@ def _join(spool: Spool, rows: Iterator[Row], told: Imported, write: Write) -> No
             records = [{"id": row.id, **failed(missing)}]
             told.records += 1
             told.errors["unanswered"] += 1
+        else:
+            told.met += 1
         for record in records:
             write(encode_line(ordered({**record, "row": row.values})))
     for record in spool.rest():

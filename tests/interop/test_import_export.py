@@ -116,6 +116,17 @@ def test_rows_are_joined_in_their_order(here: Path, said: Said) -> None:
     ]
 
 
+def test_rows_whose_ids_are_in_another_column(here: Path, said: Said) -> None:
+    write(here / "rows.jsonl", [{"name": "a"}])
+    write(here / "out.jsonl", [batch("a")])
+    assert main(["import", "out.jsonl", "--rows", "rows.jsonl", "--out", "back.jsonl"]) == 0
+    assert said() == (
+        "wrote back.jsonl: 2 records, 1 of them not ok (unanswered 1)\n"
+        "1 record of no row; at the end, without a row\n"
+        "no custom_id is the id of a row: name the rows' column of ids with --id\n"
+    )
+
+
 def test_variants_and_repeats_of_promptfoo(here: Path) -> None:
     long = "A prompt\nof several lines"
     lines = [
@@ -257,6 +268,7 @@ def test_a_compressed_file_that_is_cut(here: Path, said: Said) -> None:
         ("import none.jsonl --out x.jsonl", "none.jsonl: there is no such file"),
         ("import eval.json --out x.jsonl", "eval.json: import reads JSON Lines, not one document"),
         ("import . --out x.jsonl", ".: is a folder"),
+        ("import s.yaml --out x.jsonl", "`dbrun validate s.yaml` says of a config's keys"),
         ("import b.jsonl --out b.jsonl", "b.jsonl is what is read"),
         ("import b.jsonl --out x.txt", "x.txt: the name does not fit"),
         ("import b.jsonl --out run.jsonl", "run.jsonl has the results of a run"),

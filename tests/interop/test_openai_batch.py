@@ -109,6 +109,12 @@ def test_failures_are_errors(check: Any, said: bytes, kind: str, status: int | N
     assert record["error"]["message"]
 
 
+def test_a_status_may_be_written_as_text(check: Any) -> None:
+    said = json.loads(answer(CHAT, 200))
+    said["response"]["status_code"] = "200"
+    assert merged(from_line(json.dumps(said).encode()), check)["status"] == "ok"
+
+
 def test_a_key_is_told_as_one(check: Any) -> None:
     key = "a" * 64
     said = json.dumps({"custom_id": key, "response": {"status_code": 200, "body": CHAT}})
@@ -124,6 +130,8 @@ def test_a_key_is_told_as_one(check: Any) -> None:
         (line(), "neither response.status_code nor an error"),
         (line(method="POST", url="/v1", body={}), "this is a request"),
         (json.dumps({"response": {}}).encode(), "no custom_id"),
+        (json.dumps({"custom_id": "", "response": {}}).encode(), "no custom_id"),
+        (json.dumps({"custom_id": 7, "response": {}}).encode(), "its custom_id is no text"),
     ],
 )
 def test_what_is_no_line_is_told(said: bytes, why: str) -> None:

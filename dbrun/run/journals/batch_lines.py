@@ -25,6 +25,7 @@ MOST_BYTES = 200_000_000
 """Bytes that OpenAI takes in one file."""
 
 _KEY = re.compile("[0-9a-f]{64}")
+_STATUS = re.compile("[1-5][0-9][0-9]")
 _MEMBERS = frozenset({"id", "custom_id", "response", "error"})
 _LONGEST_CODE = 60
 _write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -96,7 +97,9 @@ def read_answer(line: bytes) -> BatchAnswer:
     """
     said = read_object(line)
     custom_id = said.get("custom_id")
-    if not isinstance(custom_id, str) or not custom_id:
+    if custom_id is not None and not isinstance(custom_id, str):
+        raise ForeignLine("its custom_id is no text; write it in quotes")
+    if not custom_id:
         raise ForeignLine("the line has no custom_id")
     response, error = said.get("response"), said.get("error")
     beside = {name: said[name] for name in said.keys() - _MEMBERS}
@@ -108,6 +111,8 @@ def read_answer(line: bytes) -> BatchAnswer:
     if not isinstance(response, dict) or "status_code" not in response:
         raise ForeignLine("the line has neither response.status_code nor an error")
     status = response["status_code"]
+    if isinstance(status, str) and _STATUS.fullmatch(status):
+        status = int(status)
     if status != 200:
         told = response.get("body")
         code = _code(told.get("error", told)) if isinstance(told, dict) else None

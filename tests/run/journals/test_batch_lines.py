@@ -80,7 +80,7 @@ def test_failures_are_told_by_their_code(fields: dict[str, Any], failure: str) -
         (b"[" * 100_000, "no JSON"),
         (b"null", "no object"),
         (b'{"custom_id": ""}', "no custom_id"),
-        (b'{"custom_id": 5, "response": {}}', "no custom_id"),
+        (b'{"custom_id": 5, "response": {}}', "its custom_id is no text"),
         (line(), "neither response.status_code nor an error"),
         (line(response="text"), "neither response.status_code nor an error"),
         (line(response={"body": {}}), "neither response.status_code nor an error"),
