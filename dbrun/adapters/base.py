@@ -162,7 +162,7 @@ def answer_of(adapter: Adapter, body: Json) -> Answer:
     receive: Callable[[Any], Answer] | None = getattr(adapter, "answer", None)
     if receive is None:
         return Answer(body=body)
-    from ..client.http_message import HttpResponse
+    from ..client.http.message import HttpResponse
 
     sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return receive(HttpResponse(status=200, headers={}, body=sent))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ..client.checkup import WorkspaceCheckup, reach
-from ..client.hosts import host_name
+from ..client.login.hosts import host_name
 from ..findings import FAIL, OK, WARN, Check, Finding
 from .complaint import read
 from .databricks import SET_TASK

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ..client.auth import Sender, token_refused
-from ..client.hosts import host_name
+from ..client.login.hosts import host_name
+from ..client.login.workspace import Login, Workspace
 from ..client.transport import HttpResponse
-from ..client.workspace import Login, Workspace
 from ..context import Context
 from ..errors import (
     DbrunError,

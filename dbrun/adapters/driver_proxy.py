@@ -7,8 +7,8 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from ..client.auth import Sender
-from ..client.hosts import host_name, org_in
-from ..client.workspace import Workspace
+from ..client.login.hosts import host_name, org_in
+from ..client.login.workspace import Workspace
 from ..context import Context
 from ..findings import Check
 from ..spec.model import Concurrency, EndpointSpec

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..client.auth import Auth, NoAuth, Sender, Token, TokenAuth
 from ..client.credentials import SecretReader, read_credential
+from ..client.login.workspace import Login, Workspace
 from ..client.transport import HttpRequest, HttpResponse, Transport
 from ..client.waiting import Aside, Wait
-from ..client.workspace import Login, Workspace
 from ..context import Context
 from ..spec.model import EndpointSpec
 from ..types import Json

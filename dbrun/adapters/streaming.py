@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..client.http_stream import HttpStream
+from ..client.http.stream import HttpStream
 from ..client.transport import HttpRequest, HttpResponse, Transport
 from ..errors import DbrunError, EndpointError, Rejected, RunError, TimedOut, Unavailable
 from ..types import Json

@@ -11,9 +11,9 @@ from ..errors import DbrunError, EndpointError, RunError, TimedOut, Unreachable
 from ..findings import FAIL, OK, WARN, Check, Finding
 from .auth import Sender, token_refused
 from .credentials import mask
-from .environment import proxy_for
+from .http.environment import proxy_for
+from .login.workspace import Workspace
 from .transport import HttpRequest, HttpResponse
-from .workspace import Workspace
 
 ME = "/api/2.0/preview/scim/v2/Me"
 _PROBE = "/.well-known/databricks-config"

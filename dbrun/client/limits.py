@@ -15,9 +15,9 @@ from typing import Any
 
 from ..clock import Clock
 from ..spec.model import Concurrency, Limits
-from .adaptive import Adaptive
-from .rates import HOUR, MINUTE, SECOND, Bucket
-from .spacing import Cause, Spacing, Turn
+from .pace.adaptive import Adaptive
+from .pace.rates import HOUR, MINUTE, SECOND, Bucket
+from .pace.spacing import Cause, Spacing, Turn
 from .waiting import Gate, Pause
 
 LOOK_UP = 0.5

@@ -11,9 +11,9 @@ from typing import Any
 from ..clock import Clock
 from ..errors import EndpointError, RunError, Unavailable, Unreachable
 from .auth import Sender, token_refused
+from .login.workspace import Login, Workspace
 from .retry import RetryPolicy, parse_retry_after
 from .transport import HttpRequest, HttpResponse
-from .workspace import Login, Workspace
 
 TIMEOUT = 120.0
 """Seconds for one call."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from ..clock import Clock
 from ..frozen import frozen
-from .environment import ca_bundle, proxy_for
-from .http_errors import translated
-from .http_framing import BadAnswer, TooLarge
-from .http_message import (
+from .http.environment import ca_bundle, proxy_for
+from .http.errors import translated
+from .http.framing import BadAnswer, TooLarge
+from .http.message import (
     Address,
     Heads,
     HttpRequest,
@@ -25,14 +25,14 @@ from .http_message import (
     UnknownEncoding,
     decompressed,
 )
-from .http_pool import Pool
-from .http_proxied import ProxiedClient
+from .http.pool import Pool
+from .http.proxied import ProxiedClient
 from .waiting import Aside, blocking
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from .http_stream import HttpStream, SocketSource, Source
+    from .http.stream import HttpStream, SocketSource, Source
 
 __all__ = ["HttpRequest", "HttpResponse", "Transport"]
 
@@ -132,7 +132,7 @@ class Transport:
         """Send *request* once and give its answer as soon as the head is there; reading the body
         takes what remains of the *timeout*. Raises as `exchange`.
         """
-        from .http_stream import HttpStream
+        from .http.stream import HttpStream
 
         deadline = self._now() + timeout
         route = self._routes.get(request.url) or self._route(request.url)
@@ -157,7 +157,7 @@ class Transport:
         self, route: _Route, pool: Pool, payload: bytes, deadline: float, timeout: float
     ) -> tuple[int, Mapping[str, str], SocketSource]:
         """The head of an answer that comes over a connection of *pool*."""
-        from .http_stream import SocketSource
+        from .http.stream import SocketSource
 
         while True:
             try:
@@ -234,7 +234,7 @@ class Transport:
     def _tls(self) -> SSLContext:
         """The TLS settings, made once: reading the authorities takes longer than a call."""
         if self._context is None:
-            from .http_tls import tls_context
+            from .http.tls import tls_context
 
             self._context = tls_context(self._verify, ca_bundle(self._environ))
         return self._context

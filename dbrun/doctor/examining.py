@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 from ..adapters.base import checkup
 from ..client.checkup import WorkspaceCheckup
+from ..client.login.workspace import Login, Workspace
 from ..client.transport import Transport
-from ..client.workspace import Login, Workspace
 from ..context import NoMemory
 from ..errors import DbrunError
 from ..findings import WARN, Check, Finding

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from ..client.sql import (
+from ..client.sql.statements import (
     Bound,
     Sql,
     SqlFailed,

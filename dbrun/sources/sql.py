@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, ClassVar
 
-from ..client.sql import SqlFailed, bind, latest_version, literal, open_sql, quoted, table_name
+from ..client.sql.statements import (
+    SqlFailed,
+    bind,
+    latest_version,
+    literal,
+    open_sql,
+    quoted,
+    table_name,
+)
 from ..context import Context
 from ..errors import SourceError
 from ..types import Json

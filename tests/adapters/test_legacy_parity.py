@@ -19,7 +19,7 @@ from fakes.workspace import CLIENT, CLUSTER, Endpoint, FakeWorkspace
 from dbrun.adapters.base import Request
 from dbrun.adapters.databricks import DatabricksAdapter
 from dbrun.adapters.driver_proxy import DriverProxyAdapter
-from dbrun.client.hosts import base_url
+from dbrun.client.login.hosts import base_url
 from dbrun.context import Context
 from dbrun.errors import AuthError, EndpointMissing, Malformed, Rejected
 from dbrun.spec.model import EndpointSpec

@@ -21,8 +21,8 @@ from dbrun.client.auth import (
     client_credentials,
     token_refused,
 )
-from dbrun.client.auth_sdk import SdkAuth
 from dbrun.client.credentials import Secret
+from dbrun.client.login.auth_sdk import SdkAuth
 from dbrun.client.transport import Transport
 from dbrun.clock import Clock
 from dbrun.errors import AuthError, Unavailable

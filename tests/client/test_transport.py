@@ -13,7 +13,8 @@ import pytest
 from fakes.origin import CLOSE, RESET, Origin, Pause, ok
 from fakes.sending import CHUNKED, HEAD, post, send
 
-from dbrun.client import http_connection, http_pool
+from dbrun.client.http import connection as http_connection
+from dbrun.client.http import pool as http_pool
 from dbrun.errors import EndpointMissing, TimedOut, Unavailable, Unreachable
 
 # Reaching a host

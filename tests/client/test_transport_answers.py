@@ -10,7 +10,7 @@ import pytest
 from fakes.origin import CLOSE, RESET, Drip, Origin, Pause, ok
 from fakes.sending import CHUNKED, HEAD, send
 
-from dbrun.client import http_connection
+from dbrun.client.http import connection as http_connection
 from dbrun.errors import Malformed, TimedOut, Unavailable, Unreachable
 
 
@@ -168,7 +168,7 @@ def test_packed_answers_that_cannot_be_unpacked(transport, encoding, body, error
 )
 def test_answers_beyond_all_measure_are_refused(transport, monkeypatch, steps):
     monkeypatch.setattr(http_connection, "MAX_BODY", 100)
-    monkeypatch.setattr("dbrun.client.http_message.MAX_BODY", 100)
+    monkeypatch.setattr("dbrun.client.http.message.MAX_BODY", 100)
     with Origin(steps) as origin, pytest.raises(Malformed, match="exceeds") as caught:
         send(transport, origin)
     assert caught.value.maybe_paid

@@ -205,7 +205,7 @@ def test_the_deadline_is_by_the_clock(steps):
 
 
 def test_answers_beyond_all_measure_are_refused(monkeypatch):
-    monkeypatch.setattr("dbrun.client.http_proxied.MAX_BODY", 100)
+    monkeypatch.setattr("dbrun.client.http.proxied.MAX_BODY", 100)
     with (
         Origin(ok(b"x" * 101)) as proxy,
         through(proxy) as transport,

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 
 from dbrun.client.limits import Limiter, Outcome
+from dbrun.client.pace.spacing import Turn
 from dbrun.client.retry import RetryPolicy
-from dbrun.client.spacing import Turn
 from dbrun.clock import Clock
 from dbrun.errors import EndpointError, RateLimited, Unavailable
 from dbrun.run.asking.trying import outcome_of

@@ -13,7 +13,7 @@ they are there):
 
 | of a workspace | tests |
 |---|---|
-| where OAuth tokens are given, told without credentials | client/test_sdk_chain.py::test_oauth_of_a_service_principal client/test_sdk_chain.py::test_a_host_that_does_not_tell_where_it_gives_tokens |
+| where OAuth tokens are given, told without credentials | client/login/test_sdk_chain.py::test_oauth_of_a_service_principal client/login/test_sdk_chain.py::test_a_host_that_does_not_tell_where_it_gives_tokens |
 | credentials: bearer, basic, missing, wrong | fakes/test_fake_workspace.py::test_credentials_are_wanted |
 | endpoints by name and kind, with and without a type, forbidden, missing | adapters/test_databricks.py::test_auto_finds_out_what_an_endpoint_does adapters/test_databricks.py::test_a_look_that_is_forbidden_tells_to_set_the_task adapters/test_databricks.py::test_a_name_that_is_not_there_is_answered_with_near_ones |
 | models that refuse what they do not know | fakes/test_fake_workspace.py::test_models_are_strict |
@@ -23,9 +23,9 @@ they are there):
 | the AI gateway's own paths | test_migrate.py::test_the_yaml_sends_what_the_class_sent |
 | OAuth tokens of a service principal: refused clients, short lives, counted | client/test_auth.py::test_a_service_principal_gets_a_token client/test_auth.py::test_a_wrong_client_is_told_without_its_secret fakes/test_fake_workspace.py::test_tokens_expire_by_the_clock acceptance/faults/test_logins.py::test_one_token_is_fetched_for_each_expiry |
 | tokens that are taken back | acceptance/faults/test_logins.py::test_a_token_that_is_revoked_in_mid_run |
-| secrets: no scope, no key, no permission | client/test_workspace.py::test_what_is_wrong_with_a_secret_is_told acceptance/faults/test_logins.py::test_a_token_out_of_the_workspace_s_secrets |
+| secrets: no scope, no key, no permission | client/login/test_workspace.py::test_what_is_wrong_with_a_secret_is_told acceptance/faults/test_logins.py::test_a_token_out_of_the_workspace_s_secrets |
 | who asks, the workspace's id, its clock | fakes/test_fake_workspace.py::test_who_am_i_tells_the_workspace_s_id acceptance/test_doctor_workspace.py::test_clocks |
-| SQL: statements that are run, parameters, results in parts behind links, failures | client/test_warehouse.py::test_a_result_in_parts client/test_warehouse.py::test_what_fails_is_said sinks/test_unity.py::test_merge_replaces_by_key_but_never_ok_by_not_ok |
+| SQL: statements that are run, parameters, results in parts behind links, failures | client/sql/test_warehouse.py::test_a_result_in_parts client/sql/test_warehouse.py::test_what_fails_is_said sinks/test_unity.py::test_merge_replaces_by_key_but_never_ok_by_not_ok |
 | files and folders of volumes | fakes/test_fake_workspace.py::test_files_of_volumes fakes/test_fake_workspace.py::test_folders_of_volumes acceptance/test_volumes_away.py::test_one_file acceptance/test_volumes_away.py::test_what_cannot_be_read_is_said |
 | faults: each error of the serving API, word for word | acceptance/faults/test_wire_reference.py::test_what_is_waited_for acceptance/faults/test_wire_reference.py::test_what_is_tried_again acceptance/faults/test_wire_reference.py::test_what_is_refused_fails_its_row_and_is_asked_once acceptance/faults/test_throttling.py::test_what_no_request_can_pass_ends_the_run_at_once acceptance/faults/test_logins.py::test_refused_and_good_again |
 | faults: 429 with seconds, a date, seconds in the body, nothing | acceptance/faults/test_throttling.py::test_a_storm_passes_and_nobody_fails adapters/test_http_faults.py::test_a_date_to_wait_for_is_understood |

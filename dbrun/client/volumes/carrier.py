@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from ...errors import UserError
-from ..environment import ca_bundle, proxy_for
-from ..http_message import Address, HttpRequest, HttpResponse, all_headers
-from ..http_proxied import said_plainly
+from ..http.environment import ca_bundle, proxy_for
+from ..http.message import Address, HttpRequest, HttpResponse, all_headers
+from ..http.proxied import said_plainly
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -117,7 +117,7 @@ class Carrier:
             if self._adapter is None:
                 context = None
                 if scheme == "https":
-                    from ..http_tls import tls_context
+                    from ..http.tls import tls_context
 
                     context = tls_context(True, bundle)
                 self._adapter = _adapter(context)

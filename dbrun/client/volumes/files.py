@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from ...clock import Clock
 from ...errors import DbrunError, RunError
 from ...frozen import frozen
-from ..http_message import HttpRequest, HttpResponse
+from ..http.message import HttpRequest, HttpResponse
 from ..rest import Refused, Rest
 from .carrier import Carrier
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import DbrunError, RunError
-from ..workspace import Login, Workspace
+from ..login.workspace import Login, Workspace
 from .carrier import Carrier
 
 

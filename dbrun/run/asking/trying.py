@@ -39,8 +39,8 @@ from .tokens import TokenEstimate
 if TYPE_CHECKING:
     from ...adapters.base import Adapter, Answer
     from ...client.limits import Limiter
+    from ...client.pace.spacing import Turn
     from ...client.retry import Breaker, RetryPolicy
-    from ...client.spacing import Turn
     from ...spec.model import Price
 
 Calling = Callable[[Sequence[Json], float], Coroutine[Wait[Any], Any, Sequence[Any]]]

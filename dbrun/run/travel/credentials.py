@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ...client.travel import Luggage, Travelling, for_workers
+from ...client.login.travel import Luggage, Travelling, for_workers
 from ...spec.model import Spec, StepSpec
 from ..opening import Opened, Surroundings
 from ..steps import Step

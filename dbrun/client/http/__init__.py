@@ -1,0 +1,1 @@
+"""HTTP/1.1 over plain sockets, and the way out for whatever is unusual."""

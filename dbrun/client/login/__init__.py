@@ -1,0 +1,1 @@
+"""A Databricks workspace: which host, and who speaks to it, here and on other machines."""

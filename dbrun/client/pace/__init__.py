@@ -1,0 +1,1 @@
+"""How many calls at once, how many a second: arithmetic that `limits.py` keeps to."""

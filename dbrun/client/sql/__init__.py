@@ -1,0 +1,1 @@
+"""SQL of Databricks, through a Spark session or a warehouse."""
