@@ -78,7 +78,11 @@ def verdict(met: bool, otherwise: str) -> Score:
 
 def alike(one: Json, other: Json, *, ignore_case: bool = False) -> bool:
     """Whether two values are the same: texts apart from white space around them, numbers by their
-    amount, and a text like the JSON of what is none (a column of a CSV file holds texts only)."""
+    amount, and a text like the JSON of what is none (a column of a CSV file holds texts only);
+    where that is a number, any JSON of it will do: 36.0 is the text 36."""
+    for text, value in ((one, other), (other, one)):
+        if isinstance(text, str) and _is_number(value):
+            return _number(text) == value
     if isinstance(one, str) or isinstance(other, str):
         left, right = as_text(one).strip(), as_text(other).strip()
         return left.casefold() == right.casefold() if ignore_case else left == right
@@ -96,6 +100,19 @@ def shown(value: Json) -> str:
     """A value for an explanation: JSON on one line, shortened."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(text: str) -> Json:
+    """The number that *text* is in JSON, where 007 is none; else None."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if _is_number(value) else None
 
 
 def _same(one: Json, other: Json) -> bool:

@@ -27,6 +27,14 @@ from dbrun.scores.similarity import token_f1, words
         (7, "{{ label }}", {"label": 7.0}, True),
         (7, "{{ label }}", {"label": "7"}, True),  # a column of a CSV file
         ("7", "{{ label }}", {"label": 7}, True),
+        (36.0, "{{ label }}", {"label": " 36"}, True),  # what some models make of a whole number
+        (100.0, "1E2", {}, True),
+        (36, "36.0", {}, True),
+        (36, "036", {}, False),
+        (36, "36 years", {}, False),
+        (1, "true", {}, False),
+        (0, "", {}, False),
+        (12345678901234567890123, "12345678901234567890124", {}, False),
         (True, "{{ label }}", {"label": 1}, False),
         (True, "true", {}, True),
         (None, "{{ label }}", {"label": None}, True),
