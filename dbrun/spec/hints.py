@@ -27,7 +27,11 @@ PARAMS: Final = (
 )
 """Generation parameters, as people write them where none stand."""
 
+_NO_PICKLES = "leave it out: functions are named by their paths, and nothing is pickled"
+_OF_PROXIES = "write adapter: databricks-proxy, cluster_id and port"
+
 _ANYWHERE: Mapping[str, str] = {
+    "allow_dangerous_deserialization": _NO_PICKLES,
     "endpoint_name": "the endpoint's name is endpoint.name",
     "extra_params": "write params",
     "model_kwargs": "write params",
@@ -101,6 +105,7 @@ _IN_ENDPOINT: Mapping[str, str] = {
     "type": "write adapter",
     "provider": "write adapter",
     "cluster_driver_port": "write port",
+    "allow_dangerous_deserialization": _NO_PICKLES,
     "prompt": "write prompt at the top of the spec, or in the step",
     "messages": "write messages at the top of the spec, or in the step",
     "databricks_uri": "write profile",
@@ -217,7 +222,7 @@ def _directed(path: Path, key: str, names: list[str]) -> str | None:
             return said
         if key in PARAMS or key in ("extra_params", "model_kwargs"):
             return f"{_ANYWHERE[key]}, at the top of the spec or in the step"
-        return None
+        return _OF_PROXIES if key == "cluster_driver_port" else None
     if place == "limits":
         return _IN_LIMITS.get(key)
     if path[-2:-1] == ("messages",) and key in _ROLES:

@@ -204,10 +204,24 @@ def _lint_schema(node: Node | None, path: Path, step: StepSpec, findings: Findin
         findings.add(node.place, path, message, hint)
         return
     if wanted.mode != "native":
+        if _is_of_texts(schema) and not step.output:
+            message = "wants a JSON text, quotation marks included, which models seldom answer"
+            hint = "for a bare word leave it out, and judge the output with scores: one_of"
+            findings.add(node.place, path, message, hint)
         return
     if isinstance(schema, dict) and schema.get("type") == "object" and not schema.get("properties"):
         message = "of an object without properties foundation models make an empty one"
         findings.add(node.place, path, message, "list its properties, or leave mode out")
+
+
+def _is_of_texts(schema: object) -> bool:
+    """Whether only texts satisfy *schema*, as far as its own words tell."""
+    if not isinstance(schema, dict):
+        return False
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if isinstance(values, list) and values:
+        return all(isinstance(value, str) for value in values)
+    return schema.get("type") == "string"
 
 
 def _sharing_is_unsaid(root: Node) -> bool:

@@ -52,6 +52,18 @@ BEARER = 'write headers: {Authorization: {env: NAME, prefix: "Bearer "}}'
         ((), "transform_input_fn", TOP, "write transforms.input"),
         ((), "transform_output_fn", TOP, "write transforms.output"),
         (("endpoint",), "cluster_driver_port", PROXY, "write port"),
+        (
+            ("endpoint",),
+            "cluster_driver_port",
+            DATABRICKS,
+            "write adapter: databricks-proxy, cluster_id and port",
+        ),
+        (
+            ("endpoint",),
+            "allow_dangerous_deserialization",
+            DATABRICKS,
+            "leave it out: functions are named by their paths, and nothing is pickled",
+        ),
         (("endpoint",), "api_token", DATABRICKS, "write token"),
         ((), "system", TOP, "write messages, with a turn of role system"),
         ((), "assert", TOP, "write scores"),

@@ -58,6 +58,19 @@ def warnings(text: str, folder: Path) -> list[str]:
             )
         ],
         ("response_schema: {schema: {type: object}}", None),
+        *[
+            (f"response_schema: {schema}", said)
+            for schema, said in (
+                ("{type: string}", "5:18: response_schema: wants a JSON text, quotation marks"),
+                ("{enum: [a, b]}", "5:18: response_schema: wants a JSON text, quotation marks"),
+                ("{const: a}", "5:18: response_schema: wants a JSON text, quotation marks"),
+                ("{schema: {type: string, enum: [a]}}", "5:18: response_schema: wants a JSON text"),
+                ("{enum: [a, 1]}", None),
+                ("{enum: []}", None),
+                ("{type: [string, number]}", None),
+                ("{type: string}\ntransforms: {output: 'json:dumps'}", None),
+            )
+        ],
         ("response_schema: {$ref: '#/$defs/a', $defs: {a: {}}}", None),
         ("response_schema: {minItems: 1}", None),
         ("response_schema: {additionalProperties: false}", None),
