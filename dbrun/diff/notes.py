@@ -9,7 +9,7 @@ from ..report.html.sides import is_number, mapping
 from ..report.summary import shown_path
 from ..report.words import counted
 from .changes import spec_of
-from .model import Part, Side, Told
+from .model import WITHOUT, Part, Side, Told
 
 Direction = Literal["higher", "lower"]
 
@@ -85,9 +85,15 @@ def notes(
         elif mapping(side.manifest.get("selection")):
             yield f"{side.label}: the run took some of the rows only"
     yield from _disagreements(mapping(old.manifest), mapping(new.manifest))
-    for which, names in (("OLD", old_variants), ("NEW", new_variants)):
-        if names and (parts or (old_variants and new_variants)):  # else one side is empty
-            yield f"only {which} has {', '.join(names)}: not compared"
+    if old.path == new.path:
+        compared = {name or WITHOUT for part in parts for name in (part.old, part.new)}
+        left = [name for name in old_variants if name in new_variants and name not in compared]
+        if left:
+            yield f"{', '.join(left)}: not compared"
+    else:
+        for which, names in (("OLD", old_variants), ("NEW", new_variants)):
+            if names and (parts or (old_variants and new_variants)):  # else one side is empty
+                yield f"only {which} has {', '.join(names)}: not compared"
     if torn:
         yield "repeats of a row do not stand together: each is taken for a row of its own"
     before, after = _directions(old), _directions(new)

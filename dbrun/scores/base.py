@@ -82,7 +82,7 @@ def alike(one: Json, other: Json, *, ignore_case: bool = False) -> bool:
     where that is a number, any JSON of it will do: 36.0 is the text 36."""
     for text, value in ((one, other), (other, one)):
         if isinstance(text, str) and _is_number(value):
-            return _number(text) == value
+            return bool(_number(text) == value)
     if isinstance(one, str) or isinstance(other, str):
         left, right = as_text(one).strip(), as_text(other).strip()
         return left.casefold() == right.casefold() if ignore_case else left == right

@@ -57,7 +57,9 @@ def _converted(convert: Convert, value: Any, column: str, where: str) -> Json:
     try:
         return convert(value)
     except ValueError as error:
-        raise SourceError(f"{where}: column '{column}' holds {error}") from error
+        raise SourceError(
+            f"{where}: column '{column}' holds {error}", "write null there, or a text"
+        ) from error
 
 
 def _converter(kind: Any) -> Convert | None:
@@ -104,7 +106,7 @@ def _number(value: float) -> float | None:
     if math.isnan(value):
         return None
     if math.isinf(value):
-        raise ValueError("an infinity, which JSON cannot")
+        raise ValueError("an infinity, which JSON has no number for")
     return value
 
 

@@ -118,6 +118,7 @@ def test_results_that_were_altered_are_found_out(
     (project.folder / "out/tickets.jsonl").write_bytes(intact)
     assert said.code == 1
     assert expected in said.err
+    assert said.err.count("out/tickets.jsonl:") <= said.err.count("\n")  # named once a line
 
 
 def test_results_without_manifest_are_not_verified(
@@ -130,6 +131,36 @@ def test_results_without_manifest_are_not_verified(
     assert "there is no manifest" in said.err
     assert project.run("verify", "out/nothing.jsonl").code == 2
     assert project.run("verify", "out/tickets.jsonl", "--target", "prod").code == 2
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ("{", "this is none that dbrun wrote"),
+        ("[]", "this is none that dbrun wrote"),
+        ('{"version": 2}', "it is of version 2, and this dbrun knows 1; take a newer dbrun"),
+        ('{"version": 1}', "it names no results; the run did not finish"),
+    ],
+    ids=["torn", "list", "newer", "empty"],
+)
+def test_manifests_that_tell_nothing_here(
+    manifest: str, said: str, project: Project, workspace: FakeWorkspace
+) -> None:
+    project.run("tickets.yaml")
+    place = project.folder / "out/tickets.run.json"
+    intact = place.read_bytes()
+    project.write("out/tickets.run.json", manifest)
+    found = project.run("verify", "out/tickets.jsonl")
+    place.write_bytes(intact)
+    assert found.code == 1
+    assert f"out/tickets.run.json: {said}\n" in found.err
+
+
+def test_a_manifest_is_no_results_file(project: Project, workspace: FakeWorkspace) -> None:
+    project.run("tickets.yaml")
+    found = project.run("verify", "out/tickets.run.json")
+    assert found.code == 2
+    assert "tickets.run.json: this is a manifest; name the results that lie beside it" in found.err
 
 
 def test_results_are_what_spec_rows_and_journal_give(

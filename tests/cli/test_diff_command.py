@@ -97,7 +97,12 @@ def test_every_form_tells_it(form: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_variants_of_one_file_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     write("one.jsonl", [{**one, "variant": name} for one in GOOD for name in ("a", "b=1,c")])
     assert main(["diff", "one.jsonl", "--variant", "a", "b=1,c"]) == EXIT_OK
-    assert "variant a → b=1,c" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "variant a → b=1,c" in said
+    assert "not compared" not in said
+    write("one.jsonl", [{**one, "variant": name} for one in GOOD for name in "abc"])
+    assert main(["diff", "one.jsonl", "--variant", "a", "b"]) == EXIT_OK
+    assert "note: c: not compared\n" in capsys.readouterr().out
 
 
 def test_compressed_results_and_tables_are_read(capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,8 @@ def test_bad_parquet_is_said(
     assert "Parquet cannot be read from standard input" in problem("parquet", "-")
     parquet.write_table(pyarrow.table({"n": [1.0, float("inf")]}), tmp_path / "x.parquet")
     assert problem("parquet", "x.parquet") == (
-        "x.parquet row 2: column 'n' holds an infinity, which JSON cannot"
+        "x.parquet row 2: column 'n' holds an infinity, which JSON has no number for; "
+        "write null there, or a text"
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PluginError, match=r"pip install 'dbrun\[parquet\]'"):

@@ -13,7 +13,7 @@ from ...registry import Registry
 from ...spec.formats import format_of
 from ...types import FINISH_REASONS, Json
 from ..keeping.manifest_files import read_manifest
-from ..manifest import manifest_path
+from ..manifest import MANIFEST_VERSION, manifest_path
 from .verifying import read_records
 
 STATUSES = ("ok", "error", "filtered")
@@ -30,16 +30,23 @@ def disagreements(path: str, registry: Registry) -> list[str]:
         raise UserError(f"{path} is a folder", "name a results file or a spec")
     if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such results file")
+    if path.lower().endswith((".run.json", ".run.json.partial")):
+        raise UserError(f"{path}: this is a manifest", "name the results that lie beside it")
     kind = format_of(path)
     if kind is None:
         raise UserError(f"{path}: the name does not tell the format of results")
     beside = manifest_path(path)
     manifest = read_manifest(beside)
     if manifest is None:
-        return [f"{beside}: there is no manifest, or it is none that dbrun wrote"]
+        there = os.path.exists(beside)
+        return [f"{beside}: {'this is none that dbrun wrote' if there else 'there is no manifest'}"]
+    version = manifest.get("version")
+    if isinstance(version, int) and version > MANIFEST_VERSION:
+        said = f"it is of version {version}, and this dbrun knows {MANIFEST_VERSION}"
+        return [f"{beside}: {said}; take a newer dbrun"]
     problems = [f"{beside}: {said}" for said in _bytes_differ(path, manifest)]
     counts, odd = _count(path, kind, registry)
-    problems += [f"{path}: {said}" for said in odd]
+    problems += odd
     problems += [f"{beside}: {said}" for said in _counts_differ(counts, manifest)]
     return problems
 
@@ -77,7 +84,7 @@ def _count(path: str, kind: str, registry: Registry) -> tuple[dict[str, int], li
             found["rows"] += 1
             found[str(record.get("status"))] += 1
             if kind == "jsonl" and len(odd) < _MOST and (wrong := wrong_with(record)):
-                odd.append(f"record {number}: {wrong}")
+                odd.append(f"{path}: record {number}: {wrong}")
     except SourceError as error:
         return {}, [str(error)]
     return {name: found[name] for name in ("rows", *STATUSES)}, odd
