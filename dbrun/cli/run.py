@@ -97,12 +97,6 @@ def _overlaid_by(given: Mapping[str, Any], overlay: Overlay) -> Overlay:
 
 ENGINES = ("local", "spark")
 
-_EXCLUDE = (
-    ("fresh", "replay", "one asks for everything, the other sends nothing"),
-    ("only_errors", "replay", "one asks again, the other sends nothing"),
-    ("only_errors", "fresh", "--fresh asks again for every row"),
-)
-
 
 def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
     """Refuse options that contradict each other."""
@@ -110,7 +104,9 @@ def _check_options(given: Mapping[str, Any], context: click.Context) -> None:
         raise click.UsageError("--max-cost wants a finite amount", context)
     if math.isnan(given["grace"]):
         raise click.UsageError("--grace wants a number of seconds", context)
-    for one, other, why in _EXCLUDE:
+    from ..run.options import EXCLUDE
+
+    for one, other, why in EXCLUDE:
         if given[one] and given[other]:
             names = f"--{one} and --{other}".replace("_", "-")
             raise click.UsageError(f"{names} exclude each other: {why}", context)

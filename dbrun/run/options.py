@@ -12,6 +12,13 @@ from .asking.counters import Counters
 from .judging.tally import Tally
 from .rows.items import Selection
 
+EXCLUDE = (
+    ("fresh", "replay", "one asks for everything, the other sends nothing"),
+    ("only_errors", "replay", "one asks again, the other sends nothing"),
+    ("only_errors", "fresh", "fresh asks again for every row"),
+)
+"""Fields of `RunOptions` that contradict each other, and why."""
+
 
 @frozen
 class RunOptions:

@@ -20,7 +20,7 @@ from .asking.spending import make_purse
 from .checks import check, source_columns
 from .executor import Executor
 from .opening import Opened, Surroundings, opened
-from .options import Observer, RunOptions
+from .options import EXCLUDE, Observer, RunOptions
 from .processing import Variants, make_processor
 from .processor import Processor
 from .result import Run
@@ -115,6 +115,10 @@ class Pipeline:
             UserError: something to fix first; nothing was sent.
             RunError: the run could not finish; running again continues it.
         """
+        asked = {"only_errors": only_errors, "fresh": fresh, "replay": replay}
+        for one, other, why in EXCLUDE:
+            if asked[one] and asked[other]:
+                raise UserError(f"{one} and {other} exclude each other: {why}")
         options = RunOptions(
             selection=_selection(limit, sample, seed, ids),
             only_errors=only_errors,

@@ -24,8 +24,9 @@ def arrow_rows(
     number, becomes null. An infinity is an error. Nanoseconds are cut to microseconds.
 
     Raises:
-        SourceError: a value is none that JSON can hold.
+        SourceError: a value is none that JSON can hold, or two columns have one name.
     """
+    _refuse_twins(schema, name)
     target = _schema_in_microseconds(schema)
     converts = {
         field.name: convert for field in target if (convert := _converter(field.type)) is not None
@@ -34,7 +35,7 @@ def arrow_rows(
     for batch in batches:
         if target is not schema:
             batch = _cast(batch, target)
-        for values in batch.to_pylist():
+        for values in _values(batch, name, number):
             number += 1
             where = f"{name} row {number}"
             for column, convert in converts.items():
@@ -51,6 +52,38 @@ def arrow() -> Any:
             "Parquet files need the package pyarrow", "pip install 'dbrun[parquet]'"
         ) from error
     return pyarrow
+
+
+def _refuse_twins(schema: Any, name: str) -> None:
+    """A row knows columns by their names: of two of one name it would have the last."""
+    twice = {column for column in schema.names if schema.names.count(column) > 1}
+    if twice:
+        named = ", ".join(f"'{column}'" for column in sorted(twice))
+        raise SourceError(
+            f"{name}: it names {named} more than once", "give every column a name of its own"
+        )
+
+
+def _values(batch: Any, name: str, before: int) -> list[dict[str, Any]]:
+    """The rows of *batch* as Python's values; *before* is how many there were before it."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except OverflowError as error:
+        raise _out_of_range(batch, name, before) from error
+    return rows
+
+
+def _out_of_range(batch: Any, name: str, before: int) -> SourceError:
+    """What to say of *batch*, which holds a date or a time that Python has none for."""
+    hint = "write null there, or a text"
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        for number, value in enumerate(column, start=before + 1):
+            try:
+                value.as_py()
+            except OverflowError:
+                said = f"column '{field.name}' holds a time beyond the years 1 to 9999"
+                return SourceError(f"{name} row {number}: {said}", hint)
+    return SourceError(f"{name}: it holds a time beyond the years 1 to 9999", hint)
 
 
 def _converted(convert: Convert, value: Any, column: str, where: str) -> Json:

@@ -124,6 +124,20 @@ def test_a_function_that_wants_what_requests_have_not(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({"fresh": True, "replay": True}, "fresh and replay exclude each other: one asks for"),
+        ({"only_errors": True, "replay": True}, "only_errors and replay exclude each other"),
+        ({"only_errors": True, "fresh": True}, "only_errors and fresh exclude each other: fresh"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        dbrun.load(path).run(**given)
+    assert not (path.parent / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
         ({"limit": "3"}, "limit wants a whole number of at least 1, found '3'"),
         ({"limit": 0}, "limit wants a whole number of at least 1, found 0"),
         ({"sample": 2.5}, "sample wants a whole number of at least 1, found 2.5"),

@@ -101,6 +101,19 @@ def test_parquet_is_read_in_batches(tmp_path: Path, make: Callable[..., Any]) ->
     assert [row["n"] for _, row in make("parquet", "*.parquet").rows()] == list(range(3000))
 
 
+@pytest.mark.parametrize(
+    "kind", [pyarrow.timestamp("us"), pyarrow.date32(), pyarrow.list_(pyarrow.timestamp("ms"))]
+)
+def test_times_that_no_calendar_has_are_said(tmp_path: Path, problem: Problem, kind: Any) -> None:
+    far = 2**60 if "us" in str(kind) else 2**31 - 1 if "date32" in str(kind) else [2**60]
+    table = pyarrow.table({"n": [1, 2, 3], "at": pyarrow.array([None, None, far], type=kind)})
+    parquet.write_table(table, tmp_path / "x.parquet", row_group_size=1)
+    assert problem("parquet", "x.parquet") == (
+        "x.parquet row 3: column 'at' holds a time beyond the years 1 to 9999; "
+        "write null there, or a text"
+    )
+
+
 def test_bad_parquet_is_said(
     tmp_path: Path, read: Read, problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +124,11 @@ def test_bad_parquet_is_said(
     assert problem("parquet", "x.parquet") == (
         "x.parquet row 2: column 'n' holds an infinity, which JSON has no number for; "
         "write null there, or a text"
+    )
+    twins = pyarrow.table([[1], [2], [3]], names=["n", "m", "n"])
+    parquet.write_table(twins, tmp_path / "x.parquet")
+    assert problem("parquet", "x.parquet") == (
+        "x.parquet: it names 'n' more than once; give every column a name of its own"
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(PluginError, match=r"pip install 'dbrun\[parquet\]'"):
