@@ -170,7 +170,7 @@ def from_result(said: Mapping[str, Json]) -> Found:
     usage = _usage(_mapping(response.get("tokenUsage")))
     if usage:
         record["usage"] = usage
-    cost = number(response.get("cost"))
+    cost = number(response.get("cost")) or number(said.get("cost"))
     if cost:
         record["cost"] = abs(cost)
     record["row"] = dict(_mapping(said.get("vars")))
@@ -193,7 +193,11 @@ def _outcome(said: Mapping[str, Json], response: Mapping[str, Json]) -> dict[str
 def _judged(said: Mapping[str, Json]) -> Iterator[tuple[str, dict[str, Json]]]:
     """The scores of a line: whether it passed, if anything was asserted, and those with names."""
     grading = _mapping(said.get("gradingResult"))
-    if grading.get("componentResults"):
+    if (
+        grading.get("componentResults")
+        or said.get("failureReason") == _ASSERTION
+        or _mapping(said.get("testCase")).get("assert")
+    ):  # with PROMPTFOO_STRIP_GRADING_RESULT the grading itself is not written
         passed: dict[str, Json] = {"value": said.get("success") is True}
         if not passed["value"] and isinstance(grading.get("reason"), str):
             passed["explanation"] = grading["reason"]

@@ -117,6 +117,29 @@ def test_lines_of_the_tool_itself(check: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "scores"),
+    [
+        ({"failureReason": 1, "success": False}, {"pass": {"value": False}}),
+        (
+            {"success": True, "testCase": {"assert": [{"type": "contains", "value": "x"}]}},
+            {"pass": {"value": True}},
+        ),
+        (
+            {"failureReason": 1, "success": False, "gradingResult": {"reason": "no x"}, "score": 0},
+            {"pass": {"value": False, "explanation": "no x"}, "score": {"value": 0}},
+        ),
+        ({"success": True, "gradingResult": {"componentResults": []}}, None),
+    ],
+)
+def test_what_failed_has_failed_though_the_grading_was_stripped(
+    check: Any, more: dict[str, Any], scores: Any
+) -> None:
+    said = {"vars": {}, "testIdx": 1, "response": {"output": "x"}, "cost": 0.5, **more}
+    record = merged(from_result(said), check)
+    assert (record["status"], record.get("scores"), record["cost"]) == ("ok", scores, 0.5)
+
+
+@pytest.mark.parametrize(
     ("said", "column", "why"),
     [
         ({}, None, "no result of promptfoo"),
