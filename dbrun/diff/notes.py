@@ -118,7 +118,7 @@ def _lonely(parts: Sequence[Part]) -> Iterator[str]:
     alone: dict[str, int] = {}
     for part in parts:
         for score in part.scores:
-            if not score.pairs:
+            if not score.pairs and score.one_sided:
                 alone[score.name] = alone.get(score.name, 0) + score.one_sided
     for name, number in alone.items():
         yield f"{name}: only one side has this score, on {counted(number, 'row')}"

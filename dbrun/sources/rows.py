@@ -44,6 +44,11 @@ class RowsSource:
         """The rows in their order. Raises `SourceError` for one that JSON cannot hold."""
         if self._is_used_up:
             raise SourceError("the rows were read already", "hand over a list, or a new iterator")
+        if hasattr(self._rows, "columns") and not isinstance(self._rows, Mapping):
+            raise SourceError(
+                f"the rows are a {type(self._rows).__name__}, not an iterable of mappings",
+                "hand over table.to_dict('records') of pandas, table.to_dicts() of polars",
+            )
         self._is_used_up = isinstance(self._rows, Iterator)
         digest = hashlib.sha256()
         for number, row in enumerate(self._rows, 1):

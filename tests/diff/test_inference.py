@@ -197,6 +197,8 @@ def test_rows_without_the_score_on_one_side_are_counted(results: Results) -> Non
     ((score,),) = (part.scores for part in found.parts)
     assert (score.pairs, score.one_sided, score.delta) == (0, 2, None)
     assert "s: only one side has this score, on 2 rows" in found.notes
+    failed = [record("a", scores={"s": {"value": None}})]
+    assert [note for note in results.compared(failed, failed).notes if "only" in note] == []
 
 
 @pytest.mark.parametrize(("better", "regressions"), [("higher", 0), ("lower", 1)])

@@ -49,6 +49,21 @@ def test_an_iterator_is_read_once_and_not_ahead() -> None:
         next(source.rows())
 
 
+def test_rows_that_are_a_table_are_said() -> None:
+    class DataFrame:  # what pandas and polars have in common: to go through it gives no rows
+        columns = ("a",)
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(self.columns)
+
+    table: Any = DataFrame()
+    source = RowsSource(table, None)
+    with pytest.raises(
+        SourceError, match=r"the rows are a DataFrame, .*; hand over table\.to_dict"
+    ):
+        list(source.rows())
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
