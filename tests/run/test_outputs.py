@@ -53,7 +53,7 @@ def test_a_value_that_is_no_text_is_checked_as_it_is() -> None:
 
 def test_the_schema_problem_names_the_place() -> None:
     with pytest.raises(
-        InvalidOutput, match=r"response_schema: label: 'c' is not one of \['a', 'b'\]"
+        InvalidOutput, match=r'response_schema: label: "c" is not one of \["a", "b"\]'
     ):
         parse_json('{"label":"c"}', LABEL)
     with pytest.raises(InvalidOutput, match="'label' is a required property"):
