@@ -24,7 +24,11 @@ def output_check(schema: Json) -> Callable[[Json], str | None]:
     validator = validator_for(schema)(schema)
 
     def check(value: Json) -> str | None:
-        errors = _in_order(validator.iter_errors(value))
+        try:
+            errors = _in_order(validator.iter_errors(value))
+        except RecursionError:
+            # A schema of trees has no bound, and a model that has lost its way has none either.
+            return "it is nested too deeply to be checked"
         if not errors:
             return None
         return "; ".join(_describe(error.json_path, _said(error)) for error in errors[:3])

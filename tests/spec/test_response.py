@@ -12,6 +12,17 @@ MAIL = {"properties": {"kind": {"const": "mail"}, "to": {"type": "string"}}, "re
 PHONE = {"properties": {"kind": {"const": "phone"}}, "required": ["number"]}
 
 
+TREE = {"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}}
+
+
+def deep(levels: int) -> list[Any]:
+    """A list of a list of a list…"""
+    made: list[Any] = []
+    for _ in range(levels):
+        made = [made]
+    return made
+
+
 @pytest.mark.parametrize(
     ("schema", "value", "said"),
     [
@@ -41,6 +52,8 @@ PHONE = {"properties": {"kind": {"const": "phone"}}, "required": ["number"]}
             7,
             "7 fits none of anyOf: 7 is not of type 'string'; or 7 is not of type 'null'",
         ),
+        (TREE, [[[]]], None),
+        (TREE, deep(400), "it is nested too deeply to be checked"),
         (False, None, "null is not allowed here"),
         ({"anyOf": [False, False]}, 1, "1 fits none of anyOf: 1 is not allowed here"),
         ({"oneOf": [{"type": "number"}, {"minimum": 1}]}, 7, "7 fits more than one of oneOf"),
