@@ -36,11 +36,11 @@ def plain(value: Any) -> Json:
         raise ValueError(f"{error} at {place}" if place else str(error)) from error
 
 
-def is_too_deep(value: Json) -> bool:
-    """Whether *value*, as JSON was read, has more than `DEEPEST` levels: what can be read may yet
+def is_too_deep(value: Json, levels: int = DEEPEST) -> bool:
+    """Whether *value*, as JSON was read, has more than so many *levels*: what can be read may yet
     be too deep for Python to write."""
     level = [value] if type(value) is dict or type(value) is list else []
-    for _ in range(DEEPEST):
+    for _ in range(levels):
         level = [
             item
             for one in level

@@ -8,9 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from ..errors import InvalidOutput
 from ..json_in_text import json_in
 from ..types import Json
+from ..values import DEEPEST, is_too_deep
 
 _BEFORE = 10  # characters shown before the place that is no JSON
 _SHOWN = 60
+_DEEPEST = DEEPEST - 10
+"""Levels of an output, so that the record around it can be read again as a row."""
+_TOO_DEEP = f"the output is not JSON that a record can hold: it has more than {_DEEPEST} levels"
 
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
@@ -34,11 +38,16 @@ def parse_json(value: Json, check: Callable[[Json], str | None]) -> Json:
         InvalidOutput: saying what the text lacks.
     """
     if isinstance(value, str):
+        text = value
         try:
-            value = json_in(value)
-        except (ValueError, RecursionError) as error:
-            said = f"the output is not JSON: {error}; {_found(value, error)}"
+            value = json_in(text)
+        except RecursionError as error:
+            raise InvalidOutput(f"{_TOO_DEEP}; {_found(text, error)}") from error
+        except ValueError as error:
+            said = f"the output is not JSON: {error}; {_found(text, error)}"
             raise InvalidOutput(said) from error
+        if text.count("{") + text.count("[") > _DEEPEST and is_too_deep(value, _DEEPEST):
+            raise InvalidOutput(f"{_TOO_DEEP}; {_found(text, ValueError())}")
     problem = check(value)
     if problem:
         raise InvalidOutput(f"the output does not satisfy response_schema: {problem}")

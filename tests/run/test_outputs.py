@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dbrun.errors import InvalidOutput
 from dbrun.run.outputs import cut, parse_json
+from dbrun.sources.parsing import parse
 from dbrun.spec.response import output_check
 
 
@@ -45,6 +48,21 @@ LABEL = output_check(
 def test_what_is_there_in_place_of_json_is_shown(text: str, found: str) -> None:
     with pytest.raises(InvalidOutput, match=f"the output is not JSON: .*; {found}$"):
         parse_json(text, ANYTHING)
+
+
+@pytest.mark.parametrize("levels", [191, 900, 100_000])
+def test_an_output_that_no_record_can_hold(levels: int) -> None:
+    text = "[" * levels + "]" * levels
+    said = r"can hold: it has more than 190 levels; found \"\[{60}\"…"
+    with pytest.raises(InvalidOutput, match=said):
+        parse_json(text, ANYTHING)
+    assert parse(encode_record("[" * 190 + "]" * 190))  # as results are read
+
+
+def encode_record(output: str) -> str:
+    """A line of results with this output among the outputs of its steps."""
+    value = parse_json(output, ANYTHING)
+    return json.dumps({"id": "a", "output": value, "steps": {"one": {"output": value}}})
 
 
 def test_a_value_that_is_no_text_is_checked_as_it_is() -> None:
