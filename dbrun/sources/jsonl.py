@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from itertools import islice
 
 from ..errors import SourceError
 from ..files import bare
@@ -11,6 +12,7 @@ from ..types import Json
 from .file import FileSource, Rows, not_utf8
 from .parsing import parse
 
+_LOOKED_AT = 10  # rows, for their columns
 _COUNTED = 1 << 28
 """Bytes of files that are looked through for their number of lines: a fraction of a second."""
 
@@ -58,17 +60,20 @@ class JsonlSource(FileSource):
             return None  # the run will say why
 
     def columns(self) -> frozenset[str] | None:
-        """The keys of the first row; None where it cannot be read (the run will say why)."""
+        """The keys of the first rows; None where there are none to be read (the run will say
+        why)."""
         if not self.is_at_hand:
             return None
+        found: set[str] = set()
         try:
-            # Closed at once: only the first row is read.
+            # Closed at once: only the first rows are read.
             rows = self.read_file(self.files()[0], hashlib.sha256())
-            first = next(iter(rows), None)
+            for _, row in islice(rows, _LOOKED_AT):
+                found.update(row)
             rows.close()  # type: ignore[attr-defined]
         except SourceError:
-            return None
-        return frozenset(first[1]) if first else None
+            pass
+        return frozenset(found) or None
 
 
 def _lines_in(path: str) -> int:

@@ -102,8 +102,12 @@ def test_files_of_another_kind_are_said(
     assert said in problem("jsonl", "x.jsonl")
 
 
-def test_jsonl_columns_are_those_of_the_first_row(tmp_path: Path, make: Callable[..., Any]) -> None:
+def test_jsonl_columns_are_those_of_the_first_rows(
+    tmp_path: Path, make: Callable[..., Any]
+) -> None:
     (tmp_path / "x.jsonl").write_text('\n{"a": 1, "b": 2}\nnonsense')
+    assert make("jsonl", "x.jsonl").columns() == {"a", "b"}
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\n' * 9 + '{"b": 1}\n{"late": 1}\n')
     assert make("jsonl", "x.jsonl").columns() == {"a", "b"}
     (tmp_path / "x.jsonl").write_text("")
     assert make("jsonl", "x.jsonl").columns() is None
