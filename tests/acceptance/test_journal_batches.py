@@ -166,7 +166,7 @@ def test_every_line_is_accounted_for(project: Project, workspace: FakeWorkspace)
         (13, "the line is no object"),
         (14, "the line is no JSON, or only a part of it"),
         (15, "this is a request; import the file that the batch gave back"),
-        (16, "the line has no custom_id"),
+        (16, "its custom_id is no text"),
         (17, "the line is no JSON, or only a part of it"),
     ]:
         assert f"answers.jsonl:{number}: {why}" in said.err
